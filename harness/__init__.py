@@ -1,0 +1,1 @@
+"""moe-harness: from a Mixture-of-Experts checkpoint to a number you can publish."""

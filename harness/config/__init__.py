@@ -1,0 +1,1 @@
+"""Read, merge, interpolate and explain the layered configuration."""

@@ -1,0 +1,153 @@
+"""The configuration while rules still work on it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from harness.config.flags import FlagTable
+from harness.config.megatron_args import ArgValue
+from harness.config.provenance import Entry, History, Origin, SettingValue
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flag:
+    """A rule's word: this Megatron flag, unless the user wrote one of the same meaning."""
+
+    flag: str
+    value: ArgValue = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Env:
+    """A rule's word: this environment variable for the job, unless the user wrote it."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Derived:
+    """A rule's word on a setting that follows from others."""
+
+    name: str
+    value: SettingValue
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """Something the user should read; nothing is wrong."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """Something that cannot be; all of them are shown together."""
+
+    text: str
+
+
+type Word = Flag | Env | Derived | Notice | Problem
+
+
+@dataclass(kw_only=True)
+class Draft:
+    """Settings, flags and environment in the making, with every history. `release` and `te` are (major, minor)."""
+
+    settings: dict[str, SettingValue]
+    setting_origins: dict[str, History]
+    release: tuple[int, int]
+    te: tuple[int, ...]
+    has_secret: frozenset[str]
+    flags: FlagTable
+    gpus: int = 0
+    env: dict[str, str] = field(default_factory=dict)
+    env_origins: dict[str, History] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def text(self, name: str) -> str:
+        """A setting as text; empty if unset."""
+        value = self.settings.get(name)
+        return "" if value is None else str(value)
+
+    def number(self, name: str) -> int:
+        """A whole-number setting, 0 if unset."""
+        value = self.settings.get(name)
+        return 0 if value is None else int(value)
+
+    def on(self, name: str) -> bool:
+        """A yes/no setting."""
+        return bool(self.settings.get(name))
+
+    def arg(self, flag: str) -> str:
+        """A flag's value as text; empty if it is not there."""
+        value = self.flags.value(flag)
+        return " ".join(value) if isinstance(value, tuple) else value if isinstance(value, str) else ""
+
+    def has(self, flag: str) -> bool:
+        """Whether a flag is there and not written off."""
+        return self.flags.value(flag) is not None
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the embedded engine trains, where there is no Transformer Engine."""
+        return not self.text("MEGATRON_PATH")
+
+    def layer_rank(self, name: str, order: Sequence[str]) -> int:
+        """How high the layer is that decided a setting."""
+        history = self.setting_origins.get(name)
+        return order.index(history[-1].origin.layer) if history else -1
+
+    def origin(self, name: str) -> str:
+        """Where a setting's value was written."""
+        history = self.setting_origins.get(name)
+        return str(history[-1].origin) if history else "built-in default"
+
+    def say(self, rule: str, word: Word) -> None:
+        """Take a rule's word. What the user wrote stands; where the two disagree a notice says so."""
+        origin = Origin(layer=f"rule {rule}")
+        match word:
+            case Notice():
+                self.notices.append(word.text)
+            case Problem():
+                self.problems.append(word.text)
+            case Derived():
+                self.settings[word.name] = word.value
+                entry = Entry(value=word.value, origin=origin)
+                self.setting_origins[word.name] = (*self.setting_origins.get(word.name, ()), entry)
+            case Env():
+                if word.name not in self.env:
+                    self.env[word.name] = word.value
+                    self.env_origins[word.name] = (Entry(value=word.value, origin=origin),)
+            case Flag():
+                self._say_flag(rule, word, origin)
+
+    def _say_flag(self, rule: str, word: Flag, origin: Origin) -> None:
+        written = self.flags.entry(word.flag)
+        if written is None:
+            self.flags.put(word.flag, Entry(value=word.value, origin=origin))
+            return
+        name = self.flags.name_of(word.flag) or word.flag
+        if (name, written.value) != (word.flag, word.value):
+            kept = f"{name} {_shown(written.value)} ({written.origin})"
+            self.notices.append(f"rule {rule} would say {word.flag} {_shown(word.value)}; kept {kept}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(value)
+    return {True: "on", False: "off"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+
+
+def shown_settings(draft: Draft, names: Sequence[str]) -> str:
+    """`PP_FIRST=4 PP_LAST=1`, for messages."""
+    return " ".join(f"{name}={draft.text(name)}" for name in names if draft.text(name))
+
+
+def as_texts(settings: Mapping[str, SettingValue]) -> dict[str, str]:
+    """Settings as `${NAME}` shows them; switches as true and false."""
+    return {
+        name: {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
+        for name, value in settings.items()
+        if value is not None
+    }

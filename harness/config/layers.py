@@ -1,0 +1,44 @@
+"""A layer is one source's words on settings, flags and environment names; merging them keeps every loser."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from harness.config.provenance import Entry, History
+
+LAYER_ORDER = (
+    "built-in default",
+    "model YAML",
+    "common.conf",
+    "runtime.conf",
+    "cluster conf",
+    "proxy",
+    "environment",
+    "command line",
+    "--on local",
+    "extra flags",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """What one source wrote. Values are raw: text for settings and environment, Megatron values for flags.
+
+    With `only_existing` a name counts only where a lower layer has it: a proxy scales what a model has and adds
+    nothing to its architecture.
+    """
+
+    settings: Mapping[str, Entry] = field(default_factory=dict)
+    flags: Mapping[str, Entry] = field(default_factory=dict)
+    env: Mapping[str, Entry] = field(default_factory=dict)
+    only_existing: bool = False
+
+
+def merge(layers: Iterable[Layer], kind: str) -> dict[str, History]:
+    """Histories of one kind (`settings`, `flags`, `env`), the lowest layer first in each."""
+    merged: dict[str, History] = {}
+    for layer in layers:
+        for name, entry in getattr(layer, kind).items():
+            if layer.only_existing and name not in merged:
+                continue
+            merged[name] = (*merged.get(name, ()), entry)
+    return merged

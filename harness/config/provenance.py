@@ -1,0 +1,66 @@
+"""Where a value came from, and every value that lost to it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from harness.config.megatron_args import ArgValue, MegatronArgs
+
+type SettingValue = str | int | bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The layer that wrote a value, and the file and line if a file did."""
+
+    layer: str
+    path: str | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        if self.path is None:
+            return self.layer
+        return self.path if self.line is None else f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One layer's word on one name."""
+
+    value: SettingValue | ArgValue
+    origin: Origin
+
+
+type History = tuple[Entry, ...]  # lowest layer first, the winner last
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """What all layers and rules come to: the input of everything after `config`.
+
+    `origins` maps a setting (`EP`), a flag (`--num-experts`) or an environment name to its history.
+    """
+
+    settings: Mapping[str, SettingValue]
+    megatron_args: MegatronArgs
+    env: Mapping[str, str]
+    origins: Mapping[str, History] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+
+    def text(self, name: str) -> str:
+        """A setting as text; empty if unset."""
+        value = self.settings.get(name)
+        return "" if value is None else str(value)
+
+    def integer(self, name: str, default: int = 0) -> int:
+        """A whole-number setting; `default` if unset."""
+        value = self.settings.get(name)
+        return default if value is None else int(value)
+
+    def switch(self, name: str) -> bool:
+        """A yes/no setting; False if unset."""
+        return bool(self.settings.get(name))
+
+    def origin(self, name: str) -> Origin | None:
+        """Who wrote the winning value of a setting, flag or environment name."""
+        history = self.origins.get(name)
+        return history[-1].origin if history else None

@@ -1,0 +1,114 @@
+"""The options of one Megatron release, read from the JSON file beside this module."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from harness.errors import ConfigError, nearest
+
+_FOLDER = Path(__file__).parent
+_RELEASE = re.compile(r"(?:core_[rv]|v)?(\d+\.\d+)(?:\.\w+)*")
+_SWITCH_ACTIONS = frozenset({"store_true", "store_false", "boolean_optional"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One command-line option as argparse holds it.
+
+    `type` is the name of the parser's type function (`int`, `moe_freq_type`, …). `default` is None where the
+    release's own default is None, False or 0: the catalogues leave those out.
+    """
+
+    flag: str
+    dest: str
+    action: str
+    type: str | None = None
+    nargs: str | int | None = None
+    choices: tuple[str, ...] = ()
+    default: Any = None
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether the option takes no value."""
+        return self.action in _SWITCH_ACTIONS
+
+    @property
+    def takes_list(self) -> bool:
+        """Whether the option takes several words."""
+        return self.nargs is not None and self.nargs != "?"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalogue:
+    """Every option of one release, by flag."""
+
+    release: str
+    options: Mapping[str, Option]
+
+    def option(self, flag: str) -> Option | None:
+        """The option of this name; None if the release has none."""
+        return self.options.get(flag)
+
+    def by_dest(self, dest: str) -> tuple[Option, ...]:
+        """All options that set one attribute: two where a release has `--x` and `--no-x`."""
+        return tuple(option for option in self.options.values() if option.dest == dest)
+
+    def nearest(self, flag: str) -> str:
+        """The tail of an "unknown flag" message."""
+        return nearest(flag, self.options)
+
+
+def known() -> tuple[str, ...]:
+    """The releases there is a catalogue for, oldest first: `0.11`, `0.12`, …"""
+    names = (path.stem for path in _FOLDER.glob("*.json"))
+    return tuple(sorted(names, key=lambda name: tuple(map(int, name.split(".")))))
+
+
+def load(release: str) -> Catalogue:
+    """The catalogue for a release as users write it: `0.19`, `0.19.2`, `core_r0.15.0`, `core_v0.16.1`."""
+    found = _RELEASE.fullmatch(release.strip())
+    if found is None or found[1] not in known():
+        raise ConfigError(
+            f"Megatron release {release!r}: there is no catalogue of its options; known: {', '.join(known())}"
+        )
+    return _read(found[1])
+
+
+def releases_with(flag: str) -> tuple[str, ...]:
+    """The releases that have a flag, oldest first."""
+    return tuple(release for release in known() if _read(release).option(flag))
+
+
+def elsewhere(flag: str) -> Option | None:
+    """A flag's option in the newest release that has it: for flags that the release at hand lacks."""
+    return next((option for release in reversed(known()) if (option := _read(release).option(flag))), None)
+
+
+def parse(text: str) -> Catalogue:
+    """A catalogue from its JSON text, as shipped or as `releases dump` prints it."""
+    content = json.loads(text)
+    options = {flag: _option(flag, entry) for flag, entry in content["options"].items()}
+    return Catalogue(release=content["release"], options=options)
+
+
+@lru_cache
+def _read(minor: str) -> Catalogue:
+    """The shipped catalogue of one minor release, e.g. `0.19`."""
+    return parse((_FOLDER / f"{minor}.json").read_text(encoding="utf-8"))
+
+
+def _option(flag: str, entry: Mapping[str, Any]) -> Option:
+    """One JSON entry as an `Option`."""
+    return Option(
+        flag=flag,
+        dest=entry["dest"],
+        action=entry["action"],
+        type=entry.get("type"),
+        nargs=entry.get("nargs"),
+        choices=tuple(entry.get("choices", ())),
+        default=entry.get("default"),
+    )

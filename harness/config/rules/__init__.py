@@ -1,0 +1,47 @@
+"""The rules, in the order in which they speak. Each is a small function that yields words; see `draft.py`."""
+
+from collections.abc import Callable, Iterable
+
+from harness.config.draft import Draft, Word
+from harness.config.rules import checkpoint, data, engine, mapping, model, moe, precision, profiling, tracking
+
+type Rule = Callable[[Draft], Iterable[Word]]
+
+BEFORE_FLAGS: tuple[Rule, ...] = (engine.device, mapping.layers_per_virtual_stage, mapping.uneven_layers)
+RULES: tuple[Rule, ...] = (
+    engine.transformer_impl,
+    engine.cpu_ranks,
+    mapping.layout,
+    mapping.virtual_pipeline,
+    mapping.uneven_pipeline,
+    mapping.sequence_parallel,
+    precision.precision,
+    precision.optimizer_offload,
+    precision.tp_comm_overlap,
+    moe.extended_ep,
+    moe.dispatcher,
+    moe.grouped_gemm,
+    moe.permute_fusion,
+    moe.moe_layer_freq,
+    moe.force_balance,
+    moe.a2a_overlap,
+    model.yarn,
+    model.long_context,
+    model.missing_q_norm,
+    data.data,
+    data.vocabulary,
+    checkpoint.load,
+    checkpoint.learning_rate,
+    checkpoint.save,
+    profiling.profile,
+    tracking.wandb,
+    tracking.tensorboard,
+)
+
+
+def apply(rules: Iterable[Rule], draft: Draft) -> None:
+    """Let each rule speak."""
+    for rule in rules:
+        name = rule.__name__.replace("_", "-")
+        for word in rule(draft):
+            draft.say(name, word)

@@ -1,0 +1,55 @@
+"""Rules of data, tokenizer and vocabulary."""
+
+import shlex
+from collections.abc import Iterator
+
+from harness.config.draft import Derived, Draft, Flag, Problem, Word
+
+_NULL_COUNTS_EOD = (0, 18)  # from here on NullTokenizer's --vocab-size includes the end-of-document token
+SAMPLE = "data/sample-1/alice_text_document"  # in OUTPUT_PATH; a new text gets a new number, see harness/data/sample
+BYTE_EOD = 256  # the byte-level tokenizer's end of document, see harness/data/tokenizers.py
+
+
+def data(draft: Draft) -> Iterator[Word]:
+    """DATASET=mock; sample, which launch makes from the text that ships; or the cluster conf's DATA_PATH."""
+    dataset, prefixes = draft.text("DATASET"), draft.text("DATA_PATH")
+    if dataset == "mock":
+        yield Flag(flag="--mock-data")
+    elif dataset == "sample" and not prefixes:
+        prefix = f"{draft.text('OUTPUT_PATH')}/{SAMPLE}"
+        yield Derived(name="DATA_PATH", value=prefix)
+        yield Flag(flag="--data-path", value=(prefix,))
+    elif prefixes:
+        yield _data_path(draft, prefixes)
+    else:
+        yield Problem(
+            text=f"DATASET={dataset} ({draft.origin('DATASET')}) has no DATA_PATH; add `{dataset} = PREFIX` to "
+            "[DATA_PATH] of the cluster conf, set DATA_PATH=PREFIX, or DATASET=mock"
+        )
+
+
+def _data_path(draft: Draft, prefixes: str) -> Word:
+    try:
+        return Flag(flag="--data-path", value=tuple(shlex.split(prefixes)))
+    except ValueError as error:
+        return Problem(text=f"{draft.origin('DATA_PATH')}: DATA_PATH={prefixes!r}: {error}; quote a path with spaces")
+
+
+def vocabulary(draft: Draft) -> Iterator[Word]:
+    """Mock and byte-level data need no tokenizer model; all else takes TOKENIZER_MODEL."""
+    plain = draft.text("DATASET") in ("mock", "sample") and not draft.text("TOKENIZER_MODEL")
+    if draft.has("--tokenizer-type"):
+        plain = draft.arg("--tokenizer-type") == "NullTokenizer"
+    size = draft.number("VOCAB_SIZE")
+    if plain:
+        yield Flag(flag="--tokenizer-type", value="NullTokenizer")
+        size -= 0 if draft.release >= _NULL_COUNTS_EOD else 1
+        if draft.text("DATASET") == "sample" and draft.release >= _NULL_COUNTS_EOD:
+            yield Flag(flag="--null-tokenizer-eod-id", value=str(BYTE_EOD))
+    elif draft.text("TOKENIZER_MODEL"):
+        yield Flag(flag="--tokenizer-type", value="HuggingFaceTokenizer")
+        yield Flag(flag="--tokenizer-model", value=draft.text("TOKENIZER_MODEL"))
+    else:
+        yield Problem(text="TOKENIZER_MODEL is not set; give a tokenizer's folder, or set DATASET=mock")
+    if size > 0:
+        yield Flag(flag="--vocab-size", value=str(size))

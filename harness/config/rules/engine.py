@@ -1,0 +1,48 @@
+"""Rules of what runs the model: Transformer Engine's layers, or the embedded engine's on GPUs or CPU ranks."""
+
+import math
+from collections.abc import Iterator
+
+from harness.config.draft import Derived, Draft, Flag, Word
+from harness.config.layers import LAYER_ORDER
+
+# Kernels of Transformer Engine or Apex, which the embedded engine does without.
+_NO_FUSED_KERNELS = (
+    "--no-rope-fusion",
+    "--no-masked-softmax-fusion",
+    "--no-gradient-accumulation-fusion",
+    "--no-persist-layer-norm",
+)
+# Kernels that PyTorch compiles by its JIT; on CPU they only cost compile time.
+_NO_JIT_KERNELS = ("--no-bias-swiglu-fusion", "--no-bias-dropout-fusion")
+
+
+def device(draft: Draft) -> Iterator[Word]:
+    """DEVICE=auto: this machine's GPUs if it has any, as many ranks as GPUs, and an EP that they can hold."""
+    if draft.text("DEVICE") != "auto":
+        return
+    yield Derived(name="DEVICE", value="gpu" if draft.gpus else "cpu")
+    if draft.gpus and draft.layer_rank("GPUS_PER_NODE", LAYER_ORDER) < LAYER_ORDER.index("environment"):
+        yield Derived(name="GPUS_PER_NODE", value=draft.gpus)
+        if draft.layer_rank("EP", LAYER_ORDER) < LAYER_ORDER.index("environment"):
+            yield Derived(name="EP", value=math.gcd(draft.number("EP"), draft.gpus))
+
+
+def transformer_impl(draft: Draft) -> Iterator[Word]:
+    """Without MEGATRON_PATH the embedded engine trains with torch-native layers."""
+    if not draft.embedded:
+        yield Flag(flag="--transformer-impl", value="transformer_engine")
+        return
+    yield Flag(flag="--transformer-impl", value="local")
+    for flag in _NO_FUSED_KERNELS:
+        yield Flag(flag=flag)
+
+
+def cpu_ranks(draft: Draft) -> Iterator[Word]:
+    """DEVICE=cpu: gloo, and parameters made on the CPU."""
+    if draft.text("DEVICE") != "cpu":
+        return
+    yield Flag(flag="--distributed-backend", value="gloo")
+    yield Flag(flag="--use-cpu-initialization")
+    for flag in _NO_JIT_KERNELS:
+        yield Flag(flag=flag)

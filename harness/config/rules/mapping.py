@@ -1,0 +1,111 @@
+"""Rules of the parallel mapping: virtual and uneven pipelines, sequence parallel."""
+
+from collections.abc import Iterator
+
+from harness.config.draft import Derived, Draft, Flag, Notice, Word, shown_settings
+from harness.config.layers import LAYER_ORDER
+
+
+def layers_per_virtual_stage(draft: Draft) -> Iterator[Word]:
+    """VPP and LAYERS_PER_VP say the same; the one written in the higher layer decides the other.
+
+    Layers per virtual stage are counted on a middle pipeline rank, after PP_FIRST and PP_LAST are taken off:
+    DeepSeek-V2 at PP=16, VPP=2 with 2 + 2 has (60 - 4) / 14 / 2 = 2.
+    """
+    per_rank = _middle_layers(draft)
+    if not per_rank:
+        return
+    wrote = draft.layer_rank("LAYERS_PER_VP", LAYER_ORDER)
+    if draft.number("LAYERS_PER_VP") and wrote >= draft.layer_rank("VPP", LAYER_ORDER):
+        if per_rank % draft.number("LAYERS_PER_VP") == 0:
+            yield Derived(name="VPP", value=per_rank // draft.number("LAYERS_PER_VP"))
+    elif per_rank % draft.number("VPP") == 0:
+        yield Derived(name="LAYERS_PER_VP", value=per_rank // draft.number("VPP"))
+
+
+def uneven_layers(draft: Draft) -> Iterator[Word]:
+    """Where PP was changed above the layer that chose PP_FIRST and PP_LAST, choose them anew for this PP."""
+    pp, layers = draft.number("PP"), draft.number("NUM_LAYERS")
+    given = [name for name in ("PP_FIRST", "PP_LAST") if draft.number(name)]
+    if pp < 2 or draft.text("PP_LAYOUT"):
+        return
+    if given and (_middle_layers(draft) or not _stale(draft, given)):
+        return
+    if not given and layers % (pp * draft.number("VPP")) == 0:
+        return
+    split = _balanced(layers, pp, draft.number("VPP"))
+    if split is None:
+        return
+    first, last = split
+    why = (
+        f"{shown_settings(draft, given)} ({draft.origin(given[0])}) does not fit" if given else "does not divide evenly"
+    )
+    yield Derived(name="PP_FIRST", value=first)
+    yield Derived(name="PP_LAST", value=last)
+    middle = f", {(layers - first - last) // (pp - 2)} on each of the {pp - 2} between" if pp > 2 else ""
+    yield Notice(
+        text=f"NUM_LAYERS={layers} over PP={pp} {why}: taking PP_FIRST={first} PP_LAST={last}{middle}; "
+        "set PP_FIRST and PP_LAST to choose"
+    )
+    yield from layers_per_virtual_stage(draft)
+
+
+def layout(draft: Draft) -> Iterator[Word]:
+    """PP_LAYOUT is `--pipeline-model-parallel-layout`, which says what VPP, PP_FIRST and PP_LAST would say."""
+    if draft.text("PP_LAYOUT"):
+        yield Flag(flag="--pipeline-model-parallel-layout", value=draft.text("PP_LAYOUT"))
+
+
+def virtual_pipeline(draft: Draft) -> Iterator[Word]:
+    """VPP beyond 1 interleaves the pipeline."""
+    if draft.number("VPP") > 1 and draft.number("PP") > 1 and not draft.has("--pipeline-model-parallel-layout"):
+        yield Flag(flag="--num-virtual-stages-per-pipeline-rank", value=draft.text("VPP"))
+
+
+def uneven_pipeline(draft: Draft) -> Iterator[Word]:
+    """PP_FIRST and PP_LAST give the end stages their own number of layers."""
+    if draft.number("PP") < 2 or draft.has("--pipeline-model-parallel-layout"):
+        return
+    if draft.number("PP_FIRST"):
+        yield Flag(flag="--decoder-first-pipeline-num-layers", value=draft.text("PP_FIRST"))
+    if draft.number("PP_LAST"):
+        yield Flag(flag="--decoder-last-pipeline-num-layers", value=draft.text("PP_LAST"))
+
+
+def sequence_parallel(draft: Draft) -> Iterator[Word]:
+    """Megatron wants sequence parallel wherever MoE layers meet tensor parallel."""
+    if draft.number("TP") > 1:
+        yield Flag(flag="--sequence-parallel")
+
+
+def _middle_layers(draft: Draft) -> int:
+    """Layers on a middle pipeline rank, 0 if they do not come out whole."""
+    ends = [draft.number(name) for name in ("PP_FIRST", "PP_LAST") if draft.number(name)]
+    ranks = draft.number("PP") - len(ends)
+    left = draft.number("NUM_LAYERS") - sum(ends)
+    if draft.number("PP") == 1:
+        return draft.number("NUM_LAYERS")
+    if ranks == 0:
+        return ends[0] if left == 0 and ends[0] == ends[1] else 0
+    return left // ranks if left > 0 and left % ranks == 0 else 0
+
+
+def _stale(draft: Draft, given: list[str]) -> bool:
+    """Whether the mapping was changed above the layer that wrote PP_FIRST or PP_LAST."""
+    wrote = max(draft.layer_rank(name, LAYER_ORDER) for name in given)
+    return any(draft.layer_rank(name, LAYER_ORDER) > wrote for name in ("PP", "NUM_LAYERS"))
+
+
+def _balanced(layers: int, pp: int, vpp: int) -> tuple[int, int] | None:
+    """(first, last) such that the fullest stage is as light as can be, the last one, with the loss, lightest."""
+    best: tuple[int, int, int] | None = None
+    for middle in range(vpp, layers, vpp):
+        ends = layers - middle * (pp - 2)
+        last = ends // 2 // vpp * vpp
+        first = ends - last
+        if last < vpp or first % vpp:
+            continue
+        fullest = max(first, last, middle if pp > 2 else 0)
+        if best is None or fullest < best[0]:
+            best = (fullest, first, last)
+    return best[1:] if best else None

@@ -1,0 +1,54 @@
+"""Rules by which one model description gives the right numbers on every Megatron release."""
+
+from collections.abc import Iterator
+
+from harness.config.draft import Draft, Flag, Notice, Problem, Word
+
+_ROPE_TYPE = (0, 14)  # the first release with --rope-type; YaRN's original length is fixed there
+_Q_NORM_WITHOUT_LORA = (0, 19)  # the release whose Transformer Engine spec wants a q norm that V2-Lite lacks
+
+
+def yarn(draft: Draft) -> Iterator[Word]:
+    """Multi-latent attention rotates with YaRN; from 0.14 on that must be said, and can be fused only there."""
+    if not draft.has("--multi-latent-attention"):
+        return
+    if draft.release >= _ROPE_TYPE:
+        yield Flag(flag="--rope-type", value="yarn")
+    yield Flag(flag="--no-rope-fusion")
+
+
+def long_context(draft: Draft) -> Iterator[Word]:
+    """SEQ_LEN beyond `--max-position-embeddings` raises it. Up to 0.13 that is also YaRN's original length."""
+    limit = draft.arg("--max-position-embeddings")
+    seq_len = draft.number("SEQ_LEN")
+    if not limit.isdigit() or seq_len <= int(limit):
+        return
+    origin = draft.flags.entry("--max-position-embeddings")
+    if origin and origin.origin.layer == "extra flags":
+        return  # the user's own number: `check` says that it is too small
+    if draft.has("--multi-latent-attention") and draft.release < _ROPE_TYPE:
+        text = (
+            f"SEQ_LEN={seq_len} ({draft.origin('SEQ_LEN')}) is beyond --max-position-embeddings {limit}, which up to "
+            "Megatron 0.13 is YaRN's original length too: raising it bends every position"
+        )
+        if draft.text("PRETRAIN") == "0":
+            yield Problem(text=f"{text}, so the checkpoint would be misread; use MCORE_RELEASE_VERSION 0.14 or newer")
+            return
+        yield Notice(text=f"{text}; from 0.14 on it does not")
+    draft.flags.drop("--max-position-embeddings")
+    yield Flag(flag="--max-position-embeddings", value=str(seq_len))
+
+
+def missing_q_norm(draft: Draft) -> Iterator[Word]:
+    """0.19's Transformer Engine spec gives q a norm even without q LoRA; DeepSeek-V2-Lite has none."""
+    mla_without_lora = draft.has("--multi-latent-attention") and not draft.has("--q-lora-rank")
+    if (
+        mla_without_lora
+        and draft.has("--qk-layernorm")
+        and draft.release >= _Q_NORM_WITHOUT_LORA
+        and not draft.embedded
+    ):
+        yield Notice(
+            text="Megatron 0.19 adds a q norm that DeepSeek-V2-Lite does not have (its checkpoints lack the weight); "
+            "0.18 and the embedded engine build the model as published"
+        )

@@ -1,0 +1,109 @@
+"""Rules of the Mixture-of-Experts layers."""
+
+from collections.abc import Iterator
+
+from harness.config.draft import Draft, Env, Flag, Notice, Problem, Word
+
+_FLEX = (0, 12)  # the first release with the flex dispatcher
+_FLEX_BACKENDS = (0, 16)  # the first release that names flex's backend; before, flex meant DeepEP
+_PERMUTE_FUSION_TE = (2, 1)
+_A2A_OVERLAP = (0, 14)
+_FREQ_AS_LIST = (0, 12)  # the last release that needs a list for per-layer checkpoint keys
+
+
+def extended_ep(draft: Draft) -> Iterator[Word]:
+    """Old launch lines carry `--moe-extended-ep`: experts are spread over TP, which today is ETP 1."""
+    if draft.flags.value("--moe-extended-ep") is not None:
+        draft.flags.drop("--moe-extended-ep")
+        yield Flag(flag="--expert-tensor-parallel-size", value="1")
+        yield Notice(
+            text="--moe-extended-ep is in no Megatron release since 0.11; --expert-tensor-parallel-size 1 says the same"
+        )
+
+
+def dispatcher(draft: Draft) -> Iterator[Word]:
+    """MOE_TOKEN_DISPATCHER = allgather | alltoall | flex (with FLEX_BACKEND) | deepep | hybridep."""
+    asked = draft.text("MOE_TOKEN_DISPATCHER")
+    if asked in ("allgather", "alltoall"):
+        yield Flag(flag="--moe-token-dispatcher-type", value=asked)
+        return
+    backend = draft.text("FLEX_BACKEND") if asked == "flex" else asked
+    where = f"MOE_TOKEN_DISPATCHER={asked} ({draft.origin('MOE_TOKEN_DISPATCHER')})"
+    if draft.embedded:
+        yield Notice(text=f"{where}: the embedded engine has no {backend}; alltoall instead")
+        yield Flag(flag="--moe-token-dispatcher-type", value="alltoall")
+    elif draft.release < _FLEX:
+        yield Notice(text=f"{where}: Megatron 0.11 has no flex dispatcher (0.12 has); alltoall instead")
+        yield Flag(flag="--moe-token-dispatcher-type", value="alltoall")
+    else:
+        yield from _flex(draft, backend, where)
+
+
+def _flex(draft: Draft, backend: str, where: str) -> Iterator[Word]:
+    yield Flag(flag="--moe-token-dispatcher-type", value="flex")
+    if draft.release >= _FLEX_BACKENDS:
+        yield Flag(flag="--moe-flex-dispatcher-backend", value=backend)
+    elif backend == "deepep":
+        yield Flag(flag="--moe-enable-deepep")
+    else:
+        yield Problem(
+            text=f"{where}: {backend} needs Megatron 0.16 or newer; set MOE_TOKEN_DISPATCHER=deepep or alltoall"
+        )
+
+
+def grouped_gemm(draft: Draft) -> Iterator[Word]:
+    """MOE_GROUPED_GEMM=1 runs all experts of a rank as one grouped GEMM."""
+    if draft.on("MOE_GROUPED_GEMM"):
+        yield Flag(flag="--moe-grouped-gemm")
+
+
+def permute_fusion(draft: Draft) -> Iterator[Word]:
+    """PERMUTE_FUSION=1 is Transformer Engine's fused token permutation, from its version 2.1 on."""
+    if not draft.on("PERMUTE_FUSION") or draft.embedded:
+        return
+    if draft.te >= _PERMUTE_FUSION_TE:
+        yield Flag(flag="--moe-permute-fusion")
+    else:
+        yield Notice(
+            text=f"no permute fusion: it needs Transformer Engine 2.1, TE_VERSION is {draft.text('TE_VERSION')}"
+        )
+
+
+def moe_layer_freq(draft: Draft) -> Iterator[Word]:
+    """DENSE_LAYERS, then MoE layers up to NUM_LAYERS. Up to 0.12 only a list gives per-layer checkpoint keys."""
+    dense, layers = draft.number("DENSE_LAYERS"), draft.number("NUM_LAYERS")
+    if dense >= layers > 0:
+        yield Problem(
+            text=f"DENSE_LAYERS={dense} leaves no MoE layer of NUM_LAYERS={layers}; allowed: 0 to {layers - 1}"
+        )
+    elif dense:
+        yield Flag(flag="--moe-layer-freq", value=f"([0]*{dense}+[1]*{layers - dense})")
+    elif draft.release <= _FREQ_AS_LIST:
+        yield Flag(flag="--moe-layer-freq", value=f"([1]*{layers})")
+
+
+def force_balance(draft: Draft) -> Iterator[Word]:
+    """FORCE_BALANCE=1 routes evenly: a benchmark of the hardware, not a training run."""
+    if draft.on("FORCE_BALANCE"):
+        yield Flag(flag="--moe-router-force-load-balancing")
+
+
+def a2a_overlap(draft: Draft) -> Iterator[Word]:
+    """A2A_OVERLAP=1 hides the experts' all-to-all behind the other micro-batch's GEMMs; else the usual stream order."""
+    wanted = draft.on("A2A_OVERLAP")
+    where = f"A2A_OVERLAP=1 ({draft.origin('A2A_OVERLAP')})"
+    if wanted and draft.embedded:
+        yield Notice(text=f"{where} has no effect: the embedded engine has no Transformer Engine")
+        return
+    if draft.embedded:
+        return
+    if wanted and draft.release < _A2A_OVERLAP:
+        yield Notice(text=f"{where} has no effect: Megatron has it from 0.14 on")
+        wanted = False
+    if wanted:
+        yield Flag(flag="--overlap-moe-expert-parallel-comm")
+        yield Flag(flag="--delay-wgrad-compute")
+    margin = "20" if wanted else "0"  # SMs that Transformer Engine's norms leave to the all-to-all
+    yield Env(name="CUDA_DEVICE_MAX_CONNECTIONS", value="32" if wanted else "1")
+    yield Env(name="NVTE_FWD_LAYERNORM_SM_MARGIN", value=margin)
+    yield Env(name="NVTE_BWD_LAYERNORM_SM_MARGIN", value=margin)

@@ -1,0 +1,75 @@
+"""Rules of precision, the optimizer's states, and tensor-parallel communication."""
+
+from collections.abc import Iterator
+
+from harness.config.draft import Draft, Flag, Notice, Problem, Word
+
+_NARROW_MOMENTS = (0, 13)  # the first release whose --exp-avg-dtype takes bf16
+_BLOCKWISE = (0, 13)  # the first release with --fp8-recipe blockwise
+_RECIPES = (0, 12)  # the first release with --fp8-recipe
+
+
+def precision(draft: Draft) -> Iterator[Word]:
+    """PR = bf16 | fp8 | mxfp8 | fp32."""
+    chosen = draft.text("PR")
+    if chosen == "fp32":
+        return
+    yield Flag(flag="--bf16")
+    if chosen in ("fp8", "mxfp8"):
+        yield from _fp8(draft, chosen)
+
+
+def _fp8(draft: Draft, chosen: str) -> Iterator[Word]:
+    if chosen == "mxfp8":
+        if draft.release < _RECIPES:
+            yield Problem(
+                text=f"PR=mxfp8 ({draft.origin('PR')}): Megatron {_dotted(draft)} has no --fp8-recipe; 0.12 has"
+            )
+        yield from _recipe(draft, "e4m3", "mxfp8")
+    elif draft.release >= _BLOCKWISE:
+        yield from _recipe(draft, "e4m3", "blockwise")
+    else:
+        yield Notice(text=f"PR=fp8 means delayed scaling on Megatron {_dotted(draft)}; blockwise came with 0.13")
+        yield from _recipe(draft, "hybrid", "delayed")
+    if not draft.on("OPTIMIZER_OFFLOAD"):  # an offloaded optimizer cannot gather fp8 parameters
+        yield Flag(flag="--fp8-param-gather")
+        if chosen == "mxfp8":
+            yield Flag(flag="--reuse-grad-buf-for-mxfp8-param-ag")
+    yield Flag(flag="--moe-router-padding-for-quantization")
+    if draft.release >= _NARROW_MOMENTS:
+        yield Flag(flag="--use-precision-aware-optimizer")
+        yield Flag(flag="--main-grads-dtype", value="fp32")
+        yield Flag(flag="--main-params-dtype", value="fp32")
+        yield Flag(flag="--exp-avg-dtype", value="bf16")
+        yield Flag(flag="--exp-avg-sq-dtype", value="bf16")
+
+
+def _recipe(draft: Draft, number_format: str, recipe: str) -> Iterator[Word]:
+    yield Flag(flag="--fp8-format", value=number_format)
+    if draft.release >= _RECIPES:
+        yield Flag(flag="--fp8-recipe", value=recipe)
+
+
+def optimizer_offload(draft: Draft) -> Iterator[Word]:
+    """OPTIMIZER_OFFLOAD=1 keeps optimizer states in host memory and steps there."""
+    if draft.on("OPTIMIZER_OFFLOAD"):
+        yield Flag(flag="--optimizer-cpu-offload")
+        yield Flag(flag="--overlap-cpu-optimizer-d2h-h2d")
+        yield Flag(flag="--use-precision-aware-optimizer")
+
+
+def tp_comm_overlap(draft: Draft) -> Iterator[Word]:
+    """TP_COMM_OVERLAP=1 needs tensor parallel, and a Transformer Engine with UserBuffers."""
+    if not draft.on("TP_COMM_OVERLAP"):
+        return
+    where = f"TP_COMM_OVERLAP=1 ({draft.origin('TP_COMM_OVERLAP')})"
+    if draft.embedded:
+        yield Notice(text=f"{where} has no effect: the embedded engine has no Transformer Engine")
+    elif draft.number("TP") < 2:
+        yield Notice(text=f"{where} has no effect at TP=1")
+    else:
+        yield Flag(flag="--tp-comm-overlap")
+
+
+def _dotted(draft: Draft) -> str:
+    return ".".join(map(str, draft.release))

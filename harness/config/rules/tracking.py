@@ -1,0 +1,47 @@
+"""Rules of experiment tracking: WandB and TensorBoard, by Megatron's own writers."""
+
+from collections.abc import Iterator
+
+from harness.config.draft import Derived, Draft, Env, Flag, Notice, Word
+
+_MAPPING = (("TP", "TP"), ("PP", "PP"), ("EP", "EP"), ("CP", "CP"), ("VPP", "VPP"), ("-MBS", "MBS"), ("GBS", "GBS"))
+
+
+def wandb(draft: Draft) -> Iterator[Word]:
+    """The experiment is named by model, mapping and COMMENT. Online needs a key; a notice tells the mode and why."""
+    asked = draft.text("WANDB_MODE")
+    mode, why = _mode(asked, keyed="WANDB_API_KEY" in draft.has_secret)
+    if mode != asked:
+        yield Derived(name="WANDB_MODE", value=mode)
+    yield Notice(text=f"WandB: {mode}, as {why}")
+    if mode == "disabled":
+        return
+    release = draft.text("MCORE_RELEASE_VERSION")
+    yield Env(name="WANDB_MODE", value=mode)
+    yield Flag(flag="--wandb-project", value=draft.text("WANDB_PROJECT") or f"moe-benchmarking-v{release}")
+    yield Flag(flag="--wandb-exp-name", value=experiment_name(draft))
+    yield Flag(flag="--wandb-save-dir", value="${RUN_DIR}/wandb")
+
+
+def _mode(asked: str, *, keyed: bool) -> tuple[str, str]:
+    """The mode, and why."""
+    if asked == "online" and not keyed:
+        return "offline", "WANDB_MODE=online needs a WANDB_API_KEY, and none is set; `wandb sync` sends it later"
+    if asked:
+        return asked, f"WANDB_MODE={asked} asks"
+    if keyed:
+        return "online", "WANDB_API_KEY is set"
+    return "disabled", "WANDB_API_KEY is not set; WANDB_MODE=offline keeps a local copy"
+
+
+def tensorboard(draft: Draft) -> Iterator[Word]:
+    """Megatron logs to WandB only beside TensorBoard; the embedded engine goes without where neither is asked for."""
+    if not draft.embedded or draft.has("--wandb-project"):
+        yield Flag(flag="--tensorboard-dir", value="${RUN_DIR}/tensorboard")
+
+
+def experiment_name(draft: Draft) -> str:
+    """`DeepSeek-V3-TP1PP16EP64CP1VPP1-MBS1GBS8192-v0.19`."""
+    mapping = "".join(f"{label}{draft.text(name)}" for label, name in _MAPPING)
+    comment = draft.text("COMMENT") or f"v{draft.text('MCORE_RELEASE_VERSION')}"
+    return f"{draft.text('MODEL')}-{mapping}-{comment}"

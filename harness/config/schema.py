@@ -1,0 +1,163 @@
+"""The settings a user may write, their types and their built-in defaults."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.config.provenance import SettingValue
+
+type Kind = Literal["text", "path", "int", "switch", "time"]
+
+_TIME = re.compile(r"(\d+-)?\d+(:\d{1,2}){0,2}")
+_SWITCHES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One name a user may set in any layer: `NAME=VALUE`."""
+
+    name: str
+    help: str
+    kind: Kind = "text"
+    default: SettingValue = None
+    choices: tuple[str, ...] = ()
+    least: int = 1
+
+    def parse(self, raw: str) -> SettingValue:
+        """The typed value of what was written; an empty string unsets. ValueError says what is allowed."""
+        if raw == "":
+            return None
+        if self.kind == "int":
+            return self._parse_int(raw)
+        if self.kind == "switch":
+            return self._parse_switch(raw)
+        if self.kind == "time" and not _TIME.fullmatch(raw):
+            raise ValueError("a time such as 00:20:00 (hours:minutes:seconds) or 1-12:00:00")
+        if self.choices and raw not in self.choices:
+            raise ValueError(" | ".join(self.choices))
+        if "\n" in raw or "\0" in raw:
+            raise ValueError("text on one line")
+        return raw
+
+    def _parse_int(self, raw: str) -> int:
+        allowed = f"a whole number, {self.least} or more"
+        try:
+            value = int(raw)
+        except ValueError:
+            raise ValueError(allowed) from None
+        if value < self.least:
+            raise ValueError(allowed)
+        return value
+
+    @staticmethod
+    def _parse_switch(raw: str) -> bool:
+        try:
+            return _SWITCHES[raw.lower()]
+        except KeyError:
+            raise ValueError("1 | 0 | true | false") from None
+
+
+def _table(*settings: Setting) -> Mapping[str, Setting]:
+    return {setting.name: setting for setting in settings}
+
+
+SETTINGS: Mapping[str, Setting] = _table(
+    # What to run
+    Setting(name="MODEL", help="a model of model_configs/benchmarking, e.g. DeepSeek-V3"),
+    Setting(name="CLUSTER", default="laptop", help="a conf of cluster_configs/benchmarking, or a path to one"),
+    Setting(name="PROXY", help="scale the model down to a machine: laptop, or none for the full model"),
+    Setting(name="TRAINING_PARAMS_PATH", kind="path", help="a model YAML of your own, in place of MODEL's"),
+    Setting(name="MCORE_RELEASE_VERSION", default="0.19", help="the Megatron-Core release that will parse the flags"),
+    Setting(name="MEGATRON_PATH", kind="path", help="a Megatron-LM checkout; unset: the embedded engine trains"),
+    Setting(name="COMMENT", help="a word of your own in the experiment's name"),
+    Setting(name="DRY_RUN", kind="switch", default=False, help="print what would be submitted or run, and stop"),
+    # The mapping
+    Setting(name="TP", kind="int", default=1, help="tensor parallel size"),
+    Setting(name="PP", kind="int", default=1, help="pipeline parallel size"),
+    Setting(name="EP", kind="int", default=1, help="expert parallel size"),
+    Setting(name="CP", kind="int", default=1, help="context parallel size"),
+    Setting(name="ETP", kind="int", default=1, help="expert tensor parallel size"),
+    Setting(name="VPP", kind="int", default=1, help="virtual pipeline stages a pipeline rank"),
+    Setting(name="PP_FIRST", kind="int", help="layers on the first pipeline stage, when uneven"),
+    Setting(name="PP_LAST", kind="int", help="layers on the last pipeline stage, when uneven"),
+    Setting(
+        name="PP_LAYOUT",
+        help="--pipeline-model-parallel-layout, e.g. 'Et*3|(tt|)*29,m|L'; replaces PP_FIRST, PP_LAST, VPP",
+    ),
+    Setting(name="LAYERS_PER_VP", kind="int", help="layers a virtual stage: another way to say VPP"),
+    Setting(name="MBS", kind="int", default=1, help="micro-batch size"),
+    Setting(name="GBS", kind="int", default=1, help="global batch size, in sequences"),
+    Setting(name="NUM_LAYERS", kind="int", help="transformer layers"),
+    Setting(name="DENSE_LAYERS", kind="int", least=0, help="dense layers before the first MoE layer"),
+    Setting(name="VOCAB_SIZE", kind="int", help="the tokenizer's vocabulary, as the model's own config states it"),
+    Setting(name="SEQ_LEN", kind="int", default=4096, help="sequence length, in tokens"),
+    Setting(name="LR", help="peak learning rate, from scratch"),
+    Setting(name="LR_FROM_CHECKPOINT", help="peak learning rate when starting from a checkpoint; unset: LR"),
+    Setting(name="TRAIN_ITERS", kind="int", default=50, help="training steps of the benchmark"),
+    # Mixture of Experts
+    Setting(
+        name="MOE_TOKEN_DISPATCHER",
+        choices=("allgather", "alltoall", "flex", "deepep", "hybridep"),
+        default="alltoall",
+        help="token dispatcher; deepep and hybridep are flex with that backend",
+    ),
+    Setting(
+        name="FLEX_BACKEND", choices=("deepep", "hybridep"), default="deepep", help="backend of the flex dispatcher"
+    ),
+    Setting(name="MOE_GROUPED_GEMM", kind="switch", default=True, help="one grouped GEMM for a rank's experts"),
+    Setting(name="FORCE_BALANCE", kind="switch", default=False, help="route tokens evenly whatever the router says"),
+    # Precision and speed
+    Setting(name="PR", choices=("bf16", "fp8", "mxfp8", "fp32"), default="bf16", help="precision"),
+    Setting(name="TE_VERSION", default="2.8", help="Transformer Engine in the container; decides what can be fused"),
+    Setting(
+        name="PERMUTE_FUSION",
+        kind="switch",
+        default=True,
+        help="fuse token permutation (Transformer Engine 2.1 or newer)",
+    ),
+    Setting(
+        name="TP_COMM_OVERLAP",
+        kind="switch",
+        default=False,
+        help="overlap TP communication with GEMMs (Transformer Engine built with UserBuffers)",
+    ),
+    Setting(name="A2A_OVERLAP", kind="switch", default=False, help="overlap the experts' all-to-all with computation"),
+    Setting(name="OPTIMIZER_OFFLOAD", kind="switch", default=False, help="optimizer states and step on the CPU"),
+    Setting(
+        name="PROFILE",
+        choices=("0", "1", "nsys", "torch"),
+        default="0",
+        help="1 or nsys: Nsight Systems; torch: PyTorch",
+    ),
+    # The machine
+    Setting(name="DEVICE", choices=("gpu", "cpu", "auto"), default="gpu", help="auto: GPUs if this machine has any"),
+    Setting(name="NNODES", kind="int", default=1, help="nodes"),
+    Setting(name="GPUS_PER_NODE", kind="int", default=8, help="ranks a node"),
+    Setting(name="RUN_TIME", kind="time", default="00:20:00", help="the job's time limit"),
+    Setting(name="ACCOUNT", help="Slurm account"),
+    Setting(name="PARTITION", help="Slurm partition"),
+    Setting(name="RUN_NAME", help="name of the job"),
+    Setting(name="SBATCH_ARGS", help="more options for sbatch, as one would type them"),
+    Setting(name="CONTAINER_IMAGE", help="a .sqsh file or an image URI"),
+    Setting(name="CONTAINER_MOUNTS", help="SRC:DST[:ro],…"),
+    # Data, checkpoints, tracking
+    Setting(
+        name="PRETRAIN",
+        choices=("0", "1", "auto"),
+        default="auto",
+        help="1: from scratch; 0: from LOAD_PATH; auto: from LOAD_PATH if it is set",
+    ),
+    Setting(name="DATASET", default="mock", help="mock, sample, or a name with a DATA_PATH in the cluster conf"),
+    Setting(name="OUTPUT_PATH", kind="path", default="runs", help="where every run gets a folder of its own"),
+    Setting(name="DATA_PATH", help="Megatron data prefixes (no .bin/.idx), or 'weight prefix …'"),
+    Setting(name="TOKENIZER_MODEL", help="a tokenizer: a folder or a name on the Hub"),
+    Setting(name="LOAD_PATH", kind="path", help="the checkpoint to start from"),
+    Setting(name="SAVE_INTERVAL", kind="int", help="save every n steps; unset: a benchmark saves nothing"),
+    Setting(name="WANDB_PROJECT", help="Weights & Biases project"),
+    Setting(
+        name="WANDB_MODE",
+        choices=("online", "offline", "disabled"),
+        help="unset: online with a WANDB_API_KEY, else disabled",
+    ),
+)

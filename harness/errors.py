@@ -1,0 +1,42 @@
+"""The errors a user can meet. One root, one exit code a kind."""
+
+from collections.abc import Iterable, Sequence
+
+
+class HarnessError(Exception):
+    """Root of every error that is shown to the user without a traceback.
+
+    `exit_code` is what the command ends with: 2 for a user's mistake, 1 for a run that failed.
+    """
+
+    exit_code = 2
+
+
+class ConfigError(HarnessError):
+    """One or more mistakes in what the user wrote; all of them are in the message, a line each."""
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class EnvironmentProblem(HarnessError):
+    """This machine lacks what the command needs (a program, a writable folder, disk space)."""
+
+
+class RunFailed(HarnessError):
+    """A launched job ended badly."""
+
+    exit_code = 1
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The tail of an "unknown NAME" message: the closest known names, or all of a short list."""
+    from difflib import get_close_matches  # imported late: most commands end well
+
+    names = sorted(known)
+    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    return f"known: {shown}"

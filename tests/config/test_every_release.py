@@ -1,0 +1,68 @@
+"""Each model, on each release, with each toggle: argv that the release's own parser accepts."""
+
+import pytest
+
+from harness.config.releases import check, known, load
+from harness.config.roots import Roots
+
+MODELS = Roots.standard().names("model")
+TOGGLES = {
+    "preset": (),
+    "fp8": ("PR=fp8",),
+    "profile": ("PROFILE=1",),
+    "torch-profile": ("PROFILE=torch",),
+    "a2a-overlap": ("A2A_OVERLAP=1",),
+    "vpp": ("PP=2", "VPP=2", "PP_FIRST=", "PP_LAST="),
+    "fp8-profile-overlap": ("PR=fp8", "PROFILE=1", "A2A_OVERLAP=1"),
+    "deepep": ("MOE_TOKEN_DISPATCHER=deepep",),
+    "tracked": ("WANDB_MODE=offline", "SAVE_INTERVAL=100", "FORCE_BALANCE=1", "TP=2", "TP_COMM_OVERLAP=1"),
+}
+
+
+def test_all_seven_models_are_here() -> None:
+    assert [
+        *("DeepSeek-V2", "DeepSeek-V2-Lite", "DeepSeek-V3", "Mixtral-8x22B", "Mixtral-8x2B", "Mixtral-8x7B"),
+        "Qwen2-57B-A14B",
+    ] == MODELS
+
+
+@pytest.mark.parametrize("cluster", ["laptop", "template"])
+@pytest.mark.parametrize("toggle", TOGGLES)
+@pytest.mark.parametrize("model", MODELS)
+def test_argv_is_accepted_by_every_release(resolve, model: str, toggle: str, cluster: str) -> None:
+    for release in known():
+        resolved = resolve(f"MODEL={model}", f"MCORE_RELEASE_VERSION={release}", *TOGGLES[toggle], cluster=cluster)
+        options = load(release).options
+        for flag, value in resolved.megatron_args.items():
+            assert value is False or flag in options, f"{release}: {flag}"
+            assert value is False or check(options[flag], value) is None, f"{release}: {flag} {value}"
+
+
+@pytest.mark.parametrize("release", known())
+def test_what_differs_between_releases(resolve, release: str) -> None:
+    minor = int(release.split(".")[1])
+    flags = resolve("MODEL=DeepSeek-V3", f"MCORE_RELEASE_VERSION={release}", cluster="template").megatron_args
+    assert flags.text("--rope-type") == ("yarn" if minor >= 14 else "")
+    assert (flags.text("--mscale"), flags.text("--mscale-all-dim")) == ("1.0", "1.0")
+    assert flags.text("--moe-layer-freq") == "([0]*3+[1]*58)"
+    assert ("--mtp-num-layers" in flags) == (minor >= 12)
+    assert ("--moe-flex-dispatcher-backend" in flags) == (minor >= 16)
+    assert ("--moe-enable-deepep" in flags) == (12 <= minor < 16)
+    mixtral = resolve("MODEL=Mixtral-8x7B", f"MCORE_RELEASE_VERSION={release}", cluster="template").megatron_args
+    assert ("--moe-layer-freq" in mixtral) == (minor <= 12)
+    assert "--moe-router-pre-softmax" not in mixtral
+
+
+def test_what_a_release_lacks_is_said(resolve) -> None:
+    notices = "\n".join(resolve("MODEL=DeepSeek-V3", "MCORE_RELEASE_VERSION=0.11").notices)
+    assert "Megatron 0.11.0 has no --mtp-num-layers: it trains without multi-token prediction" in notices
+    notices = "\n".join(resolve("MODEL=Qwen2-57B-A14B", "MCORE_RELEASE_VERSION=0.15").notices)
+    assert "builds the shared experts without their gate" in notices
+    notices = "\n".join(resolve("MODEL=DeepSeek-V2-Lite", cluster="template").notices)
+    assert "q norm that DeepSeek-V2-Lite does not have" in notices
+
+
+def test_another_name_for_the_same_thing(resolve) -> None:
+    flags = resolve("MODEL=DeepSeek-V3", "PR=fp8", "MCORE_RELEASE_VERSION=0.15", cluster="template").megatron_args
+    assert flags.switch("--moe-router-padding-for-fp8")
+    assert "--moe-router-padding-for-quantization" not in flags

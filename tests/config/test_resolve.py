@@ -1,0 +1,118 @@
+"""Layers, origins, interpolation and extra flags."""
+
+import pytest
+
+from harness.errors import ConfigError
+
+
+def test_the_winner_and_every_loser_keep_their_place(resolve) -> None:
+    history = resolve("MODEL=DeepSeek-V3", "EP=32").origins["EP"]
+    assert [(entry.value, str(entry.origin).split(":")[0]) for entry in history] == [
+        ("1", "built-in default"),
+        ("64", "runtime_configs/benchmarking/runtime.conf"),
+        ("2", "model_configs/proxies/laptop.yaml"),
+        ("32", "command line"),
+    ]
+
+
+def test_every_line_number_is_true(resolve, repository) -> None:
+    resolved = resolve("MODEL=DeepSeek-V2", cluster="template")
+    checked = 0
+    for name, history in resolved.origins.items():
+        for entry in history:
+            if entry.origin.path and entry.origin.line:
+                line = (repository / entry.origin.path).read_text().splitlines()[entry.origin.line - 1]
+                assert name in line or entry.origin.layer == "cluster conf", f"{name}: {line}"
+                checked += 1
+    assert checked > 50
+
+
+def test_order_of_layers(resolve) -> None:
+    def value_of_ep(*words: str, **given) -> str:
+        return resolve("MODEL=DeepSeek-V3", *words, **given).megatron_args.text("--expert-model-parallel-size")
+
+    assert value_of_ep(cluster="template") == "64"
+    assert value_of_ep("PROXY=laptop", cluster="template") == "2"
+    assert value_of_ep("PROXY=laptop", cluster="template", environ={"EP": "16"}) == "16"
+    assert value_of_ep("EP=8", cluster="template", environ={"EP": "16"}) == "8"
+    extra = ["--expert-model-parallel-size", "4"]
+    assert value_of_ep("EP=8", cluster="template", environ={"EP": "16"}, extra=extra) == "4"
+
+
+def test_an_empty_environment_variable_says_nothing_and_an_empty_word_unsets(resolve) -> None:
+    assert resolve("MODEL=DeepSeek-V3", cluster="template", environ={"EP": ""}).integer("EP") == 64
+    assert resolve("MODEL=DeepSeek-V3", "PP_FIRST=", "PP=1", cluster="template").settings["PP_FIRST"] is None
+
+
+def test_what_the_user_types_arrives_as_it_was_typed(resolve) -> None:
+    hostile = "a 'b' \"c\" $(touch /tmp/pwned) `id` ${HOME} $HOME"
+    resolved = resolve("MODEL=Mixtral-8x7B", "WANDB_MODE=offline", f"COMMENT={hostile}", environ={"HOME": "/h"})
+    assert resolved.text("COMMENT") == hostile
+    assert resolved.megatron_args.text("--wandb-exp-name").endswith(hostile)
+    extra = ["--wandb-project", hostile]
+    assert resolve("MODEL=Mixtral-8x7B", extra=extra).megatron_args.text("--wandb-project") == hostile
+
+
+def test_files_interpolate_settings_and_the_environment_but_no_secret(resolve, tmp_path) -> None:
+    folder = tmp_path / "cluster_configs/benchmarking"
+    folder.mkdir(parents=True)
+    conf = folder / "mine.conf"
+    conf.write_text("[cluster]\nDATASET = mock\nOUTPUT_PATH = ${HOME}/${MODEL}\nPRETRAIN = 1\n")
+    resolved = resolve("MODEL=Mixtral-8x2B", "CLUSTER=mine", environ={"HOME": "/home/me"})
+    assert resolved.text("OUTPUT_PATH") == "/home/me/Mixtral-8x2B"
+    conf.write_text("[cluster]\nDATASET = mock\nPRETRAIN = 1\nCOMMENT = ${WANDB_API_KEY}\n")
+    with pytest.raises(ConfigError, match=r"mine.conf:4: COMMENT: \$\{WANDB_API_KEY\} is a secret"):
+        resolve("MODEL=Mixtral-8x2B", "CLUSTER=mine", environ={"WANDB_API_KEY": "0123456789"})
+    conf.write_text("[cluster]\nRUN_NAME = ${COMMENT}\nCOMMENT = ${RUN_NAME}\n")
+    with pytest.raises(ConfigError, match="refers to itself"):
+        resolve("MODEL=Mixtral-8x2B", "CLUSTER=mine")
+
+
+def test_declared_environment_can_be_overridden(resolve) -> None:
+    assert resolve("MODEL=Mixtral-8x7B", environ={"NCCL_NVLS_ENABLE": "1"}).env["NCCL_NVLS_ENABLE"] == "1"
+    resolved = resolve("MODEL=Mixtral-8x7B", "NCCL_NVLS_ENABLE=2", environ={"NCCL_NVLS_ENABLE": "1"})
+    assert resolved.env["NCCL_NVLS_ENABLE"] == "2"
+    assert str(resolved.origins["NCCL_NVLS_ENABLE"][-1].origin) == "command line"
+
+
+def test_extra_flags_displace_flags_of_the_same_meaning(resolve) -> None:
+    flags = resolve("MODEL=Mixtral-8x7B", extra=["--train-samples", "1000", "--fp16"]).megatron_args
+    assert flags.text("--train-samples") == "1000"
+    assert "--train-iters" not in flags
+    assert flags.argv()[-2:] != ["--train-iters", "40"]
+
+
+def test_extra_flags_in_every_shape(resolve) -> None:
+    extra = ["--recompute-granularity=selective", "--recompute-modules", "moe_act", "mlp", "--log-params-norm"]
+    flags = resolve("MODEL=Mixtral-8x7B", extra=extra).megatron_args
+    assert flags["--recompute-granularity"] == "selective"
+    assert flags["--recompute-modules"] == ("moe_act", "mlp")
+    assert flags["--log-params-norm"] is True
+
+
+def test_moe_extended_ep_becomes_etp_1(resolve) -> None:
+    resolved = resolve("MODEL=DeepSeek-V3", cluster="template", extra=["--moe-extended-ep"])
+    assert resolved.megatron_args.text("--expert-tensor-parallel-size") == "1"
+    assert any("--moe-extended-ep" in notice for notice in resolved.notices)
+
+
+def test_a_rule_never_overrides_what_the_user_wrote(resolve) -> None:
+    resolved = resolve("MODEL=DeepSeek-V3", cluster="template", extra=["--moe-token-dispatcher-type", "allgather"])
+    assert resolved.megatron_args.text("--moe-token-dispatcher-type") == "allgather"
+    assert any("rule dispatcher would say" in notice and "kept" in notice for notice in resolved.notices)
+
+
+def test_device_auto_takes_the_gpus_there_are(resolve) -> None:
+    cpu, one, four = (resolve("MODEL=DeepSeek-V3", gpus=gpus) for gpus in (0, 1, 4))
+    assert (cpu.text("DEVICE"), cpu.integer("GPUS_PER_NODE"), cpu.integer("EP")) == ("cpu", 2, 2)
+    assert (one.text("DEVICE"), one.integer("GPUS_PER_NODE"), one.integer("EP")) == ("gpu", 1, 1)
+    assert (four.text("DEVICE"), four.integer("GPUS_PER_NODE"), four.integer("EP")) == ("gpu", 4, 2)
+    assert "--use-cpu-initialization" not in one.megatron_args
+
+
+def test_a_proxy_adds_nothing_to_an_architecture(resolve) -> None:
+    mixtral = resolve("MODEL=Mixtral-8x7B").megatron_args
+    absent = {"--q-lora-rank", "--kv-lora-rank", "--moe-shared-expert-intermediate-size", "--moe-router-num-groups"}
+    assert not absent & mixtral.keys()
+    full, proxy = (resolve("MODEL=DeepSeek-V3", "PP=1", f"PROXY={name}").megatron_args for name in ("none", "laptop"))
+    assert full.keys() == proxy.keys()

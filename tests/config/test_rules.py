@@ -1,0 +1,160 @@
+"""The rules, one by one."""
+
+import pytest
+
+from harness.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("words", "per_stage", "vpp_flag"),
+    [
+        (("MODEL=DeepSeek-V2",), 2, "2"),  # (60 - 2 - 2) / 14 / 2
+        (("MODEL=Mixtral-8x7B",), 1, "8"),  # 32 / 4 / 8
+        (("MODEL=Qwen2-57B-A14B",), 1, "7"),
+        (("MODEL=Mixtral-8x7B", "LAYERS_PER_VP=2"), 2, "4"),
+        (("MODEL=Mixtral-8x7B", "LAYERS_PER_VP=2", "VPP=2"), 2, "4"),
+    ],
+)
+def test_layers_per_virtual_stage(resolve, words, per_stage: int, vpp_flag: str) -> None:
+    resolved = resolve(*words, cluster="template")
+    assert resolved.integer("LAYERS_PER_VP") == per_stage
+    assert resolved.megatron_args.text("--num-virtual-stages-per-pipeline-rank") == vpp_flag
+
+
+def test_uneven_pipeline_flags(resolve) -> None:
+    flags = resolve("MODEL=DeepSeek-V3", cluster="template").megatron_args
+    assert flags.text("--decoder-first-pipeline-num-layers") == "4"
+    assert flags.text("--decoder-last-pipeline-num-layers") == "1"
+
+
+def test_a_preset_split_that_no_longer_fits_is_chosen_anew_and_said(resolve) -> None:
+    resolved = resolve("MODEL=DeepSeek-V3", "TP=2", "PP=8", "EP=64", "VPP=1", "NNODES=64", cluster="template")
+    assert (resolved.integer("PP_FIRST"), resolved.integer("PP_LAST")) == (7, 6)
+    assert any("taking PP_FIRST=7 PP_LAST=6, 8 on each of the 6 between" in notice for notice in resolved.notices)
+
+
+def test_a_split_that_the_user_wrote_stands(resolve) -> None:
+    resolved = resolve("MODEL=DeepSeek-V3", "PP=8", "PP_FIRST=4", "PP_LAST=1", cluster="template")
+    assert (resolved.integer("PP_FIRST"), resolved.integer("PP_LAST")) == (4, 1)
+
+
+@pytest.mark.parametrize(("layers", "pp", "vpp"), [(61, 2, 1), (61, 4, 1), (27, 4, 3), (59, 8, 2)])
+def test_a_chosen_split_covers_all_layers_evenly(resolve, layers: int, pp: int, vpp: int) -> None:
+    words = (f"NUM_LAYERS={layers}", f"PP={pp}", f"VPP={vpp}", "EP=1")
+    resolved = resolve("MODEL=DeepSeek-V2-Lite", *words, cluster="template")
+    first, last = resolved.integer("PP_FIRST"), resolved.integer("PP_LAST")
+    if not first:  # no split exists for these numbers
+        assert layers % vpp
+        return
+    middle = layers - first - last
+    assert middle % max(1, (pp - 2) * vpp) == 0
+    assert first % vpp == last % vpp == 0
+    assert first >= last
+
+
+def test_a_layout_replaces_vpp_and_uneven_stages(resolve) -> None:
+    layout = "Et*4|(tttt|)*14t,mL"
+    flags = resolve("MODEL=DeepSeek-V3", f"PP_LAYOUT={layout}", cluster="template").megatron_args
+    assert flags.text("--pipeline-model-parallel-layout") == layout
+    assert not {"--decoder-first-pipeline-num-layers", "--num-virtual-stages-per-pipeline-rank"} & flags.keys()
+
+
+def test_precision(resolve) -> None:
+    flags = {
+        pr: resolve("MODEL=DeepSeek-V3", f"PR={pr}", cluster="template").megatron_args
+        for pr in ("bf16", "fp8", "mxfp8", "fp32")
+    }
+    assert flags["bf16"].switch("--bf16")
+    assert "--fp8-format" not in flags["bf16"]
+    assert flags["fp8"].text("--fp8-recipe") == "blockwise"
+    assert flags["fp8"].switch("--fp8-param-gather")
+    assert flags["mxfp8"].text("--fp8-recipe") == "mxfp8"
+    assert flags["mxfp8"].switch("--reuse-grad-buf-for-mxfp8-param-ag")
+    assert "--bf16" not in flags["fp32"]
+    offloaded = resolve("MODEL=DeepSeek-V3", "PR=fp8", "OPTIMIZER_OFFLOAD=1", cluster="template").megatron_args
+    assert offloaded.switch("--optimizer-cpu-offload")
+    assert "--fp8-param-gather" not in offloaded
+
+
+def test_dispatchers(resolve) -> None:
+    def flags(dispatcher: str, release: str = "0.19"):
+        words = (f"MOE_TOKEN_DISPATCHER={dispatcher}", f"MCORE_RELEASE_VERSION={release}")
+        return resolve("MODEL=Mixtral-8x7B", *words, cluster="template").megatron_args
+
+    assert flags("allgather").text("--moe-token-dispatcher-type") == "allgather"
+    assert flags("hybridep").text("--moe-flex-dispatcher-backend") == "hybridep"
+    assert flags("deepep", "0.14").switch("--moe-enable-deepep")
+    with pytest.raises(ConfigError, match=r"hybridep needs Megatron 0\.16"):
+        flags("hybridep", "0.15")
+
+
+def test_a2a_overlap(resolve) -> None:
+    on, off = (resolve("MODEL=Mixtral-8x7B", f"A2A_OVERLAP={value}", cluster="template") for value in (1, 0))
+    assert on.megatron_args.switch("--overlap-moe-expert-parallel-comm")
+    assert on.env["CUDA_DEVICE_MAX_CONNECTIONS"] == "32"
+    assert "--overlap-moe-expert-parallel-comm" not in off.megatron_args
+    assert off.env["CUDA_DEVICE_MAX_CONNECTIONS"] == "1"
+
+
+def test_permute_fusion_by_transformer_engine(resolve) -> None:
+    def fused(version: str) -> bool:
+        words = ("MODEL=Mixtral-8x7B", f"TE_VERSION={version}")
+        return resolve(*words, cluster="template").megatron_args.switch("--moe-permute-fusion")
+
+    assert (fused("2.0"), fused("2.1"), fused("2.10")) == (False, True, True)
+
+
+def test_tp_comm_overlap_and_sequence_parallel_need_tp(resolve) -> None:
+    one, two = (resolve("MODEL=Mixtral-8x7B", f"TP={tp}", "TP_COMM_OVERLAP=1", cluster="template") for tp in (1, 2))
+    assert not {"--tp-comm-overlap", "--sequence-parallel"} & one.megatron_args.keys()
+    assert {"--tp-comm-overlap", "--sequence-parallel"} <= two.megatron_args.keys()
+    assert any("TP_COMM_OVERLAP=1" in notice for notice in one.notices)
+
+
+def test_profiling(resolve) -> None:
+    nsys, torch = (resolve("MODEL=Mixtral-8x7B", f"PROFILE={value}", cluster="template") for value in ("1", "torch"))
+    assert nsys.megatron_args.switch("--profile")
+    assert "--use-pytorch-profiler" not in nsys.megatron_args
+    assert torch.megatron_args.switch("--use-pytorch-profiler")
+
+
+def test_long_context(resolve) -> None:
+    def limit(model: str, *words: str) -> str:
+        flags = resolve(f"MODEL={model}", "SEQ_LEN=65536", *words, cluster="template").megatron_args
+        return flags.text("--max-position-embeddings")
+
+    assert limit("Mixtral-8x7B") == "65536"
+    assert limit("DeepSeek-V3") == "65536"
+    assert limit("DeepSeek-V3", "MCORE_RELEASE_VERSION=0.13", "PRETRAIN=1") == "65536"
+    with pytest.raises(ConfigError, match="YaRN's original length"):
+        limit("DeepSeek-V3", "MCORE_RELEASE_VERSION=0.13")
+
+
+def test_pretrain(resolve) -> None:
+    scratch = resolve("MODEL=DeepSeek-V3", "PRETRAIN=1", cluster="template").megatron_args
+    loaded = resolve("MODEL=DeepSeek-V3", "LOAD_PATH=/ckpt", cluster="template").megatron_args
+    assert "--load" not in scratch
+    assert scratch.text("--lr") == "2.2e-4"
+    assert loaded.text("--load") == "/ckpt"
+    assert loaded.text("--lr") == "7.3e-6"
+    assert resolve("MODEL=DeepSeek-V3", "LOAD_PATH=/ckpt").megatron_args.text("--load") == "/ckpt"
+    assert "--load" not in resolve("MODEL=DeepSeek-V3").megatron_args
+
+
+def test_null_tokenizer_counts_its_end_of_document_by_release(resolve) -> None:
+    def size(release: str) -> str:
+        return resolve("MODEL=Mixtral-8x7B", f"MCORE_RELEASE_VERSION={release}").megatron_args.text("--vocab-size")
+
+    assert (size("0.17"), size("0.18")) == ("256", "257")
+
+
+def test_wandb_says_which_mode_and_why(resolve) -> None:
+    keyed = resolve("MODEL=DeepSeek-V3", cluster="template", environ={"WANDB_API_KEY": "secret-key"})
+    assert keyed.env["WANDB_MODE"] == "online"
+    assert keyed.megatron_args.text("--wandb-exp-name") == "DeepSeek-V3-TP1PP16EP64CP1VPP1-MBS1GBS8192-v0.19"
+    assert "secret-key" not in str(keyed)
+    without = resolve("MODEL=DeepSeek-V3", cluster="template")
+    assert any(notice.startswith("WandB: disabled") for notice in without.notices)
+    asked = resolve("MODEL=DeepSeek-V3", "WANDB_MODE=online", cluster="template")
+    assert asked.env["WANDB_MODE"] == "offline"
+    assert any(notice.startswith("WandB: offline") for notice in asked.notices)

@@ -1,0 +1,48 @@
+"""What all tests share."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from harness.config.provenance import Resolved
+from harness.config.roots import Roots, shipped_root
+from harness.config.schema import SETTINGS
+from harness.config.secrets import SECRETS
+from harness.config.sources import Request, resolve_request
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+type Resolve = Callable[..., Resolved]
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting exported in the developer's shell must not decide a test."""
+    for name in {*SETTINGS, *SECRETS} & os.environ.keys():
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def resolve(tmp_path: Path) -> Resolve:
+    """Resolve `KEY=VALUE` words against the shipped configuration, in an empty folder, with an empty environment."""
+
+    def call(
+        *words: str,
+        cluster: str = "laptop",
+        extra: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
+        here: Path = tmp_path,
+        gpus: int = 0,
+    ) -> Resolved:
+        request = Request(words=words, extra=extra, environ=environ or {}, default_cluster=cluster, gpus=gpus)
+        return resolve_request(request, Roots(here=here, shipped=shipped_root()))
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout under test."""
+    return REPOSITORY
