@@ -1,0 +1,1 @@
+"""Text made into the token files that Megatron trains on."""
