@@ -1,0 +1,1 @@
+"""What the resolved Megatron flags say the network is, and how many parameters it has."""

@@ -1,0 +1,1 @@
+"""What a training step costs: floating-point operations, and what the hardware gives."""

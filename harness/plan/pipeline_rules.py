@@ -1,0 +1,147 @@
+"""Layers over pipeline stages: evenly, with a first and last stage of their own, or by an explicit layout."""
+
+from collections.abc import Iterator
+
+from harness.plan.layout import layout_problems
+from harness.plan.parallel import pipeline_units
+from harness.plan.violation import (
+    FLAG_OF_SETTING,
+    Case,
+    Violation,
+    divisors,
+    either,
+    listed,
+    names,
+    neighbours,
+)
+
+LAYOUT = "--pipeline-model-parallel-layout"
+ACCOUNT = ("--account-for-embedding-in-pipeline-split", "--account-for-loss-in-pipeline-split")
+VIRTUAL = (FLAG_OF_SETTING["VPP"], FLAG_OF_SETTING["LAYERS_PER_VP"], LAYOUT)
+
+
+def pipeline_flags(case: Case) -> Iterator[Violation]:
+    """Flags that describe the split in two ways at once (validate_args, TransformerConfig)."""
+    uneven = [FLAG_OF_SETTING[name] for name in ("PP_FIRST", "PP_LAST") if FLAG_OF_SETTING[name] in case.args]
+    account = [flag for flag in ACCOUNT if case.args.switch(flag)]
+    virtual = [flag for flag in VIRTUAL if flag in case.args]
+    if len(virtual) > 1:
+        yield _contradiction(virtual)
+    if uneven and account:
+        yield _contradiction(uneven + account)
+    if LAYOUT in case.args and uneven + account:
+        yield _contradiction([LAYOUT, *uneven, *account])
+    if uneven and FLAG_OF_SETTING["LAYERS_PER_VP"] in virtual:
+        yield Violation(
+            rule="pipeline-flags",
+            message=f"{' and '.join(uneven)} with {FLAG_OF_SETTING['LAYERS_PER_VP']}",
+            fix=f"say it with {FLAG_OF_SETTING['VPP']} (VPP)",
+            names=names("LAYERS_PER_VP", "PP_FIRST", "PP_LAST"),
+        )
+
+
+def pipeline_layers(case: Case) -> Iterator[Violation]:
+    """Every virtual stage gets a whole number of layers."""
+    if any(pipeline_flags(case)):
+        return
+    if LAYOUT in case.args:
+        yield from _layout(case)
+    elif FLAG_OF_SETTING["PP_FIRST"] in case.args or FLAG_OF_SETTING["PP_LAST"] in case.args:
+        yield from _uneven(case)
+    else:
+        yield from _even(case)
+
+
+def _layout(case: Case) -> Iterator[Violation]:
+    layout = case.args.text(LAYOUT)
+    problems = layout_problems(
+        layout,
+        pp=case.parallel.pp,
+        num_layers=case.args.integer("--num-layers"),
+        mtp_layers=case.args.integer("--mtp-num-layers"),
+    )
+    for problem in problems:
+        yield Violation(
+            rule="pipeline-layout",
+            message=f"{LAYOUT} {layout} {problem}",
+            fix="write one stage for each PP·VPP, e.g. Et|t|tL for PP=3 and three layers",
+            names=names(LAYOUT, "PP", "NUM_LAYERS"),
+        )
+
+
+def _even(case: Case) -> Iterator[Violation]:
+    """All stages alike; an embedding or loss that counts as a layer is divided with them."""
+    units, pp, vpp = pipeline_units(case.args), case.parallel.pp, case.parallel.vpp
+    what = f"{units} layers" if units == case.args.integer("--num-layers") else f"{units} layers, embedding and loss"
+    if units % pp:
+        yield Violation(
+            rule="pipeline-layers",
+            message=f"PP={pp} does not divide {what}; allowed: {listed(divisors(units))}",
+            fix=f"{either('PP', neighbours(pp, divisors(units)))}, or an uneven split with PP_FIRST and PP_LAST",
+            names=names("PP", "NUM_LAYERS"),
+        )
+        return
+    per_stage = case.args.integer(FLAG_OF_SETTING["LAYERS_PER_VP"]) or units // pp // vpp
+    if units // pp % vpp or units // pp % max(1, per_stage):
+        allowed = divisors(units // pp)
+        virtual = f"LAYERS_PER_VP={per_stage}" if FLAG_OF_SETTING["LAYERS_PER_VP"] in case.args else f"VPP={vpp}"
+        setting, _, value = virtual.partition("=")
+        yield Violation(
+            rule="pipeline-layers",
+            message=f"{virtual} does not divide the {units // pp} layers of a stage ({what}, PP={pp}); "
+            f"allowed: {listed(allowed)}",
+            fix=either(setting, neighbours(int(value), allowed)),
+            names=names("VPP", "LAYERS_PER_VP", "PP", "NUM_LAYERS"),
+        )
+
+
+def _uneven(case: Case) -> Iterator[Violation]:
+    """PP_FIRST and PP_LAST are taken off; the stages between share the rest alike."""
+    layers, pp, vpp = case.args.integer("--num-layers"), case.parallel.pp, case.parallel.vpp
+    ends = {name: case.args.integer(FLAG_OF_SETTING[name]) for name in ("PP_FIRST", "PP_LAST")}
+    given = {name: count for name, count in ends.items() if count}
+    said = " and ".join(f"{name}={count}" for name, count in given.items())
+    middle, stages = layers - sum(given.values()), pp - len(given)
+    about = names(*given, "PP", "NUM_LAYERS")
+    if middle < 0 or stages < 0 or bool(middle) != bool(stages):
+        yield Violation(
+            rule="pipeline-layers",
+            message=f"{said} of {layers} layers leave {middle} layers for {stages} stages between (PP={pp})",
+            fix="let them leave layers exactly where stages are left",
+            names=about,
+        )
+        return
+    if stages and middle % stages:
+        yield Violation(
+            rule="pipeline-layers",
+            message=f"{said} leave {middle} layers, which the {stages} stages between cannot share alike (PP={pp})",
+            fix=_shareable(given, layers, stages),
+            names=about,
+        )
+        return
+    per_stage = {**given, **({"a stage between": middle // stages} if stages else {})}
+    odd = ", ".join(f"{count} ({name})" for name, count in per_stage.items() if count % vpp)
+    if odd:
+        yield Violation(
+            rule="pipeline-layers",
+            message=f"VPP={vpp} does not divide the layers of every stage: {odd}",
+            fix="VPP=1, or stages that are multiples of VPP",
+            names=names("VPP", *given, "PP", "NUM_LAYERS"),
+        )
+
+
+def _shareable(given: dict[str, int], layers: int, stages: int) -> str:
+    """The nearest PP_FIRST (or PP_LAST) that leaves a multiple of the stages between."""
+    name, found = next(iter(given.items()))
+    others = sum(given.values()) - found
+    allowed = [count for count in range(1, layers - others) if (layers - others - count) % stages == 0]
+    return either(name, neighbours(found, allowed)) if allowed else "a smaller PP"
+
+
+def _contradiction(flags: list[str]) -> Violation:
+    return Violation(
+        rule="pipeline-flags",
+        message=f"{', '.join(flags)} all say how layers are split; allowed: one way",
+        fix="keep one of them",
+        names=tuple(flags),
+    )

@@ -1,0 +1,155 @@
+"""Mixture of experts: the router's numbers, and what a dispatcher asks for."""
+
+from collections.abc import Iterator
+
+from harness.arch.model import moe_layers
+from harness.errors import ConfigError
+from harness.plan.violation import Case, Violation, divisors, either, listed, names, neighbours
+
+BIASED_SCORES = ("sigmoid", "sqrtsoftplus")
+HYBRIDEP_ON_ONE_RANK = (0, 17)  # first release whose flex dispatcher takes HybridEP without peers
+
+
+def readable_moe_pattern(case: Case) -> tuple[bool, ...]:
+    """For each layer, whether it is MoE; empty where `--moe-layer-freq` cannot be read (a violation of its own)."""
+    try:
+        return moe_layers(case.args)
+    except ConfigError:
+        return ()
+
+
+def layer_pattern(case: Case) -> Iterator[Violation]:
+    """`--moe-layer-freq` can be read and covers every layer."""
+    try:
+        moe_layers(case.args)
+    except ConfigError as error:
+        yield Violation(
+            rule="layer-pattern",
+            message=str(error),
+            fix="let the list have one entry a layer, 1 for MoE",
+            names=names("--moe-layer-freq", "NUM_LAYERS"),
+        )
+
+
+def top_k(case: Case) -> Iterator[Violation]:
+    """A token goes to at most all experts; to one only with the softmax taken before (its gradient would vanish)."""
+    if not case.experts:
+        return
+    args, chosen = case.args, case.args.integer("--moe-router-topk", 2)
+    if chosen > case.experts:
+        yield Violation(
+            rule="top-k",
+            message=f"--moe-router-topk {chosen} exceeds --num-experts {case.experts}",
+            fix=f"--moe-router-topk of at most {case.experts}",
+            names=("--moe-router-topk", "--num-experts"),
+        )
+    softmax = args.text("--moe-router-score-function", "softmax") == "softmax"
+    sinkhorn = args.text("--moe-router-load-balancing-type", "aux_loss") == "sinkhorn"
+    if chosen == 1 and softmax and not sinkhorn and not args.switch("--moe-router-pre-softmax"):
+        yield Violation(
+            rule="top-k",
+            message="--moe-router-topk 1 leaves softmax after the choice without a gradient",
+            fix="add --moe-router-pre-softmax",
+            names=("--moe-router-topk", "--moe-router-pre-softmax"),
+        )
+
+
+def groups(case: Case) -> Iterator[Violation]:
+    """Group-limited routing: equal groups, and each chosen group holds the experts it is scored by.
+
+    Megatron scores a group by its best top_k // group_top_k experts, so there must be one at least, and the group
+    must have as many; it asserts the first two rules and fails inside `topk` on the others.
+    """
+    args, about = case.args, ("--moe-router-group-topk", "--moe-router-num-groups", "--moe-router-topk")
+    chosen, count = args.integer("--moe-router-group-topk"), args.integer("--moe-router-num-groups")
+    if not chosen:
+        return
+    if not case.experts:
+        message, fix = "--moe-router-group-topk in a model without experts", "leave --moe-router-group-topk out"
+    elif not count:
+        message, fix = "--moe-router-group-topk needs --moe-router-num-groups", "add --moe-router-num-groups"
+    elif case.experts % count:
+        allowed = divisors(case.experts)
+        message = f"--moe-router-num-groups {count} does not divide --num-experts {case.experts}; "
+        message += f"allowed: {listed(allowed)}"
+        fix = either("--moe-router-num-groups", neighbours(count, allowed))
+    elif chosen > count:
+        message = f"--moe-router-group-topk {chosen} exceeds --moe-router-num-groups {count}"
+        fix = f"--moe-router-group-topk of at most {count}"
+    elif not 1 <= args.integer("--moe-router-topk", 2) // chosen <= case.experts // count:
+        message = (
+            f"--moe-router-topk {args.integer('--moe-router-topk', 2)} over --moe-router-group-topk {chosen} groups of "
+            f"{case.experts // count} experts; allowed: from 1 to {case.experts // count} experts of each group"
+        )
+        fix = f"--moe-router-topk between {chosen} and {chosen * (case.experts // count)}"
+    else:
+        return
+    yield Violation(rule="expert-groups", message=message, fix=fix, names=(*about, "--num-experts"))
+
+
+def expert_bias(case: Case) -> Iterator[Violation]:
+    """Balancing by a bias works on independent scores, not on a softmax (TransformerConfig)."""
+    score = case.args.text("--moe-router-score-function", "softmax")
+    if case.args.switch("--moe-router-enable-expert-bias") and score not in BIASED_SCORES:
+        yield Violation(
+            rule="expert-bias",
+            message=f"--moe-router-enable-expert-bias with --moe-router-score-function {score}; allowed: sigmoid",
+            fix="--moe-router-score-function sigmoid, or leave the bias out",
+            names=("--moe-router-enable-expert-bias", "--moe-router-score-function"),
+        )
+
+
+def linear_bias(case: Case) -> Iterator[Violation]:
+    """Experts with linear biases cannot be split, and shared experts have none at all."""
+    if not case.experts or case.args.switch("--disable-bias-linear"):
+        return
+    shared = "--moe-shared-expert-intermediate-size" in case.args
+    if case.parallel.etp > 1 or shared:
+        reason = "shared experts" if shared else f"ETP={case.parallel.etp}"
+        yield Violation(
+            rule="linear-bias",
+            message=f"linear layers have biases, which Megatron does not support with {reason}",
+            fix="add --disable-bias-linear",
+            names=names("--disable-bias-linear", "ETP"),
+        )
+
+
+def sequence_parallel(case: Case) -> Iterator[Violation]:
+    """MoE layers refuse to train with TP unless activations are split along the sequence (MoELayer.forward)."""
+    if case.experts and case.parallel.tp > 1 and not case.sequence_parallel:
+        yield Violation(
+            rule="sequence-parallel",
+            message=f"TP={case.parallel.tp} with experts, but without --sequence-parallel",
+            fix="add --sequence-parallel, or TP=1",
+            names=names("TP", "--sequence-parallel"),
+        )
+
+
+def dispatcher(case: Case) -> Iterator[Violation]:
+    """The flex dispatcher needs peers, DeepEP needs flex, and shared experts overlap with alltoall and flex only."""
+    args, par = case.args, case.parallel
+    kind = args.text("--moe-token-dispatcher-type", "allgather")
+    hybrid = args.text("--moe-flex-dispatcher-backend", "deepep") == "hybridep"
+    alone_is_fine = hybrid and case.release >= HYBRIDEP_ON_ONE_RANK
+    if case.experts and kind == "flex" and par.etp * par.ep == 1 and not alone_is_fine:
+        yield Violation(
+            rule="dispatcher",
+            message="the flex dispatcher needs ETP·EP > 1, but both are 1",
+            fix="EP=2 or more, or MOE_TOKEN_DISPATCHER=alltoall",
+            names=names("MOE_TOKEN_DISPATCHER", "EP"),
+        )
+    if args.switch("--moe-enable-deepep") and kind != "flex":
+        yield Violation(
+            rule="dispatcher",
+            message=f"--moe-enable-deepep with the {kind} dispatcher; allowed: flex",
+            fix="MOE_TOKEN_DISPATCHER=flex, or leave --moe-enable-deepep out",
+            names=names("MOE_TOKEN_DISPATCHER", "--moe-enable-deepep"),
+        )
+    shared = "--moe-shared-expert-intermediate-size" in args
+    if shared and args.switch("--moe-shared-expert-overlap") and kind not in {"alltoall", "flex"}:
+        yield Violation(
+            rule="dispatcher",
+            message=f"--moe-shared-expert-overlap with the {kind} dispatcher; allowed: alltoall, flex",
+            fix="MOE_TOKEN_DISPATCHER=alltoall, or leave --moe-shared-expert-overlap out",
+            names=names("MOE_TOKEN_DISPATCHER", "--moe-shared-expert-overlap"),
+        )

@@ -1,0 +1,68 @@
+"""The sizes themselves: there, whole and positive. Every other rule relies on these."""
+
+from collections.abc import Iterator
+
+from harness.config.megatron_args import MegatronArgs
+from harness.plan.violation import FLAG_OF_SETTING, Violation
+
+REQUIRED = (
+    "--num-layers",
+    "--hidden-size",
+    "--num-attention-heads",
+    "--max-position-embeddings",
+    "--seq-length",
+    "--micro-batch-size",
+)
+POSITIVE = (
+    *REQUIRED,
+    *(flag for flag in FLAG_OF_SETTING.values() if flag not in {*REQUIRED, "--moe-token-dispatcher-type"}),
+    "--ffn-hidden-size",
+    "--kv-channels",
+    "--kv-lora-rank",
+    "--make-vocab-size-divisible-by",
+    "--microbatch-group-size-per-virtual-pipeline-stage",
+    "--moe-ffn-hidden-size",
+    "--moe-router-group-topk",
+    "--moe-router-num-groups",
+    "--moe-router-topk",
+    "--moe-shared-expert-intermediate-size",
+    "--num-query-groups",
+    "--padded-vocab-size",
+    "--q-lora-rank",
+    "--qk-head-dim",
+    "--qk-pos-emb-head-dim",
+    "--v-head-dim",
+    "--vocab-size",
+)
+COUNTS = ("--num-experts", "--mtp-num-layers")  # 0 means none
+
+
+def sizes(args: MegatronArgs, world_size: int) -> Iterator[Violation]:
+    """Missing, fractional, zero and negative sizes."""
+    for flag in REQUIRED:
+        if flag not in args:
+            yield _violation(flag, f"{flag} is missing", f"set {flag} in the model's MODEL_ARGS")
+    for flags, least in ((POSITIVE, 1), (COUNTS, 0)):
+        for flag in flags:
+            if flag in args and not _at_least(args.text(flag), least):
+                found = f"{flag} is {args.text(flag)!r}; allowed: whole numbers from {least}"
+                yield _violation(flag, found, f"give {flag} a whole number")
+    if world_size < 1:
+        yield Violation(
+            rule="sizes",
+            message=f"the job has {world_size} GPUs; allowed: whole numbers from 1",
+            fix="set NNODES and GPUS_PER_NODE",
+            names=("NNODES", "GPUS_PER_NODE"),
+        )
+
+
+def _violation(flag: str, message: str, fix: str) -> Violation:
+    settings = tuple(setting for setting, carrier in FLAG_OF_SETTING.items() if carrier == flag)
+    return Violation(rule="sizes", message=message, fix=fix, names=(*settings, flag))
+
+
+def _at_least(text: str, least: int) -> bool:
+    try:
+        return int(text) >= least
+    except ValueError:
+        return False

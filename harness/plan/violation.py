@@ -1,0 +1,98 @@
+"""What a rule says of a mapping that cannot run, and the arithmetic of helpful answers."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from harness.config.megatron_args import MegatronArgs
+from harness.plan.parallel import Batch, Parallel
+
+FLAG_OF_SETTING = {
+    "TP": "--tensor-model-parallel-size",
+    "CP": "--context-parallel-size",
+    "PP": "--pipeline-model-parallel-size",
+    "EP": "--expert-model-parallel-size",
+    "ETP": "--expert-tensor-parallel-size",
+    "VPP": "--num-virtual-stages-per-pipeline-rank",
+    "LAYERS_PER_VP": "--num-layers-per-virtual-pipeline-stage",
+    "PP_FIRST": "--decoder-first-pipeline-num-layers",
+    "PP_LAST": "--decoder-last-pipeline-num-layers",
+    "MBS": "--micro-batch-size",
+    "GBS": "--global-batch-size",
+    "SEQ_LEN": "--seq-length",
+    "NUM_LAYERS": "--num-layers",
+    "MOE_TOKEN_DISPATCHER": "--moe-token-dispatcher-type",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Violation:
+    """One reason why Megatron would refuse the job.
+
+    `message` says what was found and what is allowed, `fix` what to change. `names` are the settings and flags it is
+    about, the likeliest culprit first, so that the caller can say where each was written.
+    """
+
+    rule: str
+    message: str
+    fix: str
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.message}; fix: {self.fix}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Everything that a rule may look at."""
+
+    args: MegatronArgs
+    parallel: Parallel
+    batch: Batch
+    release: tuple[int, ...]
+    gpus_per_node: int | None
+
+    @property
+    def experts(self) -> int:
+        """Routed experts of a layer; 0 in a dense model."""
+        return self.args.integer("--num-experts")
+
+    @property
+    def sequence_parallel(self) -> bool:
+        """Whether activations are split along the sequence; Megatron ignores the flag at TP=1."""
+        return self.args.switch("--sequence-parallel") and self.parallel.tp > 1
+
+
+def names(*settings_and_flags: str) -> tuple[str, ...]:
+    """The names given, each setting followed by the flag that carries it."""
+    found: list[str] = []
+    for name in settings_and_flags:
+        found += [name, FLAG_OF_SETTING[name]] if name in FLAG_OF_SETTING else [name]
+    return tuple(found)
+
+
+def divisors(number: int) -> list[int]:
+    """All divisors, ascending."""
+    return [candidate for candidate in range(1, number + 1) if number % candidate == 0]
+
+
+def neighbours(value: int, allowed: Iterable[int]) -> list[int]:
+    """The nearest allowed number below `value` and the nearest above, where there are any."""
+    candidates = sorted(allowed)
+    below = [candidate for candidate in candidates if candidate < value][-1:]
+    return below + [candidate for candidate in candidates if candidate > value][:1]
+
+
+def neighbouring_multiples(value: int, unit: int) -> list[int]:
+    """The multiples of `unit` next to `value`, which is none itself."""
+    below = value // unit * unit
+    return [multiple for multiple in (below, below + unit) if multiple > 0]
+
+
+def either(name: str, values: Iterable[int]) -> str:
+    """`EP=32 or EP=64`."""
+    return " or ".join(f"{name}={value}" for value in values)
+
+
+def listed(values: Iterable[int]) -> str:
+    """`8, 16, 32`."""
+    return ", ".join(map(str, values))

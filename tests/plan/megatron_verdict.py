@@ -1,0 +1,161 @@
+"""Megatron's own verdict on a set of flags: its parser, validation, configuration and grids, run in this process."""
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from functools import cache
+from types import SimpleNamespace
+from unittest.mock import patch
+
+import torch
+from megatron.core import parallel_state
+from megatron.core.num_microbatches_calculator import ConstantNumMicroBatchesCalculator
+from megatron.core.pipeline_parallel.schedules import forward_backward_pipelining_with_interleaving
+from megatron.core.transformer.moe.moe_utils import topk_routing_with_score_function
+from megatron.core.transformer.transformer_block import get_num_layers_to_build
+from megatron.training.argument_utils import core_transformer_config_from_args
+from megatron.training.arguments import add_megatron_arguments, validate_args
+from torch.testing._internal.distributed.fake_pg import FakeStore
+
+from harness.config.megatron_args import MegatronArgs
+
+BASE = {
+    "--bf16": True,
+    "--lr": "1e-4",
+    "--train-iters": "1",
+    "--mock-data": True,
+    "--tokenizer-type": "NullTokenizer",
+    "--transformer-impl": "local",
+    "--no-rope-fusion": True,
+}
+
+
+class ChecksPassedError(Exception):
+    """Raised by a stand-in model when a schedule begins to use it, that is, after all its checks."""
+
+
+class UntouchableModel(torch.nn.Module):
+    """A model with nothing but a configuration."""
+
+    def __init__(self, config: object) -> None:
+        super().__init__()
+        self.config = config
+
+    @property
+    def model_type(self) -> None:
+        raise ChecksPassedError
+
+
+def refusal(args: MegatronArgs, world_size: int) -> str | None:
+    """The message of the first check that refuses these flags, or None if Megatron would run them."""
+    with _pretended_gpu(), redirect_stdout(io.StringIO()):
+        try:
+            _run_checks(_parsed(args, world_size))
+        except ChecksPassedError:
+            return None
+        except (AssertionError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+            return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _run_checks(args: argparse.Namespace) -> None:
+    validate_args(args)
+    config = core_transformer_config_from_args(args)
+    _check_layers(config, args)
+    ConstantNumMicroBatchesCalculator(
+        args.global_batch_size, args.micro_batch_size, args.data_parallel_size, False, rank=1
+    )
+    if args.num_experts:
+        _check_routing(config)
+    with _process_groups(args):
+        if args.virtual_pipeline_model_parallel_size:
+            _check_schedule(config, args)
+
+
+def _check_layers(config: object, args: argparse.Namespace) -> None:
+    """The stages that Megatron would build hold every layer, and none a negative number."""
+    if args.pipeline_model_parallel_layout is not None:
+        return  # counted by the configuration itself
+    virtual = args.virtual_pipeline_model_parallel_size
+    built = [
+        get_num_layers_to_build(config, vp_stage=stage if virtual else None, pp_rank=rank)
+        for rank in range(args.pipeline_model_parallel_size)
+        for stage in range(virtual or 1)
+    ]
+    if sum(built) != args.num_layers or min(built) < 0:
+        raise ValueError(f"stages hold {built} of {args.num_layers} layers")
+
+
+def _check_routing(config: object) -> None:
+    topk_routing_with_score_function(
+        torch.randn(4, config.num_moe_experts),
+        topk=config.moe_router_topk,
+        use_pre_softmax=config.moe_router_pre_softmax,
+        num_groups=config.moe_router_num_groups,
+        group_topk=config.moe_router_group_topk,
+        score_function=config.moe_router_score_function,
+    )
+
+
+def _check_schedule(config: object, args: argparse.Namespace) -> None:
+    chunks = args.virtual_pipeline_model_parallel_size
+    forward_backward_pipelining_with_interleaving(
+        forward_step_func=None,
+        data_iterator=[None] * chunks,
+        model=[UntouchableModel(config)] * chunks,
+        num_microbatches=args.global_batch_size // (args.micro_batch_size * args.data_parallel_size),
+        seq_length=args.seq_length,
+        micro_batch_size=args.micro_batch_size,
+        forward_only=True,
+    )
+
+
+def _parsed(args: MegatronArgs, world_size: int) -> argparse.Namespace:
+    namespace = _parser().parse_args(MegatronArgs({**BASE, **args}).argv())
+    namespace.rank, namespace.world_size = 0, world_size
+    return namespace
+
+
+@cache
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    add_megatron_arguments(parser)
+    return parser
+
+
+@contextmanager
+def _process_groups(args: argparse.Namespace) -> Iterator[None]:
+    """Megatron's grids over a process group that sends nothing."""
+    torch.distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=args.world_size)
+    try:
+        parallel_state.initialize_model_parallel(
+            tensor_model_parallel_size=args.tensor_model_parallel_size,
+            pipeline_model_parallel_size=args.pipeline_model_parallel_size,
+            virtual_pipeline_model_parallel_size=args.virtual_pipeline_model_parallel_size,
+            context_parallel_size=args.context_parallel_size,
+            expert_model_parallel_size=args.expert_model_parallel_size,
+            expert_tensor_parallel_size=args.expert_tensor_parallel_size,
+            create_gloo_process_groups=False,
+        )
+        yield
+    finally:
+        parallel_state.destroy_model_parallel()
+        torch.distributed.destroy_process_group()
+
+
+@contextmanager
+def _pretended_gpu() -> Iterator[None]:
+    """Validation asks a GPU for its generation: say Blackwell, which wants no environment of its own."""
+    properties = SimpleNamespace(major=10, minor=0)
+    with (
+        patch.object(torch.cuda, "get_device_properties", lambda *_: properties),
+        patch.object(torch.cuda, "get_device_capability", lambda *_: (10, 0)),
+        patch.object(torch.cuda, "current_device", lambda: "cpu"),
+        patch.object(torch, "zeros", lambda *size, device=None, zeros=torch.zeros, **options: zeros(*size, **options)),
+        patch.object(sys, "excepthook", sys.excepthook),  # a process group leaves its own behind
+        patch.dict(os.environ, {"CUDA_DEVICE_MAX_CONNECTIONS": "1"}),
+    ):
+        yield
