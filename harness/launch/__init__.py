@@ -1,0 +1,1 @@
+"""From a resolved configuration to a job: its script, its folder, and its run here or under Slurm."""

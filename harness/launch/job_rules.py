@@ -1,0 +1,101 @@
+"""What a configuration must hold before it can become a job; every breach is reported, with where it was written."""
+
+import re
+from collections.abc import Callable, Iterator
+
+from harness.config.provenance import Resolved
+from harness.config.secrets import is_secret
+from harness.launch.mounts import parse_mounts, path_problem
+from harness.launch.place import Place
+from harness.launch.quoting import unquotable
+from harness.launch.sbatch_args import split_sbatch_args
+from harness.launch.time_limit import parse_time_limit_s
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_SLURM_WORD = re.compile(r"[A-Za-z0-9_.,@:+-]+")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def at(resolved: Resolved, name: str) -> str:
+    """Where a name was written, as the beginning of a message about it: `path:line: `, or nothing if unknown."""
+    origin = resolved.origin(name)
+    return f"{origin}: " if origin else ""
+
+
+def job_problems(resolved: Resolved, place: Place) -> list[str]:
+    """All reasons why this configuration cannot become a job of this place; empty if it can."""
+    problems = [*_name_problems(resolved), *_parse_problems(resolved), *_word_problems(resolved)]
+    problems += _slurm_problems(resolved) if place == "slurm" else _one_node_problems(resolved, place)
+    if place != "local":
+        problems += _image_problems(resolved, place)
+    return problems
+
+
+def _name_problems(resolved: Resolved) -> Iterator[str]:
+    name = "RUN_NAME" if resolved.text("RUN_NAME") else "MODEL"
+    if not _NAME.fullmatch(resolved.text(name)):
+        yield (
+            f"{at(resolved, name)}{name}={resolved.text(name)!r} cannot name a job and its folder;"
+            " allowed: letters, digits, '_', '.' and '-', beginning with a letter or digit"
+        )
+
+
+def _parse_problems(resolved: Resolved) -> Iterator[str]:
+    parsers: dict[str, Callable[[str], object]] = {
+        "RUN_TIME": parse_time_limit_s,
+        "CONTAINER_MOUNTS": parse_mounts,
+        "SBATCH_ARGS": split_sbatch_args,
+    }
+    for name, parse in parsers.items():
+        try:
+            parse(resolved.text(name))
+        except ValueError as error:
+            yield f"{at(resolved, name)}{name}={resolved.text(name)!r}: {error}"
+
+
+def _word_problems(resolved: Resolved) -> Iterator[str]:
+    for word in resolved.megatron_args.argv():
+        if problem := unquotable(word):
+            yield f"Megatron's argument {word!r} {problem}"
+    for name, value in resolved.env.items():
+        if is_secret(name):
+            yield (
+                f"{at(resolved, name)}{name} is a secret and would stand readable in the job's script;"
+                f" take it out and `export {name}=…` in the shell that launches"
+            )
+        elif not _VARIABLE.fullmatch(name):
+            yield f"{at(resolved, name)}{name!r} cannot name an environment variable; allowed: letters, digits and '_'"
+        elif problem := unquotable(value):
+            yield f"{at(resolved, name)}{name}={value!r} {problem}"
+
+
+def _slurm_problems(resolved: Resolved) -> Iterator[str]:
+    for name in ("ACCOUNT", "PARTITION"):
+        value = resolved.text(name)
+        if value and not _SLURM_WORD.fullmatch(value):
+            yield f"{at(resolved, name)}{name}={value!r} cannot be a word for Slurm; allowed: letters, digits, _.,@:+-"
+
+
+def _one_node_problems(resolved: Resolved, place: Place) -> Iterator[str]:
+    nodes = resolved.integer("NNODES", 1)
+    if nodes != 1:
+        yield f"{at(resolved, 'NNODES')}NNODES={nodes}, but --on {place} is one node; set NNODES=1, or use --on slurm"
+
+
+def _image_problems(resolved: Resolved, place: Place) -> Iterator[str]:
+    image = resolved.settings.get("CONTAINER_IMAGE")
+    if image is None:
+        return
+    where = at(resolved, "CONTAINER_IMAGE")
+    if not str(image).strip():
+        yield f"{where}CONTAINER_IMAGE is empty, and srun would run on the bare host; name an image, or leave it unset"
+    elif problem := unquotable(str(image)):
+        yield f"{where}CONTAINER_IMAGE={image!r} {problem}"
+    elif place == "interactive" and not str(image).startswith(("/", "./", "../")):
+        yield (
+            f"{where}CONTAINER_IMAGE={image} is not a file, and `enroot start` takes no URI;"
+            f" make one (enroot import -o image.sqsh docker://…) and set CONTAINER_IMAGE to its path"
+        )
+    output = resolved.text("OUTPUT_PATH")
+    if output and (problem := path_problem(output)):
+        yield f"{at(resolved, 'OUTPUT_PATH')}OUTPUT_PATH cannot be mounted in the container: {problem}"

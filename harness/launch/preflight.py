@@ -1,0 +1,105 @@
+"""Paths that a run will read, looked at before it starts; every problem at once, with where it was written."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.config.provenance import Resolved
+from harness.launch.job import JobSpec, uses_engine
+from harness.launch.job_rules import at
+from harness.launch.mounts import source_of
+from harness.launch.quoting import RUN_DIR
+
+_TRACKER = "latest_checkpointed_iteration.txt"
+
+
+def path_problems(resolved: Resolved, spec: JobSpec) -> list[str]:
+    """What is missing or unreadable, as this machine sees it, of the paths in flags and settings."""
+    return [
+        *_image_problems(resolved, spec),
+        *_megatron_problems(resolved, spec),
+        *_data_problems(resolved, spec),
+        *_checkpoint_problems(resolved, spec),
+        *_tokenizer_problems(resolved, spec),
+    ]
+
+
+def _image_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
+    if spec.image and spec.image.startswith(("/", "./", "../")):
+        yield from _unreadable(resolved, "CONTAINER_IMAGE", Path(spec.image))
+    for mount in spec.mounts:
+        yield from _unreadable(resolved, "CONTAINER_MOUNTS", Path(mount.source))
+
+
+def _megatron_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
+    if uses_engine(resolved, spec.place):
+        return
+    seen = _on_this_machine(spec, f"{resolved.text('MEGATRON_PATH')}/pretrain_gpt.py")
+    if seen:
+        yield from _unreadable(resolved, "MEGATRON_PATH", seen)
+
+
+def _data_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
+    if resolved.text("DATASET") == "sample":
+        return  # made by launch itself
+    for word in resolved.megatron_args.text("--data-path").split():
+        if _is_number(word):
+            continue  # the weight of the data set that follows
+        yield from _not_carried(resolved, spec, "DATA_PATH", word, Path(f"{word}.bin"))
+        seen = _on_this_machine(spec, word)
+        for suffix in (".bin", ".idx"):
+            if seen:
+                yield from _unreadable(resolved, "DATA_PATH", Path(f"{seen}{suffix}"))
+
+
+def _checkpoint_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
+    load = resolved.megatron_args.text("--load")
+    if not load or RUN_DIR in load:
+        return
+    yield from _not_carried(resolved, spec, "LOAD_PATH", load, Path(load))
+    if seen := _on_this_machine(spec, load):
+        yield from _unreadable(resolved, "LOAD_PATH", seen / _TRACKER)
+
+
+def _tokenizer_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
+    tokenizer = resolved.megatron_args.text("--tokenizer-model")
+    if not tokenizer.startswith(("/", "./", "../")):
+        return  # none, or a name on the Hub
+    yield from _not_carried(resolved, spec, "TOKENIZER_MODEL", tokenizer, Path(tokenizer))
+    if seen := _on_this_machine(spec, tokenizer):
+        yield from _unreadable(resolved, "TOKENIZER_MODEL", seen)
+
+
+def _on_this_machine(spec: JobSpec, path: str) -> Path | None:
+    """A path of the job as the host names it; None where only the image can hold it."""
+    if spec.image is None:
+        return Path(path)
+    source = source_of(path, spec.mounts)
+    return Path(source) if source else None
+
+
+def _not_carried(resolved: Resolved, spec: JobSpec, name: str, path: str, host: Path) -> Iterator[str]:
+    if spec.image and source_of(path, spec.mounts) is None and host.exists():
+        yield (
+            f"{at(resolved, name)}{name}: {path} is on this machine, but no mount carries it into the container;"
+            f" add its folder to CONTAINER_MOUNTS"
+        )
+
+
+def _unreadable(resolved: Resolved, name: str, path: Path) -> Iterator[str]:
+    try:
+        if path.is_dir():
+            next(path.iterdir(), None)
+        else:
+            path.open("rb").close()
+    except FileNotFoundError:
+        yield f"{at(resolved, name)}{name}: {path} does not exist; correct the path or create it"
+    except OSError as error:
+        yield f"{at(resolved, name)}{name}: cannot read {path} ({error.strerror}); get access or correct the path"
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,85 @@
+"""The launch of a job: opened as a folder, then run here or submitted."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness.config.provenance import Resolved
+from harness.errors import ConfigError, EnvironmentProblem
+from harness.launch.inputs import write_inputs
+from harness.launch.job import JobSpec, profiled_by_nsys
+from harness.launch.plan import Launch
+from harness.launch.preflight import path_problems
+from harness.launch.rank_error import RankError, find_rank_error
+from harness.launch.rundir import RunPaths, create_run_dir
+from harness.launch.slurm import SlurmJob, require_sbatch, submit_script
+from harness.launch.supervise import OnLine, supervise
+
+type Status = Literal["done", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A launch with a folder of its own, and what the user should know of it."""
+
+    spec: JobSpec
+    paths: RunPaths
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run on this node ended; `error` is there when it failed."""
+
+    status: Status
+    exit_code: int
+    error: RankError | None = None
+
+
+def open_run(resolved: Resolved, launch: Launch) -> Run:
+    """Checks this machine, makes the run's folder and writes its inputs there.
+
+    Paths that Slurm's nodes will read may be out of a login node's sight, so for Slurm they are only noticed.
+    """
+    spec = launch.spec
+    _require_programs(resolved, spec)
+    if not resolved.text("OUTPUT_PATH"):
+        raise ConfigError("OUTPUT_PATH is not set, and each run needs a folder in it; set OUTPUT_PATH=FOLDER")
+    problems = path_problems(resolved, spec)
+    if problems and spec.place != "slurm":
+        raise ConfigError(problems)
+    paths = create_run_dir(Path(resolved.text("OUTPUT_PATH")), spec.name)
+    write_inputs(paths, resolved, spec, launch.script)
+    notices = [f"{problem} (unless the compute nodes see it)" for problem in problems]
+    if spec.place == "slurm" and spec.image is None:
+        notices.append("CONTAINER_IMAGE is not set: the job runs on the bare nodes")
+    return Run(spec=spec, paths=paths, notices=tuple(notices))
+
+
+def run_here(run: Run, on_line: OnLine) -> Outcome:
+    """Runs an opened run on this node, each line of its ranks (`RANK: text`) to `on_line`, until it has ended."""
+    ended = supervise(run.paths, os.environ, on_line)
+    if ended.stopped_by:
+        return Outcome(status="cancelled", exit_code=128 + ended.stopped_by)
+    if ended.exit_code == 0:
+        return Outcome(status="done", exit_code=0)
+    return Outcome(status="failed", exit_code=ended.exit_code, error=find_rank_error(run.paths))
+
+
+def submit(run: Run) -> SlurmJob:
+    """Submits an opened run to Slurm."""
+    return submit_script(run.paths)
+
+
+def _require_programs(resolved: Resolved, spec: JobSpec) -> None:
+    if spec.place == "slurm":
+        require_sbatch()
+    if spec.place == "interactive" and spec.image and shutil.which("enroot") is None:
+        raise EnvironmentProblem(
+            f"enroot is not on PATH, and CONTAINER_IMAGE={spec.image} needs it; install enroot,"
+            " or unset CONTAINER_IMAGE to run on this node itself"
+        )
+    if spec.place != "slurm" and spec.image is None and profiled_by_nsys(resolved) and shutil.which("nsys") is None:
+        raise EnvironmentProblem("nsys is not on PATH, and PROFILE needs it; install it, or set PROFILE=torch")

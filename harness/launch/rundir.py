@@ -1,0 +1,95 @@
+"""The folder of one run: never shared, never reused."""
+
+import errno
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import EnvironmentProblem
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """Where a run keeps what; every path lies under `root`."""
+
+    root: Path
+
+    @property
+    def run_id(self) -> str:
+        """The folder's name, by which the run is known."""
+        return self.root.name
+
+    @property
+    def record(self) -> Path:
+        """What was asked, what was in effect and what came out."""
+        return self.root / "record.json"
+
+    @property
+    def log(self) -> Path:
+        """All ranks' output, each line as `RANK: text`."""
+        return self.root / "log"
+
+    @property
+    def script(self) -> Path:
+        """What was run or submitted, byte for byte."""
+        return self.root / "script.sh"
+
+    @property
+    def resolved(self) -> Path:
+        """The resolved configuration with every value's origin."""
+        return self.root / "resolved.json"
+
+    @property
+    def argv(self) -> Path:
+        """What each rank runs, as a list of words."""
+        return self.root / "argv.json"
+
+    @property
+    def env(self) -> Path:
+        """The job's environment, without secrets."""
+        return self.root / "env.json"
+
+    @property
+    def ranks(self) -> Path:
+        """Each rank's own output (here) or exit code (under Slurm)."""
+        return self.root / "ranks"
+
+    @property
+    def launcher_log(self) -> Path:
+        """What torchrun itself had to say."""
+        return self.ranks / "torchrun.log"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the run saves, if it does."""
+        return self.root / "checkpoints"
+
+
+def create_run_dir(output_path: Path, run_name: str) -> RunPaths:
+    """Makes `OUTPUT_PATH/NAME-TIME-RANDOM` (UTC), which did not exist before. EnvironmentProblem says why it cannot."""
+    output = output_path.absolute()
+    moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    paths = RunPaths(output / f"{run_name}-{moment}-{os.urandom(3).hex()}")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        paths.root.mkdir()
+        paths.ranks.mkdir()
+    except OSError as error:
+        raise output_problem(output, error) from error
+    return paths
+
+
+def output_problem(output: Path, error: OSError) -> EnvironmentProblem:
+    """What is wrong with OUTPUT_PATH, and what to do."""
+    reasons = {
+        errno.ENOSPC: "the disk is full; free space there",
+        errno.EDQUOT: "your quota there is used up; free space there",
+        errno.EEXIST: "it is a file, not a folder; remove it",
+        errno.ENOTDIR: "part of it is a file, not a folder; remove that",
+        errno.EACCES: "it is not writable for you; ask for write permission",
+        errno.EPERM: "it is not writable for you; ask for write permission",
+        errno.EROFS: "it is on a read-only file system; remount it",
+    }
+    reason = reasons.get(error.errno or 0, f"{error.strerror}; mend that")
+    return EnvironmentProblem(f"OUTPUT_PATH={output}: {reason}, or set OUTPUT_PATH to another folder")

@@ -1,0 +1,96 @@
+"""Scripts compared byte for byte. `pytest tests/launch --regenerate-golden` writes them anew."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.config.provenance import Resolved
+from harness.launch.job import job_spec
+from harness.launch.place import Place
+from harness.launch.script import render_script
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+
+CLUSTER = {
+    "ACCOUNT": "proj_llm",
+    "PARTITION": "batch",
+    "DEVICE": "gpu",
+    "GPUS_PER_NODE": 8,
+    "CONTAINER_IMAGE": "/images/nemo.sqsh",
+    "CONTAINER_MOUNTS": "/lustre,/data:/data:ro",
+    "OUTPUT_PATH": "/lustre/runs",
+}
+FLAGS = {"--num-layers": "27", "--swiglu": True, "--data-path": ("0.3", "/data/a", "0.7", "/data/b")}
+HOSTILE = {"--wandb-exp-name": 'it\'s "$(id)" `id` \\ $HOME !', "--title": "two lines\n#SBATCH --uid=0", "--empty": ""}
+
+type Case = tuple[Place, dict[str, Any]]
+
+CASES: Mapping[str, Case] = {
+    "slurm-container-checkout": (
+        "slurm",
+        {
+            **CLUSTER,
+            "NNODES": 4,
+            "MEGATRON_PATH": "/opt/megatron-lm",
+            "SBATCH_ARGS": "--qos=high --exclude node[1-2]",
+            "flags": {**FLAGS, "--save": "${RUN_DIR}/checkpoints"},
+            "env": {"CUDA_DEVICE_MAX_CONNECTIONS": "1", "WANDB_DIR": "${RUN_DIR}"},
+        },
+    ),
+    "slurm-image-uri-engine": (
+        "slurm",
+        {**CLUSTER, "CONTAINER_IMAGE": "nvcr.io#nvidia/pytorch:25.04-py3", "flags": FLAGS},
+    ),
+    "slurm-profiled": ("slurm", {**CLUSTER, "MEGATRON_PATH": "/opt/m", "flags": {"--profile": True}}),
+    "slurm-bare-cpu": ("slurm", {"NNODES": 2, "flags": FLAGS}),
+    "slurm-hostile": (
+        "slurm",
+        {**CLUSTER, "MEGATRON_PATH": "/opt/my megatron's $(x)", "flags": HOSTILE, "env": {"NOTE": "a 'b' $(c)\nd"}},
+    ),
+    "interactive-container": (
+        "interactive",
+        {**CLUSTER, "MEGATRON_PATH": "/opt/megatron-lm", "flags": FLAGS, "env": {"NCCL_DEBUG": "WARN"}},
+    ),
+    "interactive-host": ("interactive", {"MEGATRON_PATH": "/opt/megatron-lm", "flags": FLAGS}),
+    "local-cpu": ("local", {"flags": {**FLAGS, "--save": "${RUN_DIR}/checkpoints"}, "env": {"OMP_NUM_THREADS": "2"}}),
+}
+
+
+@pytest.fixture(params=CASES)
+def rendered(request: pytest.FixtureRequest, configured: Callable[..., Resolved]) -> tuple[Path, str]:
+    """Each case's golden file, and its script as rendered now."""
+    place, settings = CASES[request.param]
+    spec = job_spec(configured(**settings), place, python="/venv/bin/python", package="/src/harness")
+    return GOLDEN / f"{request.param}.sh", render_script(spec)
+
+
+def test_scripts_are_those_of_the_golden_files(rendered: tuple[Path, str], regenerate: bool) -> None:
+    path, script = rendered
+    if regenerate:
+        path.write_bytes(script.encode())
+        pytest.skip(f"wrote {path.name}")
+    assert script.encode() == path.read_bytes()
+
+
+def test_bash_can_read_them(rendered: tuple[Path, str]) -> None:
+    checked = subprocess.run(["bash", "-n"], input=rendered[1], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_shellcheck_finds_nothing(rendered: tuple[Path, str]) -> None:
+    # SC2016, SC2054: the ranks' shell holds dollars that must not be expanded here, and nsys's options hold commas.
+    checked = subprocess.run(
+        [str(Path(sys.executable).with_name("shellcheck")), "-e", "SC2016,SC2054", "-"],
+        input=rendered[1],
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_no_golden_file_is_left_over() -> None:
+    assert {path.stem for path in GOLDEN.glob("*.sh")} == set(CASES)

@@ -1,0 +1,103 @@
+"""From a configuration to a job, or to every reason why not."""
+
+from collections.abc import Callable
+
+import pytest
+
+from harness.config.provenance import Origin, Resolved
+from harness.errors import ConfigError
+from harness.launch.job import job_spec
+
+type Configured = Callable[..., Resolved]
+
+
+def test_a_local_job_runs_the_embedded_engine_even_beside_a_checkout(configured: Configured) -> None:
+    spec = job_spec(configured({"--num-layers": "2"}, MEGATRON_PATH="/m", CONTAINER_IMAGE="/i"), "local", python="py")
+    assert spec.argv == ("py", "-u", "-m", "harness.engine.pretrain", "--num-layers", "2")
+    assert spec.image is None
+
+
+def test_megatron_path_brings_its_own_script(configured: Configured) -> None:
+    resolved = configured(MEGATRON_PATH="/opt/megatron", CONTAINER_IMAGE="/i.sqsh")
+    assert job_spec(resolved, "slurm").argv == ("python", "-u", "/opt/megatron/pretrain_gpt.py")
+
+
+def test_a_container_without_a_checkout_gets_the_engine_by_mount(configured: Configured) -> None:
+    resolved = configured(env={"PYTHONPATH": "/mine"}, CONTAINER_IMAGE="/i.sqsh")
+    spec = job_spec(resolved, "slurm", package="/src/harness")
+    assert [str(mount) for mount in spec.mounts] == ["/src/harness:/opt/moe-harness/harness:ro"]
+    assert spec.env["PYTHONPATH"] == "/opt/moe-harness:/mine"
+
+
+def test_nsys_records_where_megatron_opens_a_capture_range(configured: Configured) -> None:
+    nsys = job_spec(configured({"--profile": True}, DEVICE="gpu"), "local")
+    torch = job_spec(configured({"--profile": True, "--use-pytorch-profiler": True}, DEVICE="gpu"), "local")
+    cpu = job_spec(configured({"--profile": True}), "local")
+    assert nsys.argv[:2] == ("nsys", "profile")
+    assert "nsys" not in torch.argv
+    assert "nsys" not in cpu.argv
+
+
+def test_the_folder_is_named_at_launch(configured: Configured) -> None:
+    spec = job_spec(configured({"--save": "${RUN_DIR}/ckpt"}, env={"TB": "${RUN_DIR}/tb"}), "local")
+    assert spec.argv_in("/runs/1")[-1] == "/runs/1/ckpt"
+    assert spec.env_in("/runs/1") == {"TB": "/runs/1/tb"}
+
+
+def test_all_problems_at_once_with_their_lines(configured: Configured) -> None:
+    resolved = configured(
+        {"--title": "a\rb"},
+        env={"WANDB_API_KEY": "k", "BAD-NAME": "x"},
+        origins={"CONTAINER_MOUNTS": Origin(layer="cluster conf", path="c.conf", line=7)},
+        RUN_NAME="a b",
+        RUN_TIME="soon",
+        ACCOUNT="x\n#SBATCH --uid=0",
+        CONTAINER_MOUNTS="data:/data",
+        CONTAINER_IMAGE="",
+        SBATCH_ARGS="--output=x",
+    )
+    with pytest.raises(ConfigError) as caught:
+        job_spec(resolved, "slurm")
+    assert caught.value.problems == (
+        "RUN_NAME='a b' cannot name a job and its folder;"
+        " allowed: letters, digits, '_', '.' and '-', beginning with a letter or digit",
+        "RUN_TIME='soon': MINUTES, MINUTES:SECONDS, HOURS:MINUTES:SECONDS or DAYS-HOURS[:MINUTES[:SECONDS]]",
+        "c.conf:7: CONTAINER_MOUNTS='data:/data': entry 'data:/data': 'data' is not an absolute path;"
+        " allowed: SRC, SRC:DST or SRC:DST:ro with absolute paths, separated by commas",
+        "SBATCH_ARGS='--output=x': '--output=x' is the launcher's own to set; leave it out",
+        "Megatron's argument 'a\\rb' holds a carriage return, for which sbatch refuses the whole script",
+        "WANDB_API_KEY is a secret and would stand readable in the job's script;"
+        " take it out and `export WANDB_API_KEY=…` in the shell that launches",
+        "'BAD-NAME' cannot name an environment variable; allowed: letters, digits and '_'",
+        "ACCOUNT='x\\n#SBATCH --uid=0' cannot be a word for Slurm; allowed: letters, digits, _.,@:+-",
+        "CONTAINER_IMAGE is empty, and srun would run on the bare host; name an image, or leave it unset",
+    )
+
+
+@pytest.mark.parametrize("args", ["-o x", "-ofile", "--array=1-3", "--export NONE", "--wrap=ls"])
+def test_what_the_launcher_sets_itself_cannot_be_set_twice(configured: Configured, args: str) -> None:
+    with pytest.raises(ConfigError, match="the launcher's own to set"):
+        job_spec(configured(SBATCH_ARGS=args), "slurm")
+
+
+@pytest.mark.parametrize("args", ["high", "--comment='a b'", "--comment='a#b'", "--qos='x", "--mail-user=$(id)"])
+def test_sbatch_args_that_no_line_can_carry(configured: Configured, args: str) -> None:
+    with pytest.raises(ConfigError, match="SBATCH_ARGS="):
+        job_spec(configured(SBATCH_ARGS=args), "slurm")
+
+
+def test_one_node_places_are_one_node(configured: Configured) -> None:
+    with pytest.raises(ConfigError) as caught:
+        job_spec(configured(NNODES=8), "interactive")
+    assert str(caught.value) == "NNODES=8, but --on interactive is one node; set NNODES=1, or use --on slurm"
+
+
+def test_enroot_starts_files_only(configured: Configured) -> None:
+    with pytest.raises(ConfigError, match="`enroot start` takes no URI"):
+        job_spec(configured(CONTAINER_IMAGE="nvcr.io#nvidia/pytorch:25.04-py3"), "interactive")
+
+
+def test_an_output_path_that_no_mount_can_carry(configured: Configured) -> None:
+    with pytest.raises(ConfigError, match="OUTPUT_PATH cannot be mounted in the container"):
+        job_spec(configured(CONTAINER_IMAGE="/i.sqsh", OUTPUT_PATH="/my runs"), "slurm")
+    assert job_spec(configured(OUTPUT_PATH="/my runs"), "slurm").image is None

@@ -1,0 +1,85 @@
+"""Finding the rank that a run died of, in what its ranks and torchrun left behind."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.launch.rank_error import find_rank_error, last_traceback
+from harness.launch.rundir import RunPaths
+
+OWN = 'Traceback (most recent call last):\n  File "train.py", line 3, in <module>\nValueError: top_k > experts'
+LOST = (
+    'Traceback (most recent call last):\n  File "train.py", line 9, in <module>\n    all_reduce(x)  # until SIGTERM\n'
+    "RuntimeError: [gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:27182"
+)
+
+
+def failure(rank: int, code: int) -> str:
+    """One entry of torchrun's own summary."""
+    return f"  time      : now\n  rank      : {rank} (local_rank: {rank})\n  exitcode  : {code} (pid: 7)\n"
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> RunPaths:
+    """An empty run folder."""
+    made = RunPaths(tmp_path)
+    made.ranks.mkdir()
+    return made
+
+
+def leave(paths: RunPaths, stderr: dict[int, str], *, first: tuple[int, int], others: dict[int, int]) -> None:
+    """Leaves each rank's stderr, and torchrun's summary with `first` as its root cause."""
+    for rank, text in stderr.items():
+        folder = paths.ranks / "none_x1" / "attempt_0" / str(rank)
+        folder.mkdir(parents=True)
+        (folder / "stderr.log").write_text(text)
+        (folder / "stdout.log").touch()
+    summary = "Failures:\n" + "".join(failure(*other) for other in others.items())
+    paths.launcher_log.write_text(f"{OWN}\n{summary}Root Cause (first observed failure):\n[0]:\n{failure(*first)}")
+
+
+def test_the_first_to_fall_is_shown_in_its_own_words(paths: RunPaths) -> None:
+    leave(paths, {0: "", 1: f"a warning\n{OWN}\n"}, first=(1, 1), others={})
+    error = find_rank_error(paths)
+    assert (error.rank, error.exit_code, error.text) == (1, 1, OWN)
+
+
+def test_a_rank_that_only_lost_its_peer_is_passed_over(paths: RunPaths) -> None:
+    leave(paths, {0: LOST, 1: OWN}, first=(0, 1), others={1: 3})
+    error = find_rank_error(paths)
+    assert (error.rank, error.exit_code, error.text) == (1, 3, OWN)
+
+
+def test_where_all_lost_each_other_the_first_stands(paths: RunPaths) -> None:
+    leave(paths, {0: LOST, 1: LOST}, first=(1, 1), others={0: 1})
+    assert find_rank_error(paths).rank == 1
+
+
+def test_a_rank_killed_by_the_kernel(paths: RunPaths) -> None:
+    leave(paths, {0: LOST, 1: "loading\n"}, first=(0, 1), others={1: -9})
+    error = find_rank_error(paths)
+    assert (error.rank, error.exit_code) == (1, -9)
+    assert error.text == "killed by SIGKILL (the kernel does that when memory runs out)\nloading"
+
+
+def test_an_end_without_a_traceback(paths: RunPaths) -> None:
+    leave(paths, {0: "pretrain_gpt.py: error: unrecognized arguments: --x\n"}, first=(0, 2), others={})
+    assert find_rank_error(paths).text == ("it left no traceback\npretrain_gpt.py: error: unrecognized arguments: --x")
+
+
+def test_torchrun_itself_fell(paths: RunPaths) -> None:
+    paths.launcher_log.write_text("/usr/bin/python3: No module named torch\n")
+    error = find_rank_error(paths)
+    assert (error.rank, error.text) == (None, "/usr/bin/python3: No module named torch")
+
+
+def test_torch_s_labels_and_warnings_are_taken_off() -> None:
+    labelled = "\n".join(f"[rank1]: {line}" for line in OWN.splitlines())
+    noise = "[rank1]:[W1121 07:16:02.1 ProcessGroupNCCL.cpp:1538] Warning: destroy_process_group() was not called"
+    assert last_traceback(f"start\n{labelled}\n{noise}\n") == OWN
+
+
+def test_a_chain_of_exceptions_is_kept_whole_and_an_earlier_one_left_out() -> None:
+    link = "\n\nDuring handling of the above exception, another exception occurred:\n\n"
+    assert last_traceback(f"{LOST}\nretrying\n{OWN}{link}{OWN}") == f"{OWN}{link}{OWN}"
+    assert last_traceback("all is well\n") is None

@@ -1,0 +1,92 @@
+"""What an opened run's folder holds, and what it must not."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.config.provenance import Origin, Resolved
+from harness.errors import ConfigError, EnvironmentProblem
+from harness.launch.plan import plan_launch
+from harness.launch.run import open_run
+
+type Configured = Callable[..., Resolved]
+
+
+def test_the_folder_tells_what_was_asked(configured: Configured, tmp_path: Path) -> None:
+    origin = Origin(layer="model YAML", path="m.yaml", line=3)
+    resolved = configured(
+        {"--save": "${RUN_DIR}/c"}, env={"TB": "${RUN_DIR}/tb"}, origins={"MODEL": origin}, OUTPUT_PATH=str(tmp_path)
+    )
+    launch = plan_launch(resolved, "local", python="py")
+    paths = open_run(resolved, launch).paths
+    assert json.loads(paths.argv.read_text()) == [
+        *("py", "-u", "-m", "harness.engine.pretrain", "--save", f"{paths.root}/c")
+    ]
+    assert json.loads(paths.env.read_text()) == {"TB": f"{paths.root}/tb"}
+    assert paths.script.read_text() == launch.script
+    document = json.loads(paths.resolved.read_text())
+    assert document["settings"]["MODEL"] == "DeepSeek-V2-Lite"
+    assert document["argv"] == ["--save", "${RUN_DIR}/c"]
+    assert document["origins"]["MODEL"] == [
+        {"value": "DeepSeek-V2-Lite", "layer": "model YAML", "path": "m.yaml", "line": 3}
+    ]
+
+
+def test_a_secret_is_in_no_file(configured: Configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "sentinel")
+    origins = {"WANDB_API_KEY": Origin(layer="environment")}
+    resolved = configured(origins=origins, WANDB_API_KEY="sentinel", OUTPUT_PATH=str(tmp_path))
+    root = open_run(resolved, plan_launch(resolved, "local")).paths.root
+    files = [path for path in root.rglob("*") if path.is_file()]
+    assert len(files) == 4
+    assert not [path for path in files if b"sentinel" in path.read_bytes()]
+    assert '"WANDB_API_KEY": "(secret)"' in (root / "resolved.json").read_text()
+
+
+def test_a_plan_makes_nothing(configured: Configured, tmp_path: Path) -> None:
+    plan_launch(configured(OUTPUT_PATH=str(tmp_path / "runs")), "slurm")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_needs_somewhere_to_be(configured: Configured) -> None:
+    resolved = configured()
+    with pytest.raises(ConfigError, match="OUTPUT_PATH is not set"):
+        open_run(resolved, plan_launch(resolved, "local"))
+
+
+def test_an_image_needs_enroot(configured: Configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    resolved = configured(CONTAINER_IMAGE="/i.sqsh", OUTPUT_PATH=str(tmp_path))
+    with pytest.raises(EnvironmentProblem) as caught:
+        open_run(resolved, plan_launch(resolved, "interactive"))
+    assert str(caught.value) == (
+        "enroot is not on PATH, and CONTAINER_IMAGE=/i.sqsh needs it; install enroot,"
+        " or unset CONTAINER_IMAGE to run on this node itself"
+    )
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for folders but not for a byte more."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("only root can mount a full disk")
+    (disk / "filler").write_bytes(bytes(4096))
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_is_said_and_left_as_it_was(configured: Configured, full_disk: Path) -> None:
+    resolved = configured(OUTPUT_PATH=str(full_disk))
+    with pytest.raises(EnvironmentProblem) as caught:
+        open_run(resolved, plan_launch(resolved, "local"))
+    assert str(caught.value) == (
+        f"OUTPUT_PATH={full_disk}: the disk is full; free space there, or set OUTPUT_PATH to another folder"
+    )
+    assert [path.name for path in full_disk.iterdir()] == ["filler"]

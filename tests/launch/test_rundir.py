@@ -1,0 +1,75 @@
+"""A folder for every run."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from harness.errors import EnvironmentProblem
+from harness.launch.rundir import create_run_dir
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[None]:
+    """File permissions count even where the tests run as root."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(before)
+
+
+def test_launches_of_the_same_second_do_not_meet(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        made = list(pool.map(lambda _: create_run_dir(tmp_path / "out", "bench"), range(64)))
+    assert len({paths.root for paths in made}) == 64
+    assert all(paths.ranks.is_dir() and paths.run_id.startswith("bench-") for paths in made)
+
+
+def test_the_path_is_absolute_wherever_it_is_said_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert create_run_dir(Path("runs"), "bench").log.is_relative_to(tmp_path / "runs")
+
+
+def test_a_file_in_the_way(tmp_path: Path) -> None:
+    taken = tmp_path / "runs"
+    taken.touch()
+    with pytest.raises(EnvironmentProblem) as caught:
+        create_run_dir(taken, "bench")
+    assert str(caught.value) == (
+        f"OUTPUT_PATH={taken}: it is a file, not a folder; remove it, or set OUTPUT_PATH to another folder"
+    )
+
+
+@pytest.mark.usefixtures("as_nobody")
+def test_a_folder_that_may_not_be_written() -> None:
+    with pytest.raises(EnvironmentProblem) as caught:
+        create_run_dir(Path("/etc"), "bench")
+    assert str(caught.value) == (
+        "OUTPUT_PATH=/etc: it is not writable for you; ask for write permission, or set OUTPUT_PATH to another folder"
+    )
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB and few files."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k,nr_inodes=16", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("only root can mount a small disk")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_disk_that_takes_no_more_files(small_disk: Path) -> None:
+    for index in range(14):
+        (small_disk / str(index)).touch()
+    with pytest.raises(EnvironmentProblem) as caught:
+        create_run_dir(small_disk, "bench")
+    assert str(caught.value) == (
+        f"OUTPUT_PATH={small_disk}: the disk is full; free space there, or set OUTPUT_PATH to another folder"
+    )

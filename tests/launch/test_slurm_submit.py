@@ -1,0 +1,94 @@
+"""Submission to a recording stand-in for sbatch."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.config.provenance import Resolved
+from harness.errors import EnvironmentProblem
+from harness.launch.plan import plan_launch
+from harness.launch.run import open_run, submit
+
+type Configured = Callable[..., Resolved]
+type Program = Callable[[str, str], Path]
+
+SBATCH = f"""#!{sys.executable}
+import json, os, pathlib, sys
+script = pathlib.Path(sys.argv[-1]).read_bytes()
+assert script == sys.stdin.buffer.read()
+folder = pathlib.Path(__file__).parent
+(folder / "script").write_bytes(script)
+(folder / "call.json").write_text(json.dumps({{"argv": sys.argv[1:], "env": dict(os.environ)}}))
+print("4711;alps")
+"""
+
+
+def test_sbatch_gets_the_bytes_of_the_dry_run(
+    configured: Configured, program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = program("sbatch", SBATCH).parent
+    monkeypatch.setenv("WANDB_API_KEY", "sentinel")
+    monkeypatch.setenv("SBATCH_ACCOUNT", "would win over the script's")
+    monkeypatch.setenv("SLURM_MEM_PER_CPU", "of the allocation we are in")
+    output = tmp_path / "100% runs"
+    resolved = configured({"--save": "${RUN_DIR}/c"}, OUTPUT_PATH=str(output), NNODES=4)
+    dry_run = plan_launch(resolved, "slurm").script
+
+    run = open_run(resolved, plan_launch(resolved, "slurm"))
+    job = submit(run)
+
+    assert (job.job_id, job.cluster) == ("4711", "alps")
+    assert (recorded / "script").read_bytes() == dry_run.encode() == run.paths.script.read_bytes()
+    call = json.loads((recorded / "call.json").read_text())
+    assert call["argv"] == [
+        "--parsable",
+        "--export=ALL",
+        f"--chdir={run.paths.root}",
+        f"--output={tmp_path}/100%% runs/{run.paths.run_id}/log",
+        str(run.paths.script),
+    ]
+    assert call["env"]["RUN_DIR"] == str(run.paths.root)
+    assert call["env"]["WANDB_API_KEY"] == "sentinel"
+    assert not {"SBATCH_ACCOUNT", "SLURM_MEM_PER_CPU"} & call["env"].keys()
+
+
+def test_sbatch_s_own_words_are_shown(configured: Configured, program: Program, tmp_path: Path) -> None:
+    program("sbatch", "#!/bin/sh\necho 'sbatch: error: invalid partition specified: gpus' >&2\nexit 1\n")
+    resolved = configured(OUTPUT_PATH=str(tmp_path))
+    run = open_run(resolved, plan_launch(resolved, "slurm"))
+    with pytest.raises(EnvironmentProblem) as caught:
+        submit(run)
+    assert str(caught.value) == (
+        f"sbatch refused the job (exit 1): sbatch: error: invalid partition specified: gpus\nscript: {run.paths.script}"
+    )
+
+
+@pytest.mark.parametrize(("answer", "job_id"), [("4711", "4711"), ("Welcome to the site\n4711", "4711"), ("", None)])
+def test_the_job_id_is_read_past_a_site_s_greeting(
+    configured: Configured, program: Program, tmp_path: Path, answer: str, job_id: str | None
+) -> None:
+    program("sbatch", f"#!/bin/sh\ncat >/dev/null\nprintf '{answer}\\n'\n")
+    resolved = configured(OUTPUT_PATH=str(tmp_path))
+    run = open_run(resolved, plan_launch(resolved, "slurm"))
+    if job_id:
+        assert submit(run).job_id == job_id
+    else:
+        with pytest.raises(EnvironmentProblem, match="did not answer with a job id"):
+            submit(run)
+
+
+def test_without_sbatch_the_error_says_what_to_use(
+    configured: Configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    resolved = configured(OUTPUT_PATH=str(tmp_path / "runs"))
+    with pytest.raises(EnvironmentProblem) as caught:
+        open_run(resolved, plan_launch(resolved, "slurm"))
+    assert str(caught.value) == (
+        "sbatch is not on PATH, so this machine cannot submit to Slurm; use a login node of the cluster,"
+        " --on interactive (this node), --on local (the embedded engine), or DRY_RUN=1 to see the script"
+    )
+    assert not (tmp_path / "runs").exists()
