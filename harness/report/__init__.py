@@ -1,0 +1,1 @@
+"""Show results: tables for the terminal, comparisons, pages."""

@@ -1,0 +1,121 @@
+"""Plain-text tables for the terminal. A figure that is not known is shown as a dash."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from harness.results.record import RunRecord
+from harness.results.stats import Summary
+from harness.units import TERA, show_bytes, show_seconds
+
+MISSING = "\u2013"
+
+
+def plain_table(rows: Iterable[Sequence[str]], headers: Sequence[str] = ()) -> str:
+    """Columns aligned by spaces; every cell stays the text it is."""
+    from tabulate import tabulate  # imported late: most commands print no table
+
+    return tabulate(list(rows), headers=headers, tablefmt="simple" if headers else "plain", disable_numparse=True)
+
+
+def show_summary(record: RunRecord) -> str:
+    """The table of results that ends a run."""
+    summary = record.summary
+    if summary is None:
+        return plain_table([("run", record.run_id), ("status", record.status), ("results", MISSING)])
+    rows = [
+        ("run", record.run_id),
+        ("status", record.status),
+        ("ran on", _machine(record)),
+        ("step time", _step_time(summary)),
+        ("tokens/s", _number(summary.tokens_per_s, ",.0f")),
+        ("tokens/s/GPU", _number(summary.tokens_per_s_per_gpu, ",.0f")),
+        ("TFLOP/s/GPU, printed by Megatron", _number(summary.tflops_per_gpu_printed, ".1f")),
+        ("TFLOP/s/GPU, computed", _number(summary.tflops_per_gpu, ".3g" if _is_small(summary) else ".1f")),
+        ("MFU", _mfu(summary)),
+        ("peak memory", _memory(summary)),
+        ("loss", f"{_number(summary.loss_first, '.4f')} → {_number(summary.loss_last, '.4f')}"),
+        ("log lines", _lines(summary)),
+        ("skipped / NaN steps", f"{summary.skipped} / {summary.nan}"),
+    ]
+    if summary.validation_loss is not None:
+        rows.append(("validation loss", _number(summary.validation_loss, ".4f")))
+    if summary.restarts:
+        rows.append(("restarts", str(summary.restarts)))
+    rows += [("not as asked", str(difference)) for difference in record.differences]
+    return plain_table(rows)
+
+
+def show_runs(records: Iterable[RunRecord]) -> str:
+    """One row a run."""
+    headers = ("run", "status", "model", "GPUs", "step time", "tokens/s/GPU", "TFLOP/s/GPU", "loss")
+    return plain_table((_run_row(record) for record in records), headers)
+
+
+def _run_row(record: RunRecord) -> tuple[str, ...]:
+    summary = record.summary
+    setup = record.in_effect.setup if record.in_effect else record.asked
+    figures = (MISSING,) * 4
+    if summary:
+        figures = (
+            _show(summary.median_s, show_seconds),
+            _number(summary.tokens_per_s_per_gpu, ",.0f"),
+            _number(summary.tflops_per_gpu_printed, ".1f"),
+            _number(summary.loss_last, ".4f"),
+        )
+    return (
+        record.run_id,
+        record.status,
+        record.resolved.text("MODEL") or MISSING,
+        _number(setup.world_size, "d"),
+        *figures,
+    )
+
+
+def _machine(record: RunRecord) -> str:
+    stated = record.in_effect
+    ranks = (stated.setup if stated else record.asked).world_size
+    device = (stated.gpu or stated.device) if stated else None
+    return f"{_number(ranks, 'd')} ranks, {device or MISSING}"
+
+
+def _step_time(summary: Summary) -> str:
+    if summary.median_s is None:
+        return MISSING
+    median, low, high = (_show(it, show_seconds) for it in (summary.median_s, summary.p05_s, summary.p95_s))
+    return f"{median} [{low} to {high}] (median [p05 to p95])"
+
+
+def _is_small(summary: Summary) -> bool:
+    return summary.tflops_per_gpu is not None and summary.tflops_per_gpu < 1
+
+
+def _mfu(summary: Summary) -> str:
+    if summary.mfu is not None and summary.peak_flops_per_gpu is not None:
+        return f"{summary.mfu:.1%} of {summary.peak_flops_per_gpu / TERA:,.0f} TFLOP/s dense"
+    if summary.n_used == 0:
+        return f"{MISSING} (no step after warm-up)"
+    if summary.peak_flops_per_gpu is None:
+        return f"{MISSING} (no peak is known for this device and precision)"
+    return f"{MISSING} (the FLOPs of a step are not known)"
+
+
+def _memory(summary: Summary) -> str:
+    kinds = {"rss": "resident memory", "cuda_allocated": "allocated on the GPU"}
+    if summary.peak_memory_bytes is None or summary.peak_memory_kind is None:
+        return MISSING
+    kind = kinds.get(summary.peak_memory_kind, summary.peak_memory_kind)
+    return f"{show_bytes(summary.peak_memory_bytes)} ({kind}, fullest rank)"
+
+
+def _lines(summary: Summary) -> str:
+    if summary.n_used == 0:
+        return f"0 used, {summary.n_dropped} dropped (warm-up, batch ramp-up)"
+    steps = f"iterations {summary.first_iteration} to {summary.last_iteration}"
+    return f"{summary.n_used} used ({steps}), {summary.n_dropped} dropped (warm-up, batch ramp-up)"
+
+
+def _show(value: float | None, show: Callable[[float], str]) -> str:
+    return MISSING if value is None else show(value)
+
+
+def _number(value: float | None, form: str) -> str:
+    return MISSING if value is None else format(value, form)

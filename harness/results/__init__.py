@@ -1,0 +1,1 @@
+"""Read a run's log, sum it up, keep its record, find it again."""

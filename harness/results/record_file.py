@@ -1,0 +1,92 @@
+"""Records as files: versioned JSON, without secrets, written whole or not at all."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from harness.config.secrets import is_secret, scrub, secret_values
+from harness.errors import EnvironmentProblem, HarnessError
+from harness.results.json_codec import Mismatch, decode, encode
+from harness.results.record import SCHEMA_VERSION, RunRecord
+
+type Document = dict[str, Any]
+type Migration = Callable[[Document], Document]
+
+# The step from each older version to the next: {1: _from_1_to_2, …}. Version 1 is the first.
+MIGRATIONS: Mapping[int, Migration] = {}
+
+
+class UnreadableRecord(HarnessError):
+    """A record file that is damaged, or of a version that this program does not know."""
+
+
+def to_document(record: RunRecord, environ: Mapping[str, str]) -> Document:
+    """The record as JSON values. `environ` is where secrets might have leaked from into any text of the record."""
+    document: Document = encode(record)
+    resolved = document["resolved"]
+    for part in ("env", "origins"):
+        resolved[part] = {name: value for name, value in resolved[part].items() if not is_secret(name)}
+    resolved["argv"] = record.resolved.megatron_args.argv()
+    scrubbed: Document = scrub(document, secret_values(environ, record.resolved.env))
+    return scrubbed
+
+
+def migrate(document: Document, migrations: Mapping[int, Migration] = MIGRATIONS, to: int = SCHEMA_VERSION) -> Document:
+    """An older document, step by step, to the current version; a newer one, or none at all, is a Mismatch."""
+    version = document.get("schema_version")
+    if type(version) is not int or version < min(migrations, default=to):
+        raise Mismatch(f"schema_version: expected a whole number up to {to}, found {version!r}")
+    if version > to:
+        raise Mismatch(
+            f"schema_version: {version} is newer than this moe-harness, which reads up to {to}; use a newer moe-harness"
+        )
+    for step in range(version, to):
+        document = {**migrations[step](document), "schema_version": step + 1}
+    return document
+
+
+def save(record: RunRecord, path: Path, environ: Mapping[str, str] = os.environ) -> None:
+    """Write a record so that a reader finds the old one or the new one, never a part."""
+    text = json.dumps(to_document(record, environ), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        fix = "make OUTPUT_PATH a writable folder with free space"
+        raise EnvironmentProblem(f"{path}: cannot write the run's record: {error.strerror}; {fix}") from error
+
+
+def load(path: Path) -> RunRecord:
+    """Read a record of this version or an older one."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UnreadableRecord(f"{path}: cannot read this record: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UnreadableRecord(f"{path}: this record is damaged: not JSON ({error})") from error
+    if not isinstance(document, dict):
+        raise UnreadableRecord(f"{path}: this record is damaged: expected a JSON object")
+    try:
+        record: RunRecord = decode(RunRecord, migrate(document), "")
+    except Mismatch as mismatch:
+        raise UnreadableRecord(f"{path}: cannot read this record: {mismatch}") from mismatch
+    return record
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name itself survive a crash of the machine."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
