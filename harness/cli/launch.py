@@ -1,0 +1,33 @@
+"""`moe-harness launch`: run a job here, or submit it."""
+
+from collections.abc import Sequence
+
+import click
+
+from harness.cli import request
+from harness.cli.check import problems
+from harness.errors import ConfigError
+from harness.launch.place import Place
+from harness.launch.plan import plan_launch
+
+
+@click.command("launch")
+@request.config_arguments
+@click.option("--dry-run", is_flag=True, help="Print the script, byte for byte what would run, and stop.")
+@click.pass_context
+def command(ctx: click.Context, words: Sequence[str], place: Place, dry_run: bool) -> int:
+    """Train with the settings KEY=VALUE; Megatron's own flags after --.
+
+    Every run gets a folder of its own in OUTPUT_PATH, with its script, configuration, log and record.
+    """
+    resolved = request.resolved(ctx, words, place)
+    request.say_notices(resolved.notices)
+    if found := problems(resolved, place):
+        raise ConfigError(found)
+    launch = plan_launch(resolved, place)
+    if dry_run or resolved.switch("DRY_RUN"):
+        click.echo(launch.script.encode(errors="surrogateescape"), nl=False)
+        return 0
+    from harness.cli.run import run_launch  # a dry run starts faster without what running takes
+
+    return run_launch(launch, resolved)

@@ -1,0 +1,93 @@
+"""`moe-harness VERB …`: verbs are loaded when they are called, so that each starts fast."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import click
+
+from harness.cli import screen
+from harness.errors import HarnessError
+
+EPILOG = """Exit codes: 0 done, 1 a run failed or was cancelled, 2 something you wrote cannot be.
+Shell completion: eval "$(_MOE_HARNESS_COMPLETE=bash_source moe-harness)" (or zsh_source, fish_source)."""
+
+VERBS = {
+    "models": ("harness.cli.models", "The models there are, with their sizes."),
+    "resolve": ("harness.cli.resolve", "The settings, Megatron flags and environment that a job gets."),
+    "explain": ("harness.cli.explain", "Where one value came from, and what it won over."),
+    "check": ("harness.cli.check", "Everything that keeps a job from running, at once."),
+    "launch": ("harness.cli.launch", "Run a job here, or submit it to Slurm."),
+    "runs": ("harness.cli.runs", "List and show past runs."),
+    "data": ("harness.cli.data", "Make training data from text."),
+    "releases": ("harness.cli.releases", "The Megatron releases whose flags are known."),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invocation:
+    """What every verb can ask for: the words after `--`, which are Megatron's own."""
+
+    extra: Sequence[str]
+
+
+class _Verbs(click.Group):
+    """Lists verbs without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(VERBS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+
+@click.command(cls=_Verbs, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="moe-harness", message="moe-harness %(version)s")
+def cli() -> None:
+    """From a Mixture-of-Experts checkpoint to a number you can publish.
+
+    Settings are given as KEY=VALUE, by environment variable, or in configuration files; Megatron's own flags
+    after --. `moe-harness explain NAME MODEL=…` tells where a value came from.
+    """
+
+
+def run(words: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    own, extra = _split(words)
+    try:
+        result = cli.main(args=own, prog_name="moe-harness", standalone_mode=False, obj=Invocation(extra=extra))
+    except HarnessError as error:
+        screen.error(str(error))
+        return error.exit_code
+    except click.exceptions.Abort:
+        return 1
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    return result if isinstance(result, int) else 0
+
+
+def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What stands before and after the first `--`."""
+    if "--" not in words:
+        return list(words), []
+    at = words.index("--")
+    return list(words[:at]), list(words[at + 1 :])
+
+
+def main() -> None:
+    """Entry point of the `moe-harness` command."""
+    try:
+        code = run(sys.argv[1:])
+    except BrokenPipeError:  # the reader of a pipe went away, e.g. `| head`
+        sys.stderr.close()
+        code = 0
+    sys.exit(code)

@@ -1,0 +1,32 @@
+"""`moe-harness models`: the models there are, with their sizes and preset mappings."""
+
+import click
+
+from harness.arch.model import model_arch
+from harness.arch.parameters import published_parameters
+from harness.config.provenance import Resolved
+from harness.config.roots import Roots
+from harness.config.sources import Request, resolve_request
+from harness.report.table import plain_table
+from harness.units import show_count
+
+_MAPPING = ("TP", "PP", "EP", "CP", "VPP", "MBS", "GBS", "NNODES")
+_AS_PUBLISHED = ("PROXY=none", "DATASET=mock", "PRETRAIN=1")
+
+
+@click.command("models")
+def command() -> None:
+    """The models there are: parameters as their publishers count them, layers, and the preset mapping."""
+    roots = Roots.standard()
+    rows = [_row(name, roots) for name in roots.names("model")]
+    click.echo(plain_table(rows, headers=["model", "total", "active", "layers", *_MAPPING]))
+
+
+def _row(name: str, roots: Roots) -> list[str]:
+    resolved = resolve_request(Request(words=(f"MODEL={name}", *_AS_PUBLISHED), default_cluster="template"), roots)
+    count = published_parameters(model_arch(resolved.megatron_args, name))
+    return [name, show_count(count.total), show_count(count.active), *_settings(resolved)]
+
+
+def _settings(resolved: Resolved) -> list[str]:
+    return [resolved.text(name) for name in ("NUM_LAYERS", *_MAPPING)]

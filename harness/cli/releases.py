@@ -1,0 +1,31 @@
+"""`moe-harness releases`: the Megatron releases whose command lines are known."""
+
+from pathlib import Path
+
+import click
+
+from harness.config.releases import known, load
+
+
+@click.group("releases")
+def command() -> None:
+    """The Megatron releases whose flags are known."""
+
+
+@command.command("list")
+def list_releases() -> None:
+    """Each release with the number of its command-line options."""
+    for name in known():
+        catalogue = load(name)
+        click.echo(f"{name:<6} {catalogue.release:<8} {len(catalogue.options)} options")
+
+
+@command.command("dump")
+@click.option(
+    "--megatron-path", type=click.Path(path_type=Path), help="A Megatron-LM checkout; default: the installed wheel."
+)
+def dump_release(megatron_path: Path | None) -> None:
+    """Print a catalogue, as JSON, from Megatron's own argument parser."""
+    from harness.config.releases.dump import dump
+
+    click.echo(dump(megatron_path), nl=False)

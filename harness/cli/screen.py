@@ -1,0 +1,33 @@
+"""What goes to the terminal: colour only where one looks at it, and never into a pipe."""
+
+import os
+import sys
+
+import click
+
+
+def colourful(stream_is_err: bool = False) -> bool:
+    """Whether to colour: a terminal, and no NO_COLOR (https://no-color.org)."""
+    stream = sys.stderr if stream_is_err else sys.stdout
+    return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+def error(text: str) -> None:
+    """Mistakes, a line each, on stderr."""
+    _say("error", "red", text)
+
+
+def notice(text: str) -> None:
+    """Something worth reading, on stderr."""
+    _say("notice", "yellow", text)
+
+
+def progress(text: str) -> None:
+    """A line on what is going on, on stderr."""
+    click.echo(text, err=True)
+
+
+def _say(label: str, colour: str, text: str) -> None:
+    shown = click.style(f"{label}:", fg=colour, bold=True) if colourful(stream_is_err=True) else f"{label}:"
+    for line in text.splitlines():
+        click.echo(f"{shown} {line}", err=True)
