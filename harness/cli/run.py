@@ -1,13 +1,10 @@
 """A planned launch, run here and followed, or submitted."""
 
-from pathlib import Path
-
 import click
 
 from harness.cli import request, screen
 from harness.cli.follow import Follower
 from harness.config.provenance import Resolved
-from harness.data.sample import prepare_sample
 from harness.launch.plan import Launch
 from harness.launch.run import Outcome, Run, open_run, run_here, submit
 from harness.report.table import show_summary
@@ -17,8 +14,6 @@ from harness.results.log_parser import LogParser
 
 def run_launch(launch: Launch, resolved: Resolved) -> int:
     """Open the run's folder and start the job; the exit code to leave with."""
-    if resolved.text("DATASET") == "sample":
-        _prepare_sample(Path(resolved.text("DATA_PATH")))
     run = open_run(resolved, launch)
     request.say_notices(run.notices)
     return _submit(run, resolved) if run.spec.place == "slurm" else _run_here(run, resolved)
@@ -57,9 +52,3 @@ def _exit_code(outcome: Outcome) -> int:
         screen.error(f"{rank} ended with exit code {outcome.error.exit_code or outcome.exit_code}:")
         screen.progress(outcome.error.text)
     return 1
-
-
-def _prepare_sample(prefix: Path) -> None:
-    """DATASET=sample: the shipped text, made into Megatron's format once."""
-    if prepare_sample(prefix):
-        screen.progress(f"made the sample text into {prefix}.bin and .idx")

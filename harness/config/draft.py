@@ -1,5 +1,6 @@
 """The configuration while rules still work on it."""
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -59,6 +60,7 @@ class Draft:
     te: tuple[int, ...]
     has_secret: frozenset[str]
     flags: FlagTable
+    here: str
     gpus: int = 0
     env: dict[str, str] = field(default_factory=dict)
     env_origins: dict[str, History] = field(default_factory=dict)
@@ -97,6 +99,10 @@ class Draft:
         """How high the layer is that decided a setting."""
         history = self.setting_origins.get(name)
         return order.index(history[-1].origin.layer) if history else -1
+
+    def absolute(self, path: str) -> str:
+        """A path from the folder that relative paths start from: ranks and containers start from others."""
+        return posixpath.normpath(posixpath.join(self.here, path))
 
     def origin(self, name: str) -> str:
         """Where a setting's value was written."""

@@ -1,6 +1,5 @@
 """Layers and rules into one `Resolved`. Pure: what the files and the environment say comes in as layers."""
 
-import posixpath
 from collections.abc import Mapping, Sequence
 
 from harness.config import rules
@@ -30,7 +29,6 @@ def resolve(
     env_origins = merge(layers, "env")
     variables = Variables(_raw_texts(setting_origins, env_origins), environ)
     settings = _parse_settings(setting_origins, variables, problems)
-    _make_absolute(settings, here)
     if problems:
         raise ConfigError(problems)
     catalogue = _catalogue(settings, setting_origins)
@@ -41,6 +39,7 @@ def resolve(
         te=_version(str(settings["TE_VERSION"])),
         has_secret=frozenset(SECRETS & environ.keys()),
         flags=FlagTable(catalogue),
+        here=here,
         gpus=gpus,
         env_origins=env_origins,
     )
@@ -51,6 +50,9 @@ def resolve(
 def _resolve_flags(
     draft: Draft, layers: Sequence[Layer], extra: Sequence[str], catalogue: Catalogue, environ: Mapping[str, str]
 ) -> None:
+    for name, value in draft.settings.items():
+        if SETTINGS[name].kind == "path" and value:
+            draft.settings[name] = draft.absolute(str(value))
     draft.env = _interpolate_env(draft, environ)
     written = merge(layers, "flags")
     rules.apply(rules.BEFORE_FLAGS, draft)
@@ -123,13 +125,6 @@ def _parse_settings(
         except ValueError as allowed:
             problems.append(f"{winner.origin}: {name}={raw!r} is not allowed; allowed here: {allowed}")
     return settings
-
-
-def _make_absolute(settings: dict[str, SettingValue], here: str) -> None:
-    """Ranks and containers have folders of their own to start from, so no path may depend on that."""
-    for name, value in settings.items():
-        if SETTINGS[name].kind == "path" and value:
-            settings[name] = posixpath.normpath(posixpath.join(here, str(value)))
 
 
 def _interpolate_env(draft: Draft, environ: Mapping[str, str]) -> dict[str, str]:

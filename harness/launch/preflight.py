@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.config.provenance import Resolved
+from harness.config.rules.data import sample_prefix
 from harness.launch.job import JobSpec, uses_engine
 from harness.launch.job_rules import at
 from harness.launch.mounts import source_of
@@ -39,7 +40,7 @@ def _megatron_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
 
 
 def _data_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
-    if resolved.text("DATASET") == "sample":
+    if resolved.text("DATA_PATH") == sample_prefix(resolved.text("OUTPUT_PATH")):
         return  # made by launch itself
     for word in resolved.megatron_args.text("--data-path").split():
         if _is_number(word):

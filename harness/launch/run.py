@@ -3,13 +3,16 @@
 import os
 import shutil
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from harness.config.provenance import Resolved
+from harness.config.rules.data import sample_prefix
+from harness.data.sample import prepare_sample
 from harness.errors import ConfigError, EnvironmentProblem
 from harness.launch.inputs import write_inputs
-from harness.launch.job import JobSpec, profiled_by_nsys
+from harness.launch.job import JobSpec, profiled_by_nsys, uses_engine
 from harness.launch.plan import Launch
 from harness.launch.preflight import path_problems
 from harness.launch.rank_error import RankError, find_rank_error
@@ -39,7 +42,7 @@ class Outcome:
 
 
 def open_run(resolved: Resolved, launch: Launch) -> Run:
-    """Checks this machine, makes the run's folder and writes its inputs there.
+    """Checks this machine, makes the sample data if that is asked for, and the run's folder with its inputs.
 
     Paths that Slurm's nodes will read may be out of a login node's sight, so for Slurm they are only noticed.
     """
@@ -51,8 +54,9 @@ def open_run(resolved: Resolved, launch: Launch) -> Run:
     if problems and spec.place != "slurm":
         raise ConfigError(problems)
     paths = create_run_dir(Path(resolved.text("OUTPUT_PATH")), spec.name)
+    made = _sample(resolved)
     write_inputs(paths, resolved, spec, launch.script)
-    notices = [f"{problem} (unless the compute nodes see it)" for problem in problems]
+    notices = [*made, *(f"{problem} (unless the compute nodes see it)" for problem in problems)]
     if spec.place == "slurm" and spec.image is None:
         notices.append("CONTAINER_IMAGE is not set: the job runs on the bare nodes")
     return Run(spec=spec, paths=paths, notices=tuple(notices))
@@ -73,13 +77,40 @@ def submit(run: Run) -> SlurmJob:
     return submit_script(run.paths)
 
 
+def _sample(resolved: Resolved) -> list[str]:
+    """DATASET=sample: the text that ships is made into Megatron's format once."""
+    prefix = sample_prefix(resolved.text("OUTPUT_PATH"))
+    if resolved.text("DATA_PATH") != prefix or not prepare_sample(Path(prefix)):
+        return []
+    return [f"made the sample text into {prefix}.bin and .idx"]
+
+
 def _require_programs(resolved: Resolved, spec: JobSpec) -> None:
     if spec.place == "slurm":
         require_sbatch()
-    if spec.place == "interactive" and spec.image and shutil.which("enroot") is None:
-        raise EnvironmentProblem(
-            f"enroot is not on PATH, and CONTAINER_IMAGE={spec.image} needs it; install enroot,"
-            " or unset CONTAINER_IMAGE to run on this node itself"
-        )
-    if spec.place != "slurm" and spec.image is None and profiled_by_nsys(resolved) and shutil.which("nsys") is None:
+        return
+    if spec.image:
+        if shutil.which("enroot") is None:
+            raise EnvironmentProblem(
+                f"enroot is not on PATH, and CONTAINER_IMAGE={spec.image} needs it; install enroot,"
+                " or unset CONTAINER_IMAGE to run on this node itself"
+            )
+        return
+    if uses_engine(resolved, spec.place):
+        _require_engine()
+    if profiled_by_nsys(resolved) and shutil.which("nsys") is None:
         raise EnvironmentProblem("nsys is not on PATH, and PROFILE needs it; install it, or set PROFILE=torch")
+
+
+def _require_engine() -> None:
+    missing = [name for name in ("torch", "megatron.core") if not _is_installed(name)]
+    if missing:
+        raise EnvironmentProblem(
+            f"the embedded engine is not installed here (no {', no '.join(missing)});"
+            " pip install 'moe-harness[engine]', or set MEGATRON_PATH and CONTAINER_IMAGE"
+        )
+
+
+def _is_installed(module: str) -> bool:
+    package = module.partition(".")[0]
+    return find_spec(package) is not None and find_spec(module) is not None

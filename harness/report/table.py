@@ -29,7 +29,7 @@ def show_summary(record: RunRecord) -> str:
         ("tokens/s", _number(summary.tokens_per_s, ",.0f")),
         ("tokens/s/GPU", _number(summary.tokens_per_s_per_gpu, ",.0f")),
         ("TFLOP/s/GPU, printed by Megatron", _number(summary.tflops_per_gpu_printed, ".1f")),
-        ("TFLOP/s/GPU, computed", _number(summary.tflops_per_gpu, ".3g" if _is_small(summary) else ".1f")),
+        ("TFLOP/s/GPU, computed", _tflops(summary)),
         ("MFU", _mfu(summary)),
         ("peak memory", _memory(summary)),
         ("loss", f"{_number(summary.loss_first, '.4f')} → {_number(summary.loss_last, '.4f')}"),
@@ -58,7 +58,7 @@ def _run_row(record: RunRecord) -> tuple[str, ...]:
         figures = (
             _show(summary.median_s, show_seconds),
             _number(summary.tokens_per_s_per_gpu, ",.0f"),
-            _number(summary.tflops_per_gpu_printed, ".1f"),
+            _tflops(summary),
             _number(summary.loss_last, ".4f"),
         )
     return (
@@ -84,8 +84,10 @@ def _step_time(summary: Summary) -> str:
     return f"{median} [{low} to {high}] (median [p05 to p95])"
 
 
-def _is_small(summary: Summary) -> bool:
-    return summary.tflops_per_gpu is not None and summary.tflops_per_gpu < 1
+def _tflops(summary: Summary) -> str:
+    """As computed from our FLOPs count; small figures, as CPU ranks have them, keep three digits."""
+    small = summary.tflops_per_gpu is not None and summary.tflops_per_gpu < 1
+    return _number(summary.tflops_per_gpu, ".3g" if small else ".1f")
 
 
 def _mfu(summary: Summary) -> str:

@@ -77,7 +77,7 @@ def test_runs_are_listed_a_row_each() -> None:
     running = replace(RECORD, run_id="r2", status="running", summary=None, in_effect=None)
     header, _, first, second = show_runs([RECORD, running]).splitlines()
     assert header.split() == ["run", "status", "model", "GPUs", "step", "time", "tokens/s/GPU", "TFLOP/s/GPU", "loss"]
-    assert first.split()[1:] == ["completed", "DeepSeek-V2-Lite", "8", "2.04", "s", "16,023", "317.9", "8.0000"]
+    assert first.split()[1:] == ["completed", "DeepSeek-V2-Lite", "8", "2.04", "s", "16,023", "317.8", "8.0000"]
     assert second.split() == ["r2", "running", "DeepSeek-V2-Lite", "8", *["\u2013"] * 4]
 
 

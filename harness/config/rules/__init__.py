@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from harness.config.draft import Draft, Word
-from harness.config.rules import checkpoint, data, engine, mapping, model, moe, precision, profiling, tracking
+from harness.config.rules import checkpoint, data, engine, mapping, model, moe, precision, profiling, template, tracking
 
 type Rule = Callable[[Draft], Iterable[Word]]
 
@@ -36,6 +36,7 @@ RULES: tuple[Rule, ...] = (
     profiling.profile,
     tracking.wandb,
     tracking.tensorboard,
+    template.placeholders,
 )
 
 

@@ -3,7 +3,8 @@
 import shlex
 from collections.abc import Iterator
 
-from harness.config.draft import Derived, Draft, Flag, Problem, Word
+from harness.config.draft import Derived, Draft, Flag, Notice, Problem, Word
+from harness.config.layers import LAYER_ORDER
 
 _NULL_COUNTS_EOD = (0, 18)  # from here on NullTokenizer's --vocab-size includes the end-of-document token
 SAMPLE = "data/sample-1/alice_text_document"  # in OUTPUT_PATH; a new text gets a new number, see harness/data/sample
@@ -16,7 +17,7 @@ def data(draft: Draft) -> Iterator[Word]:
     if dataset == "mock":
         yield Flag(flag="--mock-data")
     elif dataset == "sample" and not prefixes:
-        prefix = f"{draft.text('OUTPUT_PATH')}/{SAMPLE}"
+        prefix = sample_prefix(draft.text("OUTPUT_PATH"))
         yield Derived(name="DATA_PATH", value=prefix)
         yield Flag(flag="--data-path", value=(prefix,))
     elif prefixes:
@@ -28,11 +29,26 @@ def data(draft: Draft) -> Iterator[Word]:
         )
 
 
+def sample_prefix(output_path: str) -> str:
+    """Where the sample data lies; what stands anywhere else is the user's own."""
+    return f"{output_path}/{SAMPLE}"
+
+
 def _data_path(draft: Draft, prefixes: str) -> Word:
     try:
-        return Flag(flag="--data-path", value=tuple(shlex.split(prefixes)))
+        words = [word if _is_weight(word) else draft.absolute(word) for word in shlex.split(prefixes)]
+        return Flag(flag="--data-path", value=tuple(words))
     except ValueError as error:
         return Problem(text=f"{draft.origin('DATA_PATH')}: DATA_PATH={prefixes!r}: {error}; quote a path with spaces")
+
+
+def _is_weight(word: str) -> bool:
+    """Whether a word of a blend is the weight of the data that follow."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def vocabulary(draft: Draft) -> Iterator[Word]:
@@ -47,9 +63,16 @@ def vocabulary(draft: Draft) -> Iterator[Word]:
         if draft.text("DATASET") == "sample" and draft.release >= _NULL_COUNTS_EOD:
             yield Flag(flag="--null-tokenizer-eod-id", value=str(BYTE_EOD))
     elif draft.text("TOKENIZER_MODEL"):
-        yield Flag(flag="--tokenizer-type", value="HuggingFaceTokenizer")
-        yield Flag(flag="--tokenizer-model", value=draft.text("TOKENIZER_MODEL"))
+        yield from _tokenizer(draft, draft.text("TOKENIZER_MODEL"))
     else:
         yield Problem(text="TOKENIZER_MODEL is not set; give a tokenizer's folder, or set DATASET=mock")
     if size > 0:
         yield Flag(flag="--vocab-size", value=str(size))
+
+
+def _tokenizer(draft: Draft, model: str) -> Iterator[Word]:
+    yield Flag(flag="--tokenizer-type", value="HuggingFaceTokenizer")
+    yield Flag(flag="--tokenizer-model", value=draft.absolute(model) if model.startswith(".") else model)
+    if draft.text("PROXY") and draft.layer_rank("VOCAB_SIZE", LAYER_ORDER) == LAYER_ORDER.index("proxy"):
+        size = draft.text("VOCAB_SIZE")
+        yield Notice(text=f"FLOPs are counted for the proxy's VOCAB_SIZE={size}; set VOCAB_SIZE to your tokenizer's")

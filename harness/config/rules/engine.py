@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from harness.config.draft import Derived, Draft, Flag, Word
+from harness.config.draft import Derived, Draft, Env, Flag, Word
 from harness.config.layers import LAYER_ORDER
 
 # Kernels of Transformer Engine or Apex, which the embedded engine does without.
@@ -39,9 +39,10 @@ def transformer_impl(draft: Draft) -> Iterator[Word]:
 
 
 def cpu_ranks(draft: Draft) -> Iterator[Word]:
-    """DEVICE=cpu: gloo, and parameters made on the CPU."""
+    """DEVICE=cpu: gloo, parameters made on the CPU, and no GPU in sight."""
     if draft.text("DEVICE") != "cpu":
         return
+    yield Env(name="CUDA_VISIBLE_DEVICES", value="")
     yield Flag(flag="--distributed-backend", value="gloo")
     yield Flag(flag="--use-cpu-initialization")
     for flag in _NO_JIT_KERNELS:
