@@ -1,0 +1,99 @@
+"""What a job says of itself in its log: the set-up in effect when it starts, the memory it took when it ends."""
+
+import json
+import os
+import platform
+import resource
+import socket
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+import torch.distributed
+from megatron.training.training import num_floating_point_operations
+
+from harness.engine.experts import GroupedExperts
+
+
+def announce(args: Any, model: list[Any], *, on_cpu: bool) -> None:
+    """Print the set-up in effect, from rank 0. Every rank must call it."""
+    holds_grouped = any(isinstance(part, GroupedExperts) for chunk in model for part in chunk.modules())
+    ranks = _gathered((socket.gethostname(), holds_grouped))
+    setup = {
+        "world_size": len(ranks),
+        **_parallel(args),
+        "dispatcher": _dispatcher(args),
+        "precision": _precision(args),
+        "grouped_gemm": any(grouped for _, grouped in ranks),
+        "device": "cpu" if on_cpu else "cuda",
+        "mtp_layers": args.mtp_num_layers or 0,
+        "versions": _versions(on_cpu=on_cpu),
+        "hosts": sorted({host for host, _ in ranks}),
+        "gpu": None if on_cpu else torch.cuda.get_device_name(),
+        "flops_per_step": num_floating_point_operations(args, args.global_batch_size),
+    }
+    _say("in effect", setup)
+
+
+def report_peak_memory(*, on_cpu: bool) -> None:
+    """Print the largest memory each rank took, from rank 0. Every rank must call it."""
+    rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak_bytes = rss_bytes if on_cpu else torch.cuda.max_memory_allocated()
+    _say("peak memory", {"per_rank_bytes": _gathered(peak_bytes), "kind": "rss" if on_cpu else "cuda_allocated"})
+
+
+def _parallel(args: Any) -> dict[str, int | None]:
+    return {
+        "tp": args.tensor_model_parallel_size,
+        "pp": args.pipeline_model_parallel_size,
+        "vpp": args.virtual_pipeline_model_parallel_size,
+        "ep": args.expert_model_parallel_size,
+        "etp": args.expert_tensor_parallel_size,
+        "cp": args.context_parallel_size,
+        "dp": args.data_parallel_size,
+    }
+
+
+def _dispatcher(args: Any) -> str | None:
+    if args.num_experts is None:
+        return None
+    kind = str(args.moe_token_dispatcher_type)
+    return f"{kind}:{args.moe_flex_dispatcher_backend}" if kind == "flex" else kind
+
+
+def _precision(args: Any) -> str:
+    if args.fp8:
+        return "mxfp8" if args.fp8_recipe == "mxfp8" else "fp8"
+    return "bf16" if args.bf16 else "fp16" if args.fp16 else "fp32"
+
+
+def _versions(*, on_cpu: bool) -> dict[str, str | None]:
+    nccl = None if on_cpu else ".".join(str(part) for part in torch.cuda.nccl.version())
+    return {
+        "megatron_core": version("megatron-core"),
+        "torch": torch.__version__,
+        "transformer_engine": _installed("transformer-engine"),
+        "cuda": None if on_cpu else torch.version.cuda,
+        "nccl": nccl,
+        "python": platform.python_version(),
+    }
+
+
+def _installed(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _gathered(value: Any) -> list[Any]:
+    """Every rank's value, by rank."""
+    values: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(values, value)
+    return values
+
+
+def _say(what: str, content: dict[str, Any]) -> None:
+    if torch.distributed.get_rank() == 0:
+        # One write, so that no other rank's output lands inside the line.
+        os.write(1, f"moe-harness: {what} {json.dumps(content)}\n".encode())
