@@ -12,13 +12,19 @@ fi
 
 say() { printf '%s\n' "$*" >&2; }
 
+is_312() { "$1" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' 2>/dev/null; }
+
+if [ -x .venv/bin/python ] && ! is_312 .venv/bin/python; then
+  say "error: .venv is not of Python 3.12; remove it, then run this again"
+  exit 2
+fi
 if [ ! -x .venv/bin/python ]; then
   say "[1/2] making .venv with Python 3.12"
   for python in python3.12 python3 ""; do
-    "${python:-false}" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' 2>/dev/null && break
+    is_312 "${python:-false}" && break
   done
   [ -n "$python" ] || { say "error: no Python 3.12 on PATH; install it (for example: pyenv install 3.12), then run this again"; exit 2; }
-  "$python" -m venv .venv
+  "$python" -m venv .venv || { rm -rf .venv; say "error: $python cannot make .venv (see above)"; exit 2; }
 fi
 
 case $extras in

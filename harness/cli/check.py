@@ -45,9 +45,9 @@ def violations(resolved: Resolved) -> list[str]:
     release = load(resolved.text("MCORE_RELEASE_VERSION")).release
     world_size = resolved.integer("NNODES", 1) * ranks
     found = check(resolved.megatron_args, world_size, gpus_per_node=ranks, release=release)
-    if not resolved.text("MEGATRON_PATH"):
+    if resolved.embedded:
         found += engine_release(tuple(map(int, release.split("."))))
-    return [_located(violation, resolved) for violation in found]
+    return [*(_located(violation, resolved) for violation in found), *resolved.blockers]
 
 
 def _located(violation: Violation, resolved: Resolved) -> str:

@@ -23,6 +23,7 @@ VERBS = {
     "data": ("harness.cli.data", "Make training data from text."),
     "releases": ("harness.cli.releases", "The Megatron releases whose flags are known."),
 }
+TAKES_FLAGS = ("resolve", "explain", "check", "launch")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,7 @@ def run(words: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     own, extra = _split(words)
     try:
+        _refuse_lost_words(own, extra)
         result = cli.main(args=own, prog_name="moe-harness", standalone_mode=False, obj=Invocation(extra=extra))
     except HarnessError as error:
         screen.error(str(error))
@@ -73,6 +75,14 @@ def run(words: Sequence[str]) -> int:
         error.show()
         return error.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _refuse_lost_words(own: Sequence[str], extra: Sequence[str]) -> None:
+    verb = next((word for word in own if not word.startswith("-")), "")
+    if extra and verb in VERBS and verb not in TAKES_FLAGS:
+        raise click.UsageError(
+            f"{verb} takes no Megatron flags, and would lose what stands after --: {' '.join(extra)}"
+        )
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -4,9 +4,11 @@ import click
 
 from harness.arch.model import model_arch
 from harness.arch.parameters import published_parameters
+from harness.cli import screen
 from harness.config.provenance import Resolved
 from harness.config.roots import Roots
 from harness.config.sources import Request, resolve_request
+from harness.errors import ConfigError
 from harness.report.table import plain_table
 from harness.units import show_count
 
@@ -23,8 +25,13 @@ def command() -> None:
 
 
 def _row(name: str, roots: Roots) -> list[str]:
-    resolved = resolve_request(Request(words=(f"MODEL={name}", *_AS_PUBLISHED), default_cluster="template"), roots)
-    count = published_parameters(model_arch(resolved.megatron_args, name))
+    request = Request(words=(f"MODEL={name}", *_AS_PUBLISHED), default_cluster="template")
+    try:
+        resolved = resolve_request(request, roots)
+        count = published_parameters(model_arch(resolved.megatron_args, name))
+    except ConfigError as error:
+        screen.notice(f"{name}: {error}")
+        return [name]
     return [name, show_count(count.total), show_count(count.active), *_settings(resolved)]
 
 

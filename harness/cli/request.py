@@ -14,6 +14,7 @@ from harness.config.provenance import Resolved
 from harness.config.roots import Roots
 from harness.config.schema import SETTINGS
 from harness.config.sources import Request, resolve_request
+from harness.launch.place import Place
 
 PLACES = ("local", "interactive", "slurm")
 
@@ -37,13 +38,22 @@ class Word(click.ParamType[str]):
 
 def config_arguments[F: Callable[..., Any]](function: F) -> F:
     """`--on PLACE` and `[KEY=VALUE]…`, the same for every verb that resolves."""
-    function = click.argument("words", nargs=-1, type=Word())(function)
-    return click.option(
-        "--on", "place", type=click.Choice(PLACES), default="local", show_default=True, help="Where the job is to run."
-    )(function)
+    function = click.argument("words", nargs=-1, type=Word(), is_eager=True)(function)
+    help_text = "Where the job is to run; slurm if CLUSTER names a cluster, else local."
+    return click.option("--on", "place", type=click.Choice(PLACES), callback=_place, help=help_text)(function)
 
 
-def resolved(ctx: click.Context, words: Sequence[str], place: str) -> Resolved:
+def _place(ctx: click.Context, param: click.Parameter, value: Place | None) -> Place:
+    """Whoever names a cluster means to run there."""
+    if value is not None:
+        return value
+    words: Sequence[str] = ctx.params.get("words") or ()
+    typed = [word.removeprefix("CLUSTER=") for word in words if word.startswith("CLUSTER=")]
+    cluster = typed[-1] if typed else os.environ.get("CLUSTER", "")
+    return "local" if cluster in ("", "laptop") else "slurm"
+
+
+def resolved(ctx: click.Context, words: Sequence[str], place: Place) -> Resolved:
     """Resolve what the user typed, in this environment, for a place."""
     invocation: Invocation = ctx.obj
     request = Request(

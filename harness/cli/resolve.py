@@ -8,13 +8,14 @@ import click
 
 from harness.cli import request
 from harness.config.provenance import History, Resolved
+from harness.launch.place import Place
 
 
 @click.command("resolve")
 @request.config_arguments
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: settings, argv, env, origins, notices.")
 @click.pass_context
-def command(ctx: click.Context, words: Sequence[str], place: str, as_json: bool) -> None:
+def command(ctx: click.Context, words: Sequence[str], place: Place, as_json: bool) -> None:
     """Print what MODEL=… and all other settings come to; Megatron flags after --.
 
     Nothing is checked against the machine; `check` does that.

@@ -35,11 +35,14 @@ MEANING_LOST = {
     "--moe-router-force-load-balancing": "cannot force balance: the router routes",
 }
 
+# Without these a published checkpoint loads without complaint and computes something else.
+WEIGHTS_LOST = frozenset({"--moe-shared-expert-gate"})
+
 
 def adapt(draft: Draft, catalogue: Catalogue) -> None:
     """Rename or drop what the release does not have, then check every flag and value against its own parser."""
     for flag, entry in draft.flags:
-        if catalogue.option(flag) is None and entry.value is not False:
+        if catalogue.option(flag) is None:
             _without(draft, catalogue, flag, entry)
     for flag, entry in draft.flags:
         option = catalogue.option(flag)
@@ -54,13 +57,16 @@ def adapt(draft: Draft, catalogue: Catalogue) -> None:
 def _without(draft: Draft, catalogue: Catalogue, flag: str, entry: Entry) -> None:
     release = f"Megatron {catalogue.release}"
     other = OTHER_NAMES.get(flag)
-    if other and catalogue.option(other):
+    if entry.value is False and releases_with(flag):
+        draft.flags.drop(flag)  # off, which is what a release without the flag is
+    elif other and catalogue.option(other):
         origin = Origin(layer=f"rule other-name ({flag})", path=entry.origin.path, line=entry.origin.line)
         draft.flags.replace(flag, [(other, Entry(value=entry.value, origin=origin))])
     elif flag in MEANING_LOST:
         draft.flags.drop(flag)
         if MEANING_LOST[flag]:
-            draft.notices.append(f"{release} has no {flag}: it {MEANING_LOST[flag]}")
+            said = draft.blockers if flag in WEIGHTS_LOST and draft.has("--load") else draft.notices
+            said.append(f"{release} has no {flag}: it {MEANING_LOST[flag]}")
     elif flag in SPEED_ONLY:
         draft.flags.drop(flag)
         draft.notices.append(f"{release} has no {flag}; left out, which changes its speed only")

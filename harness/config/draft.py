@@ -47,7 +47,30 @@ class Problem:
     text: str
 
 
-type Word = Flag | Env | Derived | Notice | Problem
+@dataclass(frozen=True, kw_only=True)
+class Replace:
+    """A rule's word on a flag that must not stay as it was written; `explain` shows what it replaced."""
+
+    flag: str
+    value: ArgValue
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drop:
+    """A rule's word on a flag that cannot stay, and why."""
+
+    flag: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blocker:
+    """Flags that the release takes, but that would train something else than asked: shown, and refused by `check`."""
+
+    text: str
+
+
+type Word = Flag | Env | Derived | Replace | Drop | Notice | Blocker | Problem
 
 
 @dataclass(kw_only=True)
@@ -61,11 +84,13 @@ class Draft:
     has_secret: frozenset[str]
     flags: FlagTable
     here: str
+    home: str
     gpus: int = 0
     env: dict[str, str] = field(default_factory=dict)
     env_origins: dict[str, History] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    blockers: list[str] = field(default_factory=list)
 
     def text(self, name: str) -> str:
         """A setting as text; empty if unset."""
@@ -96,12 +121,14 @@ class Draft:
         return not self.text("MEGATRON_PATH")
 
     def layer_rank(self, name: str, order: Sequence[str]) -> int:
-        """How high the layer is that decided a setting."""
-        history = self.setting_origins.get(name)
-        return order.index(history[-1].origin.layer) if history else -1
+        """How high the layer is that last wrote a setting; -1 if only rules or nobody did."""
+        written = [entry.origin.layer for entry in self.setting_origins.get(name, ()) if entry.origin.layer in order]
+        return order.index(written[-1]) if written else -1
 
     def absolute(self, path: str) -> str:
         """A path from the folder that relative paths start from: ranks and containers start from others."""
+        if path == "~" or path.startswith("~/"):
+            path = self.home + path[1:]
         return posixpath.normpath(posixpath.join(self.here, path))
 
     def origin(self, name: str) -> str:
@@ -117,6 +144,13 @@ class Draft:
                 self.notices.append(word.text)
             case Problem():
                 self.problems.append(word.text)
+            case Blocker():
+                self.blockers.append(word.text)
+            case Replace():
+                self.flags.put(word.flag, Entry(value=word.value, origin=origin))
+            case Drop():
+                self.flags.drop(word.flag)
+                self.notices.append(word.why)
             case Derived():
                 self.settings[word.name] = word.value
                 entry = Entry(value=word.value, origin=origin)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from harness.config.megatron_args import ArgValue
-from harness.config.secrets import SECRETS
+from harness.config.secrets import is_secret
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 AT_LAUNCH = frozenset({"RUN_DIR"})  # known only once a run has its folder; launch fills it in
@@ -21,7 +21,7 @@ def interpolate(text: str, lookup: Callable[[str], str | None]) -> str:
         name = match[1]
         if name in AT_LAUNCH:
             return match[0]
-        if name in SECRETS:
+        if is_secret(name):
             raise Unset(f"${{{name}}} is a secret; the job reads it from its environment")
         found = lookup(name)
         if found is None:

@@ -37,7 +37,8 @@ type History = tuple[Entry, ...]  # lowest layer first, the winner last
 class Resolved:
     """What all layers and rules come to: the input of everything after `config`.
 
-    `origins` maps a setting (`EP`), a flag (`--num-experts`) or an environment name to its history.
+    `origins` maps a setting (`EP`), a flag (`--num-experts`) or an environment name to its history. `blockers` say why
+    the flags, right as they are for their release, would train something else than asked: `check` refuses them.
     """
 
     settings: Mapping[str, SettingValue]
@@ -45,6 +46,12 @@ class Resolved:
     env: Mapping[str, str]
     origins: Mapping[str, History] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    blockers: tuple[str, ...] = ()
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the embedded engine trains, rather than the Megatron of MEGATRON_PATH."""
+        return not self.text("MEGATRON_PATH")
 
     def text(self, name: str) -> str:
         """A setting as text; empty if unset."""

@@ -40,6 +40,7 @@ def resolve(
         has_secret=frozenset(SECRETS & environ.keys()),
         flags=FlagTable(catalogue),
         here=here,
+        home=environ.get("HOME", here),
         gpus=gpus,
         env_origins=env_origins,
     )
@@ -50,9 +51,7 @@ def resolve(
 def _resolve_flags(
     draft: Draft, layers: Sequence[Layer], extra: Sequence[str], catalogue: Catalogue, environ: Mapping[str, str]
 ) -> None:
-    for name, value in draft.settings.items():
-        if SETTINGS[name].kind == "path" and value:
-            draft.settings[name] = draft.absolute(str(value))
+    _make_paths_absolute(draft)
     draft.env = _interpolate_env(draft, environ)
     written = merge(layers, "flags")
     rules.apply(rules.BEFORE_FLAGS, draft)
@@ -74,7 +73,8 @@ def _finish(draft: Draft) -> Resolved:
         megatron_args=draft.flags.args(),
         env=draft.env,
         origins={**draft.setting_origins, **draft.env_origins, **draft.flags.histories()},
-        notices=tuple(draft.notices),
+        notices=(*draft.notices, *draft.blockers),
+        blockers=tuple(draft.blockers),
     )
 
 
@@ -125,6 +125,14 @@ def _parse_settings(
         except ValueError as allowed:
             problems.append(f"{winner.origin}: {name}={raw!r} is not allowed; allowed here: {allowed}")
     return settings
+
+
+def _make_paths_absolute(draft: Draft) -> None:
+    """What can only be a path, and what may also be a name on the Hub or a URI where it says that it is a path."""
+    for name, value in draft.settings.items():
+        kind, text = SETTINGS[name].kind, str(value or "")
+        if (kind == "path" and text) or (kind == "name" and text.startswith(("./", "../", "~/"))):
+            draft.settings[name] = draft.absolute(text)
 
 
 def _interpolate_env(draft: Draft, environ: Mapping[str, str]) -> dict[str, str]:

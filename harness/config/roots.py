@@ -12,6 +12,8 @@ KINDS = {
     "cluster": ("cluster_configs/benchmarking", ".conf"),
 }
 
+_LONGEST_NAME = 256  # no file system has longer ones, and some raise an error when asked
+
 
 def shipped_root() -> Path:
     """The checkout this package runs from, or the folder that the wheel carries."""
@@ -30,7 +32,10 @@ class Roots:
     @classmethod
     def standard(cls) -> "Roots":
         """The current folder, then the shipped one."""
-        return cls(here=Path.cwd(), shipped=shipped_root())
+        try:
+            return cls(here=Path.cwd(), shipped=shipped_root())
+        except FileNotFoundError:
+            raise ConfigError("the current folder was deleted; change to another") from None
 
     def names(self, kind: str) -> list[str]:
         """Every name of a kind, e.g. the models."""
@@ -42,20 +47,23 @@ class Roots:
         """The file of a name. A name with a slash or the kind's suffix is a path."""
         folder, suffix = KINDS[kind]
         if "/" in name or name.endswith(suffix):
-            path = Path(name).expanduser()
-            return self.file(path, setting=setting)
+            return self.file(name, setting=setting)
         for root in (self.here, self.shipped):
             path = root / folder / f"{name}{suffix}"
-            if path.is_file():
+            if len(path.name) < _LONGEST_NAME and path.is_file():
                 return path
         raise ConfigError(f"{setting}={name}: no such {kind}; {nearest(name, self.names(kind))}")
 
-    def file(self, path: Path, *, setting: str) -> Path:
-        """A path the user gave, which must be a file."""
-        if not path.is_file():
-            what = "is a folder" if path.is_dir() else "does not exist"
-            raise ConfigError(f"{setting}={path}: {what}; give the path of a file")
-        return path
+    def file(self, name: str, *, setting: str) -> Path:
+        """A path the user gave, which must be that of a file."""
+        try:
+            path = Path(name).expanduser()
+            kind = "is a folder" if path.is_dir() else "does not exist" if not path.exists() else "is not a file"
+            if path.is_file():
+                return path
+        except (OSError, RuntimeError) as error:
+            kind = f"is no path ({error})"
+        raise ConfigError(f"{setting}={name}: {kind}; give the path of a file")
 
     def shown(self, path: Path) -> str:
         """How a file is named to the user."""

@@ -7,15 +7,19 @@ from typing import Literal
 
 from harness.config.provenance import SettingValue
 
-type Kind = Literal["text", "path", "int", "switch", "time"]
+type Kind = Literal["text", "path", "name", "int", "switch", "time", "version"]
 
 _TIME = re.compile(r"(\d+-)?\d+(:\d{1,2}){0,2}")
+_VERSION = re.compile(r"\d+\.\d+(\.\w+)*")
 _SWITCHES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One name a user may set in any layer: `NAME=VALUE`."""
+    """One name a user may set in any layer: `NAME=VALUE`.
+
+    A `name` is a path where it begins with `./`, `../` or `~/`, and else a name on a hub or a URI.
+    """
 
     name: str
     help: str
@@ -23,6 +27,7 @@ class Setting:
     default: SettingValue = None
     choices: tuple[str, ...] = ()
     least: int = 1
+    most: int = 10**8
 
     def parse(self, raw: str) -> SettingValue:
         """The typed value of what was written; an empty string unsets. ValueError says what is allowed."""
@@ -34,6 +39,8 @@ class Setting:
             return self._parse_switch(raw)
         if self.kind == "time" and not _TIME.fullmatch(raw):
             raise ValueError("a time such as 00:20:00 (hours:minutes:seconds) or 1-12:00:00")
+        if self.kind == "version" and not _VERSION.fullmatch(raw):
+            raise ValueError("a version such as 2.8")
         if self.choices and raw not in self.choices:
             raise ValueError(" | ".join(self.choices))
         if "\n" in raw or "\0" in raw:
@@ -41,12 +48,12 @@ class Setting:
         return raw
 
     def _parse_int(self, raw: str) -> int:
-        allowed = f"a whole number, {self.least} or more"
+        allowed = f"a whole number from {self.least} to {self.most}"
         try:
             value = int(raw)
         except ValueError:
             raise ValueError(allowed) from None
-        if value < self.least:
+        if not self.least <= value <= self.most:
             raise ValueError(allowed)
         return value
 
@@ -83,12 +90,12 @@ SETTINGS: Mapping[str, Setting] = _table(
     Setting(name="PP_LAST", kind="int", help="layers on the last pipeline stage, when uneven"),
     Setting(
         name="PP_LAYOUT",
-        help="--pipeline-model-parallel-layout, e.g. 'Et*3|(tt|)*29,m|L'; replaces PP_FIRST, PP_LAST, VPP",
+        help="--pipeline-model-parallel-layout, e.g. 'Et|tt|tmL'; replaces PP_FIRST, PP_LAST, VPP",
     ),
     Setting(name="LAYERS_PER_VP", kind="int", help="layers a virtual stage: another way to say VPP"),
     Setting(name="MBS", kind="int", default=1, help="micro-batch size"),
     Setting(name="GBS", kind="int", default=1, help="global batch size, in sequences"),
-    Setting(name="NUM_LAYERS", kind="int", help="transformer layers"),
+    Setting(name="NUM_LAYERS", kind="int", most=10_000, help="transformer layers"),
     Setting(name="DENSE_LAYERS", kind="int", least=0, help="dense layers before the first MoE layer"),
     Setting(name="VOCAB_SIZE", kind="int", help="the tokenizer's vocabulary, as the model's own config states it"),
     Setting(name="SEQ_LEN", kind="int", default=4096, help="sequence length, in tokens"),
@@ -109,7 +116,12 @@ SETTINGS: Mapping[str, Setting] = _table(
     Setting(name="FORCE_BALANCE", kind="switch", default=False, help="route tokens evenly whatever the router says"),
     # Precision and speed
     Setting(name="PR", choices=("bf16", "fp8", "mxfp8", "fp32"), default="bf16", help="precision"),
-    Setting(name="TE_VERSION", default="2.8", help="Transformer Engine in the container; decides what can be fused"),
+    Setting(
+        name="TE_VERSION",
+        kind="version",
+        default="2.8",
+        help="Transformer Engine in the container; decides what can be fused",
+    ),
     Setting(
         name="PERMUTE_FUSION",
         kind="switch",
@@ -139,7 +151,7 @@ SETTINGS: Mapping[str, Setting] = _table(
     Setting(name="PARTITION", help="Slurm partition"),
     Setting(name="RUN_NAME", help="name of the job"),
     Setting(name="SBATCH_ARGS", help="more options for sbatch, as one would type them"),
-    Setting(name="CONTAINER_IMAGE", help="a .sqsh file or an image URI"),
+    Setting(name="CONTAINER_IMAGE", kind="name", help="a .sqsh file or an image URI"),
     Setting(name="CONTAINER_MOUNTS", help="SRC:DST[:ro],…"),
     # Data, checkpoints, tracking
     Setting(
@@ -151,7 +163,7 @@ SETTINGS: Mapping[str, Setting] = _table(
     Setting(name="DATASET", default="mock", help="mock, sample, or a name with a DATA_PATH in the cluster conf"),
     Setting(name="OUTPUT_PATH", kind="path", default="runs", help="where every run gets a folder of its own"),
     Setting(name="DATA_PATH", help="Megatron data prefixes (no .bin/.idx), or 'weight prefix …'"),
-    Setting(name="TOKENIZER_MODEL", help="a tokenizer: a folder or a name on the Hub"),
+    Setting(name="TOKENIZER_MODEL", kind="name", help="a tokenizer: a folder or a name on the Hub"),
     Setting(name="LOAD_PATH", kind="path", help="the checkpoint to start from"),
     Setting(name="SAVE_INTERVAL", kind="int", help="save every n steps; unset: a benchmark saves nothing"),
     Setting(name="WANDB_PROJECT", help="Weights & Biases project"),

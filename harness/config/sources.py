@@ -2,20 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from harness.config.conf_file import ConfFile, read_conf
 from harness.config.layers import Layer
 from harness.config.provenance import Entry, Origin, Resolved
 from harness.config.resolve import defaults, resolve
 from harness.config.roots import Roots
+from harness.config.rules.moe import RULE_ENVIRONMENT
 from harness.config.schema import SETTINGS
 from harness.config.secrets import SECRETS
 from harness.config.yaml_file import read_yaml
 from harness.errors import ConfigError, nearest
 
 BY_CASE = ("DATA_PATH", "TOKENIZER_MODEL", "LOAD_PATH")  # cluster conf sections that choose by model or data set
+_COMMON_SECTIONS = ("common", "env", "megatron")
 _CLUSTER_SECTIONS = ("cluster", "env", "megatron", *BY_CASE)
+# They decide which files are read, so no file can say them.
+_ONLY_TYPED = ("MODEL", "CLUSTER", "TRAINING_PARAMS_PATH")
+# Environment variables of the libraries in a job; settings and flags cover everything else.
+_LIBRARIES = ("NCCL_", "NVTE_", "CUDA_", "CUDNN_", "CUBLAS_", "TORCH_", "PYTORCH_", "UCX_", "OMP_", "GLOO_")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,17 +47,21 @@ def resolve_request(request: Request, roots: Roots) -> Resolved:
     if not model:
         raise ConfigError(f"MODEL is not set; set MODEL=NAME, one of: {', '.join(roots.names('model'))}")
     cluster_name = chosen.get("CLUSTER") or request.default_cluster
+    common = _conf(roots, "runtime", "common", setting="common.conf", layer="common.conf")
+    runtime = _conf(roots, "runtime", "runtime", setting="runtime.conf", layer="runtime.conf")
     cluster = _conf(roots, "cluster", cluster_name, setting="CLUSTER", layer="cluster conf")
+    common.only_sections(_COMMON_SECTIONS)
+    runtime.only_sections((*roots.names("model"), model))
     cluster.only_sections(_CLUSTER_SECTIONS)
+    _refuse_unknown_cases(cluster, {*roots.names("model"), model})
     files = [
-        _cluster_default(request.default_cluster),
         _model_layer(roots, model, chosen.get("TRAINING_PARAMS_PATH")),
-        _conf(roots, "runtime", "common", setting="common.conf", layer="common.conf").layer(
-            "common", env="env", megatron="megatron"
-        ),
-        _conf(roots, "runtime", "runtime", setting="runtime.conf", layer="runtime.conf").layer(model),
+        common.layer("common", env="env", megatron="megatron"),
+        runtime.layer(model),
         cluster.layer("cluster", env="env", megatron="megatron"),
     ]
+    _refuse_only_typed(files)
+    files.insert(0, _cluster_default(request.default_cluster))
     proxy = chosen.get("PROXY", *reversed(files))
     if proxy and proxy != "none":
         path = roots.find("proxy", proxy, setting="PROXY")
@@ -79,12 +88,41 @@ class _Chosen:
 
 
 def _typed_words(words: Sequence[str]) -> dict[str, str]:
+    typed: dict[str, str] = {}
+    problems = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            problems.append(f"command line: {word!r} is not KEY=VALUE; Megatron's flags go after --")
+        elif name in typed:
+            problems.append(f"command line: {name} is given twice: {name}={typed[name]} and {word}; keep one of them")
+        typed[name] = value
+    if problems:
+        raise ConfigError(problems)
+    return typed
+
+
+def _refuse_only_typed(files: Sequence[Layer]) -> None:
     problems = [
-        f"command line: {word!r} is not KEY=VALUE; Megatron's flags go after --" for word in words if "=" not in word
+        f"{layer.settings[name].origin}: {name} decides which files are read; give it on the command line or export it"
+        for layer in files
+        for name in _ONLY_TYPED
+        if name in layer.settings
     ]
     if problems:
         raise ConfigError(problems)
-    return {name: value for name, _, value in (word.partition("=") for word in words)}
+
+
+def _refuse_unknown_cases(cluster: ConfFile, models: set[str]) -> None:
+    """A model's name misspelt in [LOAD_PATH] and its kin would be passed over in silence."""
+    problems = []
+    for section in BY_CASE:
+        for key, entry in cluster.sections.get(section, {}).items():
+            model = key if section == "LOAD_PATH" else key.partition(":")[2]
+            if model and model not in models:
+                problems.append(f"{entry.origin}: [{section}] {key}: no such model; {nearest(model, models)}")
+    if problems:
+        raise ConfigError(problems)
 
 
 def _cluster_default(name: str) -> Layer:
@@ -92,8 +130,10 @@ def _cluster_default(name: str) -> Layer:
 
 
 def _model_layer(roots: Roots, model: str, own_path: str) -> Layer:
+    if "/" in model or model.endswith(".yaml"):
+        raise ConfigError(f"MODEL={model}: a model is a name; give a YAML of your own as TRAINING_PARAMS_PATH={model}")
     if own_path:
-        path = roots.file(Path(own_path).expanduser(), setting="TRAINING_PARAMS_PATH")
+        path = roots.file(own_path, setting="TRAINING_PARAMS_PATH")
     else:
         path = roots.find("model", model, setting="MODEL")
     return read_yaml(path, shown=roots.shown(path), layer="model YAML")
@@ -125,7 +165,8 @@ def _place(place: str) -> Layer:
 
 def _user_layers(request: Request, typed: Mapping[str, str], files: Sequence[Layer]) -> list[Layer]:
     """The environment, where it names a setting or a variable that a file declares; then KEY=VALUE words."""
-    declared = {name for layer in files for name in layer.env}
+    declared = {*RULE_ENVIRONMENT, *(name for layer in files for name in layer.env)}
+    declared |= {name for name in typed if name.startswith(_LIBRARIES)}
     exported = {name: value for name, value in request.environ.items() if value}
     unknown = [name for name in typed if name not in SETTINGS and name not in declared]
     if unknown:

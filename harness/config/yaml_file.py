@@ -61,6 +61,9 @@ class _Reader:
             return
         seen: dict[str, int] = {}
         for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.problem(key_node.start_mark.line + 1, "a key must be a name, not a list or a mapping")
+                continue
             key, line = str(key_node.value), key_node.start_mark.line + 1
             if key in seen:
                 self.problem(line, f"{key} is written twice (first on line {seen[key]}); keep one of them")
@@ -83,14 +86,14 @@ class _Reader:
         return entries
 
     def _value(self, line: int, key: str, node: yaml.Node) -> ArgValue | None:
-        if isinstance(node, yaml.SequenceNode):
+        if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
             return tuple(str(item.value) for item in node.value)
         if not isinstance(node, yaml.ScalarNode):
-            self.problem(line, f"{key} has nested keys; write one value, or a list")
+            self.problem(line, f"{key} has nested values; write one value, or a list of values")
             return None
-        if node.style is None and node.value.lower() in ("true", "false"):
+        if not node.style and node.value.lower() in ("true", "false"):
             return bool(node.value.lower() == "true")
-        if node.style is None and node.value in ("", "null", "~"):
+        if not node.style and node.value in ("", "null", "~"):
             return None
         return str(node.value)
 

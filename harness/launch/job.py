@@ -62,10 +62,10 @@ def job_spec(resolved: Resolved, place: Place, *, python: str = sys.executable, 
     if problems := job_problems(resolved, place):
         raise ConfigError(problems)
     image = None if place == "local" else resolved.text("CONTAINER_IMAGE") or None
-    interpreter = "python" if image else python
+    interpreter = python if resolved.embedded and not image else "python"
     mounts = parse_mounts(resolved.text("CONTAINER_MOUNTS")) if image else ()
     env = dict(resolved.env)
-    if image and uses_engine(resolved, place):
+    if image and resolved.embedded:
         mounts = (*mounts, Mount(source=package, target=f"{ENGINE_IN_CONTAINER}/harness", read_only=True))
         env["PYTHONPATH"] = ":".join(filter(None, (ENGINE_IN_CONTAINER, env.get("PYTHONPATH"))))
     return JobSpec(
@@ -74,7 +74,7 @@ def job_spec(resolved: Resolved, place: Place, *, python: str = sys.executable, 
         device="cpu" if resolved.text("DEVICE") == "cpu" else "gpu",
         nodes=resolved.integer("NNODES", 1),
         gpus_per_node=resolved.integer("GPUS_PER_NODE", 1),
-        argv=_rank_argv(resolved, place, interpreter),
+        argv=_rank_argv(resolved, interpreter),
         env=env,
         python=interpreter,
         image=image,
@@ -91,20 +91,15 @@ def job_name(resolved: Resolved) -> str:
     return resolved.text("RUN_NAME") or resolved.text("MODEL")
 
 
-def uses_engine(resolved: Resolved, place: Place) -> bool:
-    """Whether the embedded engine trains, rather than the `pretrain_gpt.py` of MEGATRON_PATH."""
-    return place == "local" or not resolved.text("MEGATRON_PATH")
-
-
 def profiled_by_nsys(resolved: Resolved) -> bool:
     """Whether Megatron opens a capture range (`--profile`) that Nsight Systems must be there to record."""
     flags = resolved.megatron_args
     return flags.switch("--profile") and not flags.switch("--use-pytorch-profiler") and resolved.text("DEVICE") != "cpu"
 
 
-def _rank_argv(resolved: Resolved, place: Place, python: str) -> tuple[str, ...]:
+def _rank_argv(resolved: Resolved, python: str) -> tuple[str, ...]:
     script = f"{resolved.text('MEGATRON_PATH')}/pretrain_gpt.py"
-    program = ("-m", ENGINE_MODULE) if uses_engine(resolved, place) else (script,)
+    program = ("-m", ENGINE_MODULE) if resolved.embedded else (script,)
     profiler = _NSYS if profiled_by_nsys(resolved) else ()
     return (*profiler, python, "-u", *program, *resolved.megatron_args.argv())
 

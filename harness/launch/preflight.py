@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.config.provenance import Resolved
 from harness.config.rules.data import sample_prefix
-from harness.launch.job import JobSpec, uses_engine
+from harness.launch.job import JobSpec
 from harness.launch.job_rules import at
 from harness.launch.mounts import source_of
 from harness.launch.quoting import RUN_DIR
@@ -32,7 +32,7 @@ def _image_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
 
 
 def _megatron_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
-    if uses_engine(resolved, spec.place):
+    if resolved.embedded:
         return
     seen = _on_this_machine(spec, f"{resolved.text('MEGATRON_PATH')}/pretrain_gpt.py")
     if seen:

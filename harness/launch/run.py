@@ -12,7 +12,7 @@ from harness.config.rules.data import sample_prefix
 from harness.data.sample import prepare_sample
 from harness.errors import ConfigError, EnvironmentProblem
 from harness.launch.inputs import write_inputs
-from harness.launch.job import JobSpec, profiled_by_nsys, uses_engine
+from harness.launch.job import JobSpec, profiled_by_nsys
 from harness.launch.plan import Launch
 from harness.launch.preflight import path_problems
 from harness.launch.rank_error import RankError, find_rank_error
@@ -96,7 +96,7 @@ def _require_programs(resolved: Resolved, spec: JobSpec) -> None:
                 " or unset CONTAINER_IMAGE to run on this node itself"
             )
         return
-    if uses_engine(resolved, spec.place):
+    if resolved.embedded:
         _require_engine()
     if profiled_by_nsys(resolved) and shutil.which("nsys") is None:
         raise EnvironmentProblem("nsys is not on PATH, and PROFILE needs it; install it, or set PROFILE=torch")
@@ -107,7 +107,7 @@ def _require_engine() -> None:
     if missing:
         raise EnvironmentProblem(
             f"the embedded engine is not installed here (no {', no '.join(missing)});"
-            " pip install 'moe-harness[engine]', or set MEGATRON_PATH and CONTAINER_IMAGE"
+            " run tools/setup.sh engine in a checkout, or pip install 'moe-harness[engine]'; or set MEGATRON_PATH"
         )
 
 

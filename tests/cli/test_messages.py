@@ -7,6 +7,11 @@ from cli_command import moe_harness
 
 TEMPLATE = ("--on", "slurm", "CLUSTER=template", "OUTPUT_PATH=/out")
 RUNTIME = "runtime_configs/benchmarking/runtime.conf"
+LONG = "x" * 5000
+MODELS = (
+    *("DeepSeek-V2", "DeepSeek-V2-Lite", "DeepSeek-V3", "Mixtral-8x22B", "Mixtral-8x2B", "Mixtral-8x7B"),
+    "Qwen2-57B-A14B",
+)
 CASES = {
     "unknown model": (
         ("check", "MODEL=DeepSeekV3"),
@@ -14,10 +19,7 @@ CASES = {
     ),
     "no model": (
         ("check",),
-        [
-            "MODEL is not set; set MODEL=NAME, one of: DeepSeek-V2, DeepSeek-V2-Lite, DeepSeek-V3, Mixtral-8x22B, "
-            "Mixtral-8x2B, Mixtral-8x7B, Qwen2-57B-A14B"
-        ],
+        [f"MODEL is not set; set MODEL=NAME, one of: {', '.join(MODELS)}"],
     ),
     "unknown setting": (
         ("check", "MODEL=DeepSeek-V3", "GPU_PER_NODE=4"),
@@ -48,7 +50,7 @@ CASES = {
     "TP=two": (
         ("check", "MODEL=DeepSeek-V3", "TP=two", "PR=bf17"),
         [
-            "command line: TP='two' is not allowed; allowed here: a whole number, 1 or more",
+            "command line: TP='two' is not allowed; allowed here: a whole number from 1 to 100000000",
             "command line: PR='bf17' is not allowed; allowed here: bf16 | fp8 | mxfp8 | fp32",
         ],
     ),
@@ -117,6 +119,22 @@ CASES = {
     "a cluster that is not there": (
         ("check", "MODEL=Mixtral-8x7B", "CLUSTER=labtop"),
         ["CLUSTER=labtop: no such cluster; did you mean laptop?"],
+    ),
+    "a setting given twice": (
+        ("check", "MODEL=Mixtral-8x7B", "EP=8", "EP=16"),
+        ["command line: EP is given twice: EP=8 and EP=16; keep one of them"],
+    ),
+    "a model that is a path": (
+        ("check", "MODEL=./my.yaml"),
+        ["MODEL=./my.yaml: a model is a name; give a YAML of your own as TRAINING_PARAMS_PATH=./my.yaml"],
+    ),
+    "a path that is none": (
+        ("check", "MODEL=Mixtral-8x7B", "CLUSTER=/dev/null"),
+        ["CLUSTER=/dev/null: is not a file; give the path of a file"],
+    ),
+    "a name that no file can have": (
+        ("check", f"MODEL={LONG}"),
+        [f"MODEL={LONG}: no such model; known: {', '.join(MODELS)}"],
     ),
     "a newline in a value": (
         ("check", "MODEL=Mixtral-8x7B", "COMMENT=a\nb"),

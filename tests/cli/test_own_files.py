@@ -27,8 +27,17 @@ def write(here: Path, name: str, text: str) -> Path:
         ("TP = 1\n", f"{CONF}:1: a line before the first [section]: 'TP = 1'"),
         ("[cluster]\nTP\n", f"{CONF}:2: expected KEY = VALUE or [section], found 'TP\\n'"),
         ("[clusters]\nTP = 1\n", f"{CONF}: unknown section [clusters]; did you mean cluster?"),
+        (
+            "[cluster]\nMODEL = DeepSeek-V3\n",
+            f"{CONF}:2: MODEL decides which files are read; give it on the command line or export it",
+        ),
+        (
+            "[cluster]\n[LOAD_PATH]\nDeepSeekV3 = /x\n",
+            f"{CONF}:3: [LOAD_PATH] DeepSeekV3: no such model; did you mean DeepSeek-V3 or DeepSeek-V2 or "
+            "DeepSeek-V2-Lite?",
+        ),
         ("[cluster]\nTQ = 1\n", f"{CONF}:2: unknown setting TQ; did you mean TP?"),
-        ("[cluster]\nTP = 0\n", f"{CONF}:2: TP='0' is not allowed; allowed here: a whole number, 1 or more"),
+        ("[cluster]\nTP = 0\n", f"{CONF}:2: TP='0' is not allowed; allowed here: a whole number from 1 to 100000000"),
         (
             "[cluster]\nRUN_TIME = soon\n",
             f"{CONF}:2: RUN_TIME='soon' is not allowed; allowed here: a time such as 00:20:00 (hours:minutes:seconds) "
@@ -56,8 +65,16 @@ def test_conf(tmp_path: Path, conf: str, message: str) -> None:
             "MODEL_ARGS:\n  swiglu: true\n",
             "2: 'swiglu' in MODEL_ARGS; Megatron's flags start with --, settings go to SETTINGS",
         ),
+        (
+            "MODEL_ARGS:\n  --data-path: [[a, b]]\n",
+            "2: --data-path has nested values; write one value, or a list of values",
+        ),
+        (
+            "MODEL_ARGS:\n  --swigluu: false\n",
+            "2: unknown flag --swigluu; did you mean --swiglu or --no-bias-swiglu-fusion or --quick-geglu?",
+        ),
         ("MODEL_ARGS: [1]\n", "1: expected `key: value` lines"),
-        ("MODEL_ARGS:\n  --lr: {a: 1}\n", "2: --lr has nested keys; write one value, or a list"),
+        ("MODEL_ARGS:\n  --lr: {a: 1}\n", "2: --lr has nested values; write one value, or a list of values"),
         (
             "MODEL_ARGS:\n  --swiglu: 'maybe'\n",
             "2: --swiglu takes no value; found 'maybe': write true, or false to leave it out",

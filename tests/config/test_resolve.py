@@ -107,7 +107,7 @@ def test_device_auto_takes_the_gpus_there_are(resolve) -> None:
     assert (cpu.text("DEVICE"), cpu.integer("GPUS_PER_NODE"), cpu.integer("EP")) == ("cpu", 2, 2)
     assert (one.text("DEVICE"), one.integer("GPUS_PER_NODE"), one.integer("EP")) == ("gpu", 1, 1)
     assert (four.text("DEVICE"), four.integer("GPUS_PER_NODE"), four.integer("EP")) == ("gpu", 4, 2)
-    assert "--use-cpu-initialization" not in one.megatron_args
+    assert "--distributed-backend" not in one.megatron_args
 
 
 def test_a_proxy_adds_nothing_to_an_architecture(resolve) -> None:
@@ -116,3 +116,28 @@ def test_a_proxy_adds_nothing_to_an_architecture(resolve) -> None:
     assert not absent & mixtral.keys()
     full, proxy = (resolve("MODEL=DeepSeek-V3", "PP=1", f"PROXY={name}").megatron_args for name in ("none", "laptop"))
     assert full.keys() == proxy.keys()
+
+
+@pytest.mark.parametrize("name", ["MY_SECRET_TOKEN", "WANDB_API_KEY"])
+def test_no_secret_gets_into_the_jobs_environment(resolve, tmp_path, name: str) -> None:
+    conf = tmp_path / "cluster_configs/benchmarking/mine.conf"
+    conf.parent.mkdir(parents=True)
+    conf.write_text(f"[cluster]\nDATASET = mock\n[env]\nX = ${{{name}}}\n")
+    with pytest.raises(ConfigError, match=r"mine.conf:4: X: .* is a secret"):
+        resolve("MODEL=Mixtral-8x2B", "CLUSTER=mine", "PRETRAIN=1", environ={name: "supersecret"})
+
+
+def test_paths_do_not_depend_on_where_a_rank_starts(resolve, tmp_path) -> None:
+    words = ("DATA_PATH=0.5 a 0.5 b/c", "TOKENIZER_MODEL=./tok", "OUTPUT_PATH=~/runs", "LOAD_PATH=ckpt")
+    resolved = resolve("MODEL=Mixtral-8x7B", *words, environ={"HOME": "/home/me"})
+    flags = resolved.megatron_args
+    assert flags["--data-path"] == ("0.5", f"{tmp_path}/a", "0.5", f"{tmp_path}/b/c")
+    assert flags.text("--tokenizer-model") == f"{tmp_path}/tok"
+    assert flags.text("--load") == f"{tmp_path}/ckpt"
+    assert resolved.text("OUTPUT_PATH") == "/home/me/runs"
+    assert resolve("MODEL=Mixtral-8x7B", "TOKENIZER_MODEL=org/name").text("TOKENIZER_MODEL") == "org/name"
+
+
+def test_a_replaced_flag_keeps_its_losers(resolve) -> None:
+    history = resolve("MODEL=DeepSeek-V3", "SEQ_LEN=8192", cluster="template").origins["--max-position-embeddings"]
+    assert [entry.value for entry in history] == ["4096", "8192"]

@@ -12,13 +12,41 @@ from harness.errors import ConfigError
         (("MODEL=Mixtral-8x7B",), 1, "8"),  # 32 / 4 / 8
         (("MODEL=Qwen2-57B-A14B",), 1, "7"),
         (("MODEL=Mixtral-8x7B", "LAYERS_PER_VP=2"), 2, "4"),
-        (("MODEL=Mixtral-8x7B", "LAYERS_PER_VP=2", "VPP=2"), 2, "4"),
+        (("MODEL=Mixtral-8x7B", "LAYERS_PER_VP=2", "VPP=4"), 2, "4"),
     ],
 )
 def test_layers_per_virtual_stage(resolve, words, per_stage: int, vpp_flag: str) -> None:
     resolved = resolve(*words, cluster="template")
     assert resolved.integer("LAYERS_PER_VP") == per_stage
     assert resolved.megatron_args.text("--num-virtual-stages-per-pipeline-rank") == vpp_flag
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("LAYERS_PER_VP=3",),
+            r"LAYERS_PER_VP=3 \(command line\) does not divide the 8 layers of a pipeline rank; 1, 2, 4, 8 do",
+        ),
+        (("LAYERS_PER_VP=2", "VPP=2"), r"LAYERS_PER_VP=2 \(command line\) means VPP=4, but VPP=2 is written too"),
+    ],
+)
+def test_virtual_stages_that_cannot_be(resolve, words, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve("MODEL=Mixtral-8x7B", *words, cluster="template")
+
+
+def test_vpp_without_a_pipeline_is_one_and_said(resolve) -> None:
+    resolved = resolve("MODEL=Mixtral-8x7B", "PP=1", "WANDB_MODE=offline", cluster="template")
+    assert resolved.integer("VPP") == 1
+    assert "VPP1-" in resolved.megatron_args.text("--wandb-exp-name")
+    assert any(notice.startswith("VPP=8 (runtime_configs/") for notice in resolved.notices)
+
+
+def test_of_two_stages_only_one_is_stated(resolve) -> None:
+    flags = resolve("MODEL=DeepSeek-V3", "PP=2", cluster="template").megatron_args
+    assert "--decoder-first-pipeline-num-layers" in flags
+    assert "--decoder-last-pipeline-num-layers" not in flags
 
 
 def test_uneven_pipeline_flags(resolve) -> None:
@@ -94,6 +122,47 @@ def test_a2a_overlap(resolve) -> None:
     assert on.env["CUDA_DEVICE_MAX_CONNECTIONS"] == "32"
     assert "--overlap-moe-expert-parallel-comm" not in off.megatron_args
     assert off.env["CUDA_DEVICE_MAX_CONNECTIONS"] == "1"
+
+
+def test_weight_gradients_are_delayed_where_transformer_engine_can(resolve) -> None:
+    def delayed(version: str) -> bool:
+        words = ("MODEL=Mixtral-8x7B", "A2A_OVERLAP=1", f"TE_VERSION={version}")
+        return resolve(*words, cluster="template").megatron_args.switch("--delay-wgrad-compute")
+
+    assert (delayed("2.7"), delayed("2.8")) == (False, True)
+
+
+def test_what_the_user_exports_wins_over_a_rule(resolve) -> None:
+    given = {"environ": {"CUDA_DEVICE_MAX_CONNECTIONS": "8"}, "cluster": "template"}
+    assert resolve("MODEL=Mixtral-8x7B", **given).env["CUDA_DEVICE_MAX_CONNECTIONS"] == "8"
+    assert resolve("MODEL=Mixtral-8x7B", "NCCL_DEBUG=INFO").env["NCCL_DEBUG"] == "INFO"
+
+
+def test_the_embedded_engine_does_without_offloading(resolve) -> None:
+    resolved = resolve("MODEL=Mixtral-8x7B", "OPTIMIZER_OFFLOAD=1")
+    assert "--optimizer-cpu-offload" not in resolved.megatron_args
+    assert any(notice.startswith("OPTIMIZER_OFFLOAD=1 (command line) has no effect") for notice in resolved.notices)
+
+
+def test_the_schedule_is_counted_as_the_run_is(resolve) -> None:
+    flags = resolve("MODEL=Mixtral-8x7B", extra=["--lr-decay-samples", "1000"]).megatron_args
+    assert "--lr-decay-samples" not in flags
+    flags = resolve("MODEL=Mixtral-8x7B", extra=["--train-samples", "9", "--lr-decay-samples", "8"]).megatron_args
+    assert flags.text("--lr-decay-samples") == "8"
+
+
+def test_the_lowest_rate_follows_the_highest(resolve) -> None:
+    assert resolve("MODEL=Mixtral-8x7B", extra=["--lr", "1e-5"]).megatron_args.text("--min-lr") == "1e-06"
+    with pytest.raises(ConfigError, match=r"LR=-1 \(command line\) is no learning rate"):
+        resolve("MODEL=Mixtral-8x7B", "LR=-1")
+
+
+def test_what_would_train_another_model_is_a_blocker_where_weights_are_loaded(resolve) -> None:
+    words = ("MODEL=Qwen2-57B-A14B", "MCORE_RELEASE_VERSION=0.15")
+    assert resolve(*words, cluster="template").blockers
+    assert not resolve(*words, "PRETRAIN=1", cluster="template").blockers
+    assert resolve("MODEL=DeepSeek-V2-Lite", cluster="template").blockers
+    assert not resolve("MODEL=DeepSeek-V2-Lite", "MCORE_RELEASE_VERSION=0.18", cluster="template").blockers
 
 
 def test_permute_fusion_by_transformer_engine(resolve) -> None:

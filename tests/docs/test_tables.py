@@ -91,7 +91,8 @@ def allowed(setting: Setting) -> str:
         return " | ".join(setting.choices)
     if setting.kind == "int":
         return f"{setting.least} or more"
-    return {"text": "text", "path": "a path", "switch": "0 | 1", "time": "a time"}[setting.kind]
+    kinds = {"text": "text", "path": "a path", "name": "a name or a path", "switch": "0 | 1"}
+    return {**kinds, "time": "a time", "version": "a version"}[setting.kind]
 
 
 def default(setting: Setting) -> str:

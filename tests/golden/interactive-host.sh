@@ -13,10 +13,10 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$share}
 
 # What every rank runs.
 program=(
-  /venv/bin/python -u /opt/megatron-lm/pretrain_gpt.py
+  python -u /opt/megatron-lm/pretrain_gpt.py
   --num-layers 27
   --swiglu
   --data-path 0.3 /data/a 0.7 /data/b
 )
 
-exec /venv/bin/python -m torch.distributed.run --standalone --nproc-per-node=2 --redirects=3 --no-python --log-dir="$RUN_DIR"/ranks "${program[@]}"
+exec python -m torch.distributed.run --standalone --nproc-per-node=2 --redirects=3 --no-python --log-dir="$RUN_DIR"/ranks "${program[@]}"

@@ -11,10 +11,16 @@ from harness.launch.job import job_spec
 type Configured = Callable[..., Resolved]
 
 
-def test_a_local_job_runs_the_embedded_engine_even_beside_a_checkout(configured: Configured) -> None:
-    spec = job_spec(configured({"--num-layers": "2"}, MEGATRON_PATH="/m", CONTAINER_IMAGE="/i"), "local", python="py")
+def test_without_a_checkout_the_embedded_engine_runs_by_our_own_python(configured: Configured) -> None:
+    spec = job_spec(configured({"--num-layers": "2"}, CONTAINER_IMAGE="/i"), "local", python="py")
     assert spec.argv == ("py", "-u", "-m", "harness.engine.pretrain", "--num-layers", "2")
     assert spec.image is None
+
+
+def test_a_checkout_on_the_host_runs_by_the_hosts_python(configured: Configured) -> None:
+    spec = job_spec(configured(MEGATRON_PATH="/m"), "interactive", python="py")
+    assert spec.argv[:3] == ("python", "-u", "/m/pretrain_gpt.py")
+    assert spec.python == "python"
 
 
 def test_megatron_path_brings_its_own_script(configured: Configured) -> None:

@@ -3,11 +3,28 @@
 from collections.abc import Callable, Iterable
 
 from harness.config.draft import Draft, Word
-from harness.config.rules import checkpoint, data, engine, mapping, model, moe, precision, profiling, template, tracking
+from harness.config.rules import (
+    checkpoint,
+    data,
+    engine,
+    mapping,
+    model,
+    moe,
+    precision,
+    profiling,
+    schedule,
+    template,
+    tracking,
+)
 
 type Rule = Callable[[Draft], Iterable[Word]]
 
-BEFORE_FLAGS: tuple[Rule, ...] = (engine.device, mapping.layers_per_virtual_stage, mapping.uneven_layers)
+BEFORE_FLAGS: tuple[Rule, ...] = (
+    engine.device,
+    mapping.no_pipeline,
+    mapping.layers_per_virtual_stage,
+    mapping.uneven_layers,
+)
 RULES: tuple[Rule, ...] = (
     engine.transformer_impl,
     engine.cpu_ranks,
@@ -27,11 +44,12 @@ RULES: tuple[Rule, ...] = (
     moe.a2a_overlap,
     model.yarn,
     model.long_context,
-    model.missing_q_norm,
     data.data,
     data.vocabulary,
     checkpoint.load,
-    checkpoint.learning_rate,
+    model.missing_q_norm,
+    schedule.learning_rate,
+    schedule.one_unit,
     checkpoint.save,
     profiling.profile,
     tracking.wandb,

@@ -26,21 +26,6 @@ def load(draft: Draft) -> Iterator[Word]:
     yield Flag(flag="--exit-on-missing-checkpoint")  # without it a missing tracker silently trains random weights
 
 
-def learning_rate(draft: Draft) -> Iterator[Word]:
-    """LR from scratch, LR_FROM_CHECKPOINT after loading; decayed to a tenth."""
-    loads = draft.text("PRETRAIN") == "0"
-    rate = (draft.text("LR_FROM_CHECKPOINT") if loads else "") or draft.text("LR")
-    if not rate:
-        return
-    try:
-        lowest = f"{float(rate) / 10:.3g}"
-    except ValueError:
-        yield Problem(text=f"LR={rate} ({draft.origin('LR')}) is not a number; write one such as 3.0e-4")
-        return
-    yield Flag(flag="--lr", value=rate)
-    yield Flag(flag="--min-lr", value=lowest)
-
-
 def save(draft: Draft) -> Iterator[Word]:
     """SAVE_INTERVAL=n saves every n steps into the run's own folder; unset, a benchmark saves nothing."""
     if draft.number("SAVE_INTERVAL"):

@@ -72,7 +72,7 @@ def vocabulary(draft: Draft) -> Iterator[Word]:
 
 def _tokenizer(draft: Draft, model: str) -> Iterator[Word]:
     yield Flag(flag="--tokenizer-type", value="HuggingFaceTokenizer")
-    yield Flag(flag="--tokenizer-model", value=draft.absolute(model) if model.startswith(".") else model)
+    yield Flag(flag="--tokenizer-model", value=model)
     if draft.text("PROXY") and draft.layer_rank("VOCAB_SIZE", LAYER_ORDER) == LAYER_ORDER.index("proxy"):
         size = draft.text("VOCAB_SIZE")
         yield Notice(text=f"FLOPs are counted for the proxy's VOCAB_SIZE={size}; set VOCAB_SIZE to your tokenizer's")

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from harness.config.draft import Derived, Draft, Env, Flag, Word
+from harness.config.draft import Derived, Draft, Env, Flag, Notice, Word
 from harness.config.layers import LAYER_ORDER
 
 # Kernels of Transformer Engine or Apex, which the embedded engine does without.
@@ -23,6 +23,7 @@ def device(draft: Draft) -> Iterator[Word]:
         return
     yield Derived(name="DEVICE", value="gpu" if draft.gpus else "cpu")
     if draft.gpus and draft.layer_rank("GPUS_PER_NODE", LAYER_ORDER) < LAYER_ORDER.index("environment"):
+        yield Notice(text=f"this machine has {draft.gpus} GPUs, so GPUS_PER_NODE={draft.gpus}")
         yield Derived(name="GPUS_PER_NODE", value=draft.gpus)
         if draft.layer_rank("EP", LAYER_ORDER) < LAYER_ORDER.index("environment"):
             yield Derived(name="EP", value=math.gcd(draft.number("EP"), draft.gpus))
@@ -39,11 +40,10 @@ def transformer_impl(draft: Draft) -> Iterator[Word]:
 
 
 def cpu_ranks(draft: Draft) -> Iterator[Word]:
-    """DEVICE=cpu: gloo, parameters made on the CPU, and no GPU in sight."""
+    """DEVICE=cpu: gloo, and no GPU in sight."""
     if draft.text("DEVICE") != "cpu":
         return
     yield Env(name="CUDA_VISIBLE_DEVICES", value="")
     yield Flag(flag="--distributed-backend", value="gloo")
-    yield Flag(flag="--use-cpu-initialization")
     for flag in _NO_JIT_KERNELS:
         yield Flag(flag=flag)

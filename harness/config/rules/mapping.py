@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
-from harness.config.draft import Derived, Draft, Flag, Notice, Word, shown_settings
+from harness.config.draft import Derived, Draft, Flag, Notice, Problem, Word, shown_settings
 from harness.config.layers import LAYER_ORDER
+
+_LAYOUT = (0, 13)  # the first release with --pipeline-model-parallel-layout
 
 
 def layers_per_virtual_stage(draft: Draft) -> Iterator[Word]:
@@ -12,15 +14,32 @@ def layers_per_virtual_stage(draft: Draft) -> Iterator[Word]:
     Layers per virtual stage are counted on a middle pipeline rank, after PP_FIRST and PP_LAST are taken off:
     DeepSeek-V2 at PP=16, VPP=2 with 2 + 2 has (60 - 4) / 14 / 2 = 2.
     """
-    per_rank = _middle_layers(draft)
-    if not per_rank:
+    per_rank, vpp, per_stage = _middle_layers(draft), draft.number("VPP"), draft.number("LAYERS_PER_VP")
+    wrote = {name: draft.layer_rank(name, LAYER_ORDER) for name in ("LAYERS_PER_VP", "VPP")}
+    if draft.number("PP") == 1 or not per_rank or draft.text("PP_LAYOUT"):
         return
-    wrote = draft.layer_rank("LAYERS_PER_VP", LAYER_ORDER)
-    if draft.number("LAYERS_PER_VP") and wrote >= draft.layer_rank("VPP", LAYER_ORDER):
-        if per_rank % draft.number("LAYERS_PER_VP") == 0:
-            yield Derived(name="VPP", value=per_rank // draft.number("LAYERS_PER_VP"))
-    elif per_rank % draft.number("VPP") == 0:
-        yield Derived(name="LAYERS_PER_VP", value=per_rank // draft.number("VPP"))
+    if not per_stage or wrote["LAYERS_PER_VP"] < wrote["VPP"]:
+        if per_rank % vpp == 0:
+            yield Derived(name="LAYERS_PER_VP", value=per_rank // vpp)
+        return
+    where = f"LAYERS_PER_VP={per_stage} ({draft.origin('LAYERS_PER_VP')})"
+    if per_rank % per_stage:
+        yield Problem(
+            text=f"{where} does not divide the {per_rank} layers of a pipeline rank; {_divisors(per_rank)} do"
+        )
+    elif wrote["LAYERS_PER_VP"] == wrote["VPP"] and vpp != per_rank // per_stage:
+        yield Problem(text=f"{where} means VPP={per_rank // per_stage}, but VPP={vpp} is written too; keep one of them")
+    elif vpp != per_rank // per_stage:
+        yield Derived(name="VPP", value=per_rank // per_stage)
+
+
+def no_pipeline(draft: Draft) -> Iterator[Word]:
+    """With one pipeline stage there is nothing to interleave, so VPP is 1."""
+    if draft.number("PP") == 1 and draft.number("VPP") > 1:
+        yield Notice(text=f"VPP={draft.text('VPP')} ({draft.origin('VPP')}) has no effect at PP=1")
+        yield Derived(name="VPP", value=1)
+    if draft.number("PP") == 1 and draft.number("NUM_LAYERS"):
+        yield Derived(name="LAYERS_PER_VP", value=draft.number("NUM_LAYERS"))
 
 
 def uneven_layers(draft: Draft) -> Iterator[Word]:
@@ -52,8 +71,17 @@ def uneven_layers(draft: Draft) -> Iterator[Word]:
 
 def layout(draft: Draft) -> Iterator[Word]:
     """PP_LAYOUT is `--pipeline-model-parallel-layout`, which says what VPP, PP_FIRST and PP_LAST would say."""
-    if draft.text("PP_LAYOUT"):
-        yield Flag(flag="--pipeline-model-parallel-layout", value=draft.text("PP_LAYOUT"))
+    if not draft.text("PP_LAYOUT"):
+        return
+    where = f"PP_LAYOUT ({draft.origin('PP_LAYOUT')})"
+    if draft.release < _LAYOUT:
+        yield Problem(text=f"{where}: Megatron takes a layout from 0.13 on; use PP_FIRST, PP_LAST and VPP")
+        return
+    rank = draft.layer_rank("PP_LAYOUT", LAYER_ORDER)
+    beside = [name for name in ("PP_FIRST", "PP_LAST", "VPP") if draft.layer_rank(name, LAYER_ORDER) >= rank]
+    if beside:
+        yield Notice(text=f"{shown_settings(draft, beside)} has no effect beside {where}")
+    yield Flag(flag="--pipeline-model-parallel-layout", value=draft.text("PP_LAYOUT"))
 
 
 def virtual_pipeline(draft: Draft) -> Iterator[Word]:
@@ -68,7 +96,7 @@ def uneven_pipeline(draft: Draft) -> Iterator[Word]:
         return
     if draft.number("PP_FIRST"):
         yield Flag(flag="--decoder-first-pipeline-num-layers", value=draft.text("PP_FIRST"))
-    if draft.number("PP_LAST"):
+    if draft.number("PP_LAST") and (draft.number("PP") > 2 or not draft.number("PP_FIRST")):  # of two, one says it
         yield Flag(flag="--decoder-last-pipeline-num-layers", value=draft.text("PP_LAST"))
 
 
@@ -83,11 +111,13 @@ def _middle_layers(draft: Draft) -> int:
     ends = [draft.number(name) for name in ("PP_FIRST", "PP_LAST") if draft.number(name)]
     ranks = draft.number("PP") - len(ends)
     left = draft.number("NUM_LAYERS") - sum(ends)
-    if draft.number("PP") == 1:
-        return draft.number("NUM_LAYERS")
     if ranks == 0:
         return ends[0] if left == 0 and ends[0] == ends[1] else 0
     return left // ranks if left > 0 and left % ranks == 0 else 0
+
+
+def _divisors(number: int) -> str:
+    return ", ".join(str(candidate) for candidate in range(1, number + 1) if number % candidate == 0)
 
 
 def _stale(draft: Draft, given: list[str]) -> bool:

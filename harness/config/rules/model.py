@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from harness.config.draft import Draft, Flag, Notice, Problem, Word
+from harness.config.draft import Blocker, Draft, Flag, Notice, Problem, Replace, Word
 
 _ROPE_TYPE = (0, 14)  # the first release with --rope-type; YaRN's original length is fixed there
 _Q_NORM_WITHOUT_LORA = (0, 19)  # the release whose Transformer Engine spec wants a q norm that V2-Lite lacks
@@ -35,20 +35,16 @@ def long_context(draft: Draft) -> Iterator[Word]:
             yield Problem(text=f"{text}, so the checkpoint would be misread; use MCORE_RELEASE_VERSION 0.14 or newer")
             return
         yield Notice(text=f"{text}; from 0.14 on it does not")
-    draft.flags.drop("--max-position-embeddings")
-    yield Flag(flag="--max-position-embeddings", value=str(seq_len))
+    yield Replace(flag="--max-position-embeddings", value=str(seq_len))
 
 
 def missing_q_norm(draft: Draft) -> Iterator[Word]:
     """0.19's Transformer Engine spec gives q a norm even without q LoRA; DeepSeek-V2-Lite has none."""
-    mla_without_lora = draft.has("--multi-latent-attention") and not draft.has("--q-lora-rank")
-    if (
-        mla_without_lora
-        and draft.has("--qk-layernorm")
-        and draft.release >= _Q_NORM_WITHOUT_LORA
-        and not draft.embedded
-    ):
-        yield Notice(
-            text="Megatron 0.19 adds a q norm that DeepSeek-V2-Lite does not have (its checkpoints lack the weight); "
-            "0.18 and the embedded engine build the model as published"
-        )
+    adds_norm = not draft.embedded and draft.release >= _Q_NORM_WITHOUT_LORA and draft.has("--qk-layernorm")
+    if not adds_norm or not draft.has("--multi-latent-attention") or draft.has("--q-lora-rank"):
+        return
+    text = "Megatron 0.19 with Transformer Engine adds a q norm that DeepSeek-V2-Lite does not have"
+    if draft.has("--load"):
+        yield Blocker(text=f"{text}, so its checkpoint does not fit; use MCORE_RELEASE_VERSION=0.18, or PRETRAIN=1")
+    else:
+        yield Notice(text=f"{text}; 0.18 and the embedded engine build it as published")

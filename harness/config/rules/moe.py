@@ -2,23 +2,29 @@
 
 from collections.abc import Iterator
 
-from harness.config.draft import Draft, Env, Flag, Notice, Problem, Word
+from harness.config.draft import Draft, Drop, Env, Flag, Notice, Problem, Word
 
 _FLEX = (0, 12)  # the first release with the flex dispatcher
 _FLEX_BACKENDS = (0, 16)  # the first release that names flex's backend; before, flex meant DeepEP
 _PERMUTE_FUSION_TE = (2, 1)
 _A2A_OVERLAP = (0, 14)
+_DELAYED_WGRAD_TE = (2, 8)  # older ones cannot delay weight gradients beside --overlap-grad-reduce
 _FREQ_AS_LIST = (0, 12)  # the last release that needs a list for per-layer checkpoint keys
+
+RULE_ENVIRONMENT = (
+    "CUDA_DEVICE_MAX_CONNECTIONS",
+    "NVTE_FWD_LAYERNORM_SM_MARGIN",
+    "NVTE_BWD_LAYERNORM_SM_MARGIN",
+)
+"""What `a2a_overlap` sets unless the user exports it."""
 
 
 def extended_ep(draft: Draft) -> Iterator[Word]:
     """Old launch lines carry `--moe-extended-ep`: experts are spread over TP, which today is ETP 1."""
-    if draft.flags.value("--moe-extended-ep") is not None:
-        draft.flags.drop("--moe-extended-ep")
+    if draft.has("--moe-extended-ep"):
+        why = "--moe-extended-ep is in no Megatron release since 0.11; --expert-tensor-parallel-size 1 says the same"
+        yield Drop(flag="--moe-extended-ep", why=why)
         yield Flag(flag="--expert-tensor-parallel-size", value="1")
-        yield Notice(
-            text="--moe-extended-ep is in no Megatron release since 0.11; --expert-tensor-parallel-size 1 says the same"
-        )
 
 
 def dispatcher(draft: Draft) -> Iterator[Word]:
@@ -72,7 +78,9 @@ def permute_fusion(draft: Draft) -> Iterator[Word]:
 def moe_layer_freq(draft: Draft) -> Iterator[Word]:
     """DENSE_LAYERS, then MoE layers up to NUM_LAYERS. Up to 0.12 only a list gives per-layer checkpoint keys."""
     dense, layers = draft.number("DENSE_LAYERS"), draft.number("NUM_LAYERS")
-    if dense >= layers > 0:
+    if not layers:
+        return
+    if dense >= layers:
         yield Problem(
             text=f"DENSE_LAYERS={dense} leaves no MoE layer of NUM_LAYERS={layers}; allowed: 0 to {layers - 1}"
         )
@@ -102,8 +110,17 @@ def a2a_overlap(draft: Draft) -> Iterator[Word]:
         wanted = False
     if wanted:
         yield Flag(flag="--overlap-moe-expert-parallel-comm")
+        yield from _delayed_weight_gradients(draft)
+    # Streams that may run at once, and SMs that Transformer Engine's norms leave to the all-to-all.
+    values = ("32", "20", "20") if wanted else ("1", "0", "0")
+    yield from (Env(name=name, value=value) for name, value in zip(RULE_ENVIRONMENT, values, strict=True))
+
+
+def _delayed_weight_gradients(draft: Draft) -> Iterator[Word]:
+    if draft.te >= _DELAYED_WGRAD_TE:
         yield Flag(flag="--delay-wgrad-compute")
-    margin = "20" if wanted else "0"  # SMs that Transformer Engine's norms leave to the all-to-all
-    yield Env(name="CUDA_DEVICE_MAX_CONNECTIONS", value="32" if wanted else "1")
-    yield Env(name="NVTE_FWD_LAYERNORM_SM_MARGIN", value=margin)
-    yield Env(name="NVTE_BWD_LAYERNORM_SM_MARGIN", value=margin)
+    else:
+        needs = ".".join(map(str, _DELAYED_WGRAD_TE))
+        yield Notice(
+            text=f"no --delay-wgrad-compute: it needs Transformer Engine {needs}, not {draft.text('TE_VERSION')}"
+        )

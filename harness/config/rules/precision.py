@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from harness.config.draft import Draft, Flag, Notice, Problem, Word
 
 _NARROW_MOMENTS = (0, 13)  # the first release whose --exp-avg-dtype takes bf16
+_MXFP8_PARAMETERS = (0, 13)  # the first release that keeps parameters in mxfp8
+_OFFLOAD = (0, 12)  # the first release with --optimizer-cpu-offload
 _BLOCKWISE = (0, 13)  # the first release with --fp8-recipe blockwise
 _RECIPES = (0, 12)  # the first release with --fp8-recipe
 
@@ -31,11 +33,13 @@ def _fp8(draft: Draft, chosen: str) -> Iterator[Word]:
     else:
         yield Notice(text=f"PR=fp8 means delayed scaling on Megatron {_dotted(draft)}; blockwise came with 0.13")
         yield from _recipe(draft, "hybrid", "delayed")
-    if not draft.on("OPTIMIZER_OFFLOAD"):  # an offloaded optimizer cannot gather fp8 parameters
+    gathers = chosen == "fp8" or draft.release >= _MXFP8_PARAMETERS
+    if gathers and not draft.on("OPTIMIZER_OFFLOAD"):  # an offloaded optimizer cannot gather fp8 parameters
         yield Flag(flag="--fp8-param-gather")
         if chosen == "mxfp8":
             yield Flag(flag="--reuse-grad-buf-for-mxfp8-param-ag")
-    yield Flag(flag="--moe-router-padding-for-quantization")
+    if draft.text("MOE_TOKEN_DISPATCHER") != "allgather":
+        yield Flag(flag="--moe-router-padding-for-quantization")
     if draft.release >= _NARROW_MOMENTS:
         yield Flag(flag="--use-precision-aware-optimizer")
         yield Flag(flag="--main-grads-dtype", value="fp32")
@@ -52,7 +56,14 @@ def _recipe(draft: Draft, number_format: str, recipe: str) -> Iterator[Word]:
 
 def optimizer_offload(draft: Draft) -> Iterator[Word]:
     """OPTIMIZER_OFFLOAD=1 keeps optimizer states in host memory and steps there."""
-    if draft.on("OPTIMIZER_OFFLOAD"):
+    if not draft.on("OPTIMIZER_OFFLOAD"):
+        return
+    where = f"OPTIMIZER_OFFLOAD=1 ({draft.origin('OPTIMIZER_OFFLOAD')})"
+    if draft.embedded:
+        yield Notice(text=f"{where} has no effect: the embedded engine has no Transformer Engine")
+    elif draft.release < _OFFLOAD:
+        yield Problem(text=f"{where}: Megatron {_dotted(draft)} cannot offload its optimizer; 0.12 and newer can")
+    else:
         yield Flag(flag="--optimizer-cpu-offload")
         yield Flag(flag="--overlap-cpu-optimizer-d2h-h2d")
         yield Flag(flag="--use-precision-aware-optimizer")

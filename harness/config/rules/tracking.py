@@ -14,13 +14,16 @@ def wandb(draft: Draft) -> Iterator[Word]:
     if mode != asked:
         yield Derived(name="WANDB_MODE", value=mode)
     yield Notice(text=f"WandB: {mode}, as {why}")
-    if mode == "disabled":
+    yield Env(name="WANDB_MODE", value=mode)
+    if mode == "disabled" and not draft.has("--wandb-project"):
         return
     release = draft.text("MCORE_RELEASE_VERSION")
-    yield Env(name="WANDB_MODE", value=mode)
-    yield Flag(flag="--wandb-project", value=draft.text("WANDB_PROJECT") or f"moe-benchmarking-v{release}")
-    yield Flag(flag="--wandb-exp-name", value=experiment_name(draft))
-    yield Flag(flag="--wandb-save-dir", value="${RUN_DIR}/wandb")
+    flags = {
+        "--wandb-project": draft.text("WANDB_PROJECT") or f"moe-benchmarking-v{release}",
+        "--wandb-exp-name": experiment_name(draft),
+        "--wandb-save-dir": "${RUN_DIR}/wandb",
+    }
+    yield from (Flag(flag=flag, value=value) for flag, value in flags.items() if not draft.has(flag))
 
 
 def _mode(asked: str, *, keyed: bool) -> tuple[str, str]:
