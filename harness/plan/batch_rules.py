@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from harness.plan.violation import Case, Violation, either, names, neighbouring_multiples
 
 MTP_POSITIONS = ("rope", "none")
+MTP_OVER_CONTEXT_PARALLEL = (0, 14)  # first release that splits the sequences of MTP modules
+ONE_VIRTUAL_STAGE_IS_NONE = (0, 14)  # first release that takes VPP=1 for the plain schedule
 
 
 def global_batch(case: Case) -> Iterator[Violation]:
@@ -23,10 +25,10 @@ def global_batch(case: Case) -> Iterator[Violation]:
 def interleaving(case: Case) -> Iterator[Violation]:
     """Virtual stages want a pipeline, and micro-batches in whole groups of PP (forward_backward_…_interleaving)."""
     par = case.parallel
-    if par.vpp == 1:
-        return
     least = 3 if case.args.switch("--no-overlap-p2p-communication") else 2
-    if par.pp < least:
+    if par.vpp == 1:
+        yield from _interleaving_of_one(case, least)
+    elif par.pp < least:
         yield Violation(
             rule="interleaving",
             message=f"VPP={par.vpp} with PP={par.pp}; allowed: PP of {least} or more",
@@ -35,6 +37,18 @@ def interleaving(case: Case) -> Iterator[Violation]:
         )
     else:
         yield from _micro_batch_groups(case)
+
+
+def _interleaving_of_one(case: Case, least: int) -> Iterator[Violation]:
+    """Early releases interleave whenever a flag is there, even one virtual stage."""
+    flags = [flag for flag in names("VPP", "LAYERS_PER_VP") if flag in case.args]
+    if flags and case.parallel.pp < least and case.release < ONE_VIRTUAL_STAGE_IS_NONE:
+        yield Violation(
+            rule="interleaving",
+            message=f"{flags[0]} with PP={case.parallel.pp}; allowed before Megatron 0.14: PP of {least} or more",
+            fix=f"leave {flags[0]} out, or PP={least} or more",
+            names=names("VPP", "LAYERS_PER_VP", "PP"),
+        )
 
 
 def _micro_batch_groups(case: Case) -> Iterator[Violation]:
@@ -104,4 +118,16 @@ def mtp_positions(case: Case) -> Iterator[Violation]:
             message=f"--mtp-num-layers with --position-embedding-type {kind}; allowed: {', '.join(MTP_POSITIONS)}",
             fix="--position-embedding-type rope",
             names=("--position-embedding-type", "--mtp-num-layers"),
+        )
+
+
+def mtp_context_parallel(case: Case) -> Iterator[Violation]:
+    """The first releases with multi-token prediction shift tokens within a rank only (validate_args)."""
+    cp = case.parallel.cp
+    if case.args.integer("--mtp-num-layers") and cp > 1 and case.release < MTP_OVER_CONTEXT_PARALLEL:
+        yield Violation(
+            rule="mtp",
+            message=f"--mtp-num-layers with CP={cp}; allowed before Megatron 0.14: CP=1",
+            fix="CP=1, or leave --mtp-num-layers out",
+            names=names("CP", "--mtp-num-layers"),
         )

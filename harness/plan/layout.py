@@ -19,8 +19,11 @@ def layout_stages(layout: str) -> tuple[str, ...]:
     return tuple(text.split("|"))
 
 
-def layout_problems(layout: str, *, pp: int, num_layers: int, mtp_layers: int) -> list[str]:
-    """What is wrong with a layout, in words; Megatron refuses each of these."""
+def layout_problems(layout: str, *, pp: int, num_layers: int, mtp_layers: int | None) -> list[str]:
+    """What is wrong with a layout, in words; Megatron refuses each of these.
+
+    Without a number of MTP layers, nothing is said of its MTP modules.
+    """
     stages = layout_stages(layout)
     flat = "".join(stages)
     unknown = sorted(set(flat) - set(LETTERS))
@@ -35,7 +38,7 @@ def layout_problems(layout: str, *, pp: int, num_layers: int, mtp_layers: int) -
         problems.append("must hold one L, and end with it")
     if flat.count("t") != num_layers:
         problems.append(f"holds {flat.count('t')} layers (t), but --num-layers is {num_layers}")
-    if flat.count("m") != mtp_layers:
+    if mtp_layers is not None and flat.count("m") != mtp_layers:
         problems.append(f"holds {flat.count('m')} MTP modules (m), but --mtp-num-layers is {mtp_layers}")
     if not problems and mtp_layers:
         problems += _mtp_problems(stages, pp)

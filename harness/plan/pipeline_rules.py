@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from harness.plan.layout import layout_problems
+from harness.plan.layout import layout_problems, layout_stages
 from harness.plan.parallel import pipeline_units
 from harness.plan.violation import (
     FLAG_OF_SETTING,
@@ -18,6 +18,8 @@ from harness.plan.violation import (
 LAYOUT = "--pipeline-model-parallel-layout"
 ACCOUNT = ("--account-for-embedding-in-pipeline-split", "--account-for-loss-in-pipeline-split")
 VIRTUAL = (FLAG_OF_SETTING["VPP"], FLAG_OF_SETTING["LAYERS_PER_VP"], LAYOUT)
+MTP_IN_LAYOUTS = (0, 14)  # first release whose layouts name MTP modules
+MTP_APART_FROM_LOSS = (0, 16)  # first release that runs them on a stage without the loss
 
 
 def pipeline_flags(case: Case) -> Iterator[Violation]:
@@ -58,7 +60,7 @@ def _layout(case: Case) -> Iterator[Violation]:
         layout,
         pp=case.parallel.pp,
         num_layers=case.args.integer("--num-layers"),
-        mtp_layers=case.args.integer("--mtp-num-layers"),
+        mtp_layers=case.args.integer("--mtp-num-layers") if case.release >= MTP_IN_LAYOUTS else None,
     )
     for problem in problems:
         yield Violation(
@@ -67,6 +69,29 @@ def _layout(case: Case) -> Iterator[Violation]:
             fix="write one stage for each PP·VPP, e.g. Et|t|tL for PP=3 and three layers",
             names=names(LAYOUT, "PP", "NUM_LAYERS"),
         )
+
+
+def mtp_layout(case: Case) -> Iterator[Violation]:
+    """Early layouts keep MTP modules beside the loss, the earliest without a word (validate_layer_layout).
+
+    What 0.14 means to assert of this never fails there: it builds the modules beside the loss whatever is written.
+    """
+    layout = case.args.text(LAYOUT)
+    stages = layout_stages(layout)
+    if case.release < MTP_IN_LAYOUTS and "m" in "".join(stages):
+        problem = "names an MTP module (m); allowed before Megatron 0.14: E, t, L"
+        fix = "leave m out: the last stage holds it anyway"
+    elif case.release < MTP_APART_FROM_LOSS and "m" in "".join(stages[:-1]):
+        problem = "has an MTP module (m) apart from the loss; allowed before Megatron 0.16: m in the stage of L"
+        fix = "end the layout with mL"
+    else:
+        return
+    yield Violation(
+        rule="pipeline-layout",
+        message=f"{LAYOUT} {layout} {problem}",
+        fix=fix,
+        names=(LAYOUT, "--mtp-num-layers"),
+    )
 
 
 def _even(case: Case) -> Iterator[Violation]:

@@ -43,13 +43,14 @@ class Violation:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Everything that a rule may look at."""
+    """Everything that a rule may look at; a Transformer Engine version (`te`) that is not known has no say."""
 
     args: MegatronArgs
     parallel: Parallel
     batch: Batch
     release: tuple[int, ...]
     gpus_per_node: int | None
+    te: tuple[int, ...] | None = None
 
     @property
     def experts(self) -> int:

@@ -65,7 +65,7 @@ def random_flags(rng: random.Random) -> tuple[dict[str, ArgValue], int]:
         "--expert-model-parallel-size": mostly(rng, rng.choice(["1", "2", "4"]), "3", "8"),
         "--context-parallel-size": str(cp),
     }
-    for extras in (_attention_flags(rng), _routing_flags(rng), _pipeline_flags(rng, pp)):
+    for extras in (_attention_flags(rng), _routing_flags(rng), _pipeline_flags(rng, pp), _training_flags(rng)):
         flags.update(extras)
     return flags, mostly(rng, 48, 8, 16, 32)
 
@@ -119,6 +119,43 @@ def _pipeline_flags(rng: random.Random, pp: int) -> dict[str, ArgValue]:
         flags["--pipeline-model-parallel-layout"] = rng.choice(LAYOUTS)
     if pp > 1:
         flags["--no-overlap-p2p-communication"] = mostly(rng, False, True)
+    return flags
+
+
+def _training_flags(rng: random.Random) -> dict[str, ArgValue]:
+    flags: dict[str, ArgValue] = {
+        "--bf16": mostly(rng, True, False),
+        "--lr": "1e-4" if rng.random() < 0.98 else rng.choice(["-0.1", "nan"]),
+        "--min-lr": "1e-5" if rng.random() < 0.95 else rng.choice(["1e-4", "1e-3"]),
+        "--train-iters": "100",
+    }
+    if rng.random() < 0.1:
+        flags |= {"--train-iters": False, "--train-samples": "9600"}
+    if rng.random() < 0.08:
+        unit = rng.choice(["iters", "samples"])
+        flags[f"--lr-{rng.choice(['warmup', 'decay'])}-{unit}"] = mostly(rng, "50", "0")
+    if rng.random() < 0.02:
+        flags["--lr-warmup-fraction"] = "0.1"
+    if rng.random() < 0.02:
+        flags["--moe-router-padding-for-quantization"] = True
+    if rng.random() < 0.15:
+        flags |= _overlap_flags(rng)
+    return flags
+
+
+def _overlap_flags(rng: random.Random) -> dict[str, ArgValue]:
+    flags: dict[str, ArgValue] = {
+        "--overlap-moe-expert-parallel-comm": mostly(rng, True, False),
+        "--ep-overlap-early-attn-memory-release": mostly(rng, False, True),
+        "--moe-token-dispatcher-type": mostly(rng, "alltoall", "allgather"),
+        "--moe-shared-expert-overlap": False,
+        "--expert-model-parallel-size": mostly(rng, "4", "1"),
+    }
+    if rng.random() < 0.1:
+        flags |= {"--recompute-granularity": "full", "--recompute-method": "uniform", "--recompute-num-layers": "1"}
+    elif rng.random() < 0.2:
+        flags["--recompute-granularity"] = "selective"
+        flags["--recompute-modules"] = rng.choice([("core_attn",), ("core_attn", "moe")])
     return flags
 
 

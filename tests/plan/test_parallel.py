@@ -61,4 +61,5 @@ def test_layout_problems_come_all_at_once() -> None:
         "holds 4 layers (t), but --num-layers is 5",
         "holds 1 MTP modules (m), but --mtp-num-layers is 0",
     ]
+    assert layout_problems("Et|tmL", pp=2, num_layers=2, mtp_layers=None) == []
     assert layout_problems("Em|tL", pp=2, num_layers=1, mtp_layers=1) == ["has a layer (t) after an MTP module (m)"]

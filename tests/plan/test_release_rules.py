@@ -1,0 +1,194 @@
+"""What a Megatron release refuses at its start, by Transformer Engine too: messages, and where each rule ends."""
+
+import pytest
+
+from harness.config.megatron_args import ArgValue, MegatronArgs
+from harness.plan.constraints import check
+
+BASE: dict[str, ArgValue] = {
+    "--num-layers": "8",
+    "--hidden-size": "64",
+    "--num-attention-heads": "4",
+    "--max-position-embeddings": "128",
+    "--seq-length": "128",
+    "--micro-batch-size": "1",
+    "--global-batch-size": "64",
+    "--position-embedding-type": "rope",
+    "--disable-bias-linear": True,
+    "--num-experts": "8",
+    "--bf16": True,
+    "--expert-model-parallel-size": "2",
+    "--moe-token-dispatcher-type": "alltoall",
+}
+OVERLAP: dict[str, ArgValue] = {"--overlap-moe-expert-parallel-comm": True}
+DELAY: dict[str, ArgValue] = {**OVERLAP, "--delay-wgrad-compute": True}
+MTP: dict[str, ArgValue] = {"--mtp-num-layers": "1"}
+PIPELINE: dict[str, ArgValue] = {"--pipeline-model-parallel-size": "2"}
+FP8: dict[str, ArgValue] = {"--fp8-format": "e4m3"}
+LAYOUT = "--pipeline-model-parallel-layout"
+MTP_APART: dict[str, ArgValue] = {**MTP, **PIPELINE, LAYOUT: "Et*4|t*3|tm|L"}
+
+
+def said(flags: dict[str, ArgValue], release: str, te: tuple[int, ...] | None = None) -> list[str]:
+    """All that `check` says of the base with `flags` on sixteen ranks."""
+    return [str(violation) for violation in check(MegatronArgs({**BASE, **flags}), 16, release=release, te=te)]
+
+
+MESSAGES: list[tuple[str, dict[str, ArgValue], str]] = [
+    (
+        "0.14", OVERLAP | PIPELINE,
+        "--overlap-moe-expert-parallel-comm with PP=2 and VPP=1; allowed: VPP of 2 or more, or PP=1; "
+        "fix: VPP=2 or more, or leave --overlap-moe-expert-parallel-comm out",
+    ),
+    (
+        "0.19", OVERLAP | {"--expert-model-parallel-size": "1"},
+        "--overlap-moe-expert-parallel-comm with EP=1; allowed: EP of 2 or more; "
+        "fix: EP=2 or more, or leave --overlap-moe-expert-parallel-comm out",
+    ),
+    (
+        "0.19", OVERLAP | {"--moe-token-dispatcher-type": "allgather"},
+        "--overlap-moe-expert-parallel-comm with the allgather dispatcher; allowed: alltoall, flex; "
+        "fix: MOE_TOKEN_DISPATCHER=alltoall, or leave --overlap-moe-expert-parallel-comm out",
+    ),
+    (
+        "0.19", OVERLAP | {"--recompute-granularity": "full", "--recompute-method": "uniform"},
+        "--overlap-moe-expert-parallel-comm with --recompute-granularity full, --recompute-method uniform; "
+        "allowed: --recompute-granularity selective; "
+        "fix: --recompute-granularity selective, without --recompute-method and --recompute-num-layers, "
+        "or leave --overlap-moe-expert-parallel-comm out",
+    ),
+    (
+        "0.19", OVERLAP | {"--bf16": False},
+        "--overlap-moe-expert-parallel-comm with fp32; allowed: bf16, fp16; "
+        "fix: PR=bf16, or leave --overlap-moe-expert-parallel-comm out",
+    ),
+    (
+        "0.19", OVERLAP | {"--mtp-num-layers": "2"},
+        "--overlap-moe-expert-parallel-comm with --mtp-num-layers 2; allowed: 1; "
+        "fix: --mtp-num-layers 1, or leave --overlap-moe-expert-parallel-comm out",
+    ),
+    (
+        "0.16", {"--ep-overlap-early-attn-memory-release": True},
+        "--ep-overlap-early-attn-memory-release without --overlap-moe-expert-parallel-comm; "
+        "fix: add --overlap-moe-expert-parallel-comm, or leave --ep-overlap-early-attn-memory-release out",
+    ),
+    (
+        "0.14", {"--delay-wgrad-compute": True},
+        "--delay-wgrad-compute without --overlap-moe-expert-parallel-comm; allowed: with it; "
+        "fix: add --overlap-moe-expert-parallel-comm, or leave --delay-wgrad-compute out",
+    ),
+    (
+        "0.13", {"--num-virtual-stages-per-pipeline-rank": "1"},
+        "--num-virtual-stages-per-pipeline-rank with PP=1; allowed before Megatron 0.14: PP of 2 or more; "
+        "fix: leave --num-virtual-stages-per-pipeline-rank out, or PP=2 or more",
+    ),
+    (
+        "0.13", FP8 | {"--moe-router-padding-for-fp8": True, "--moe-token-dispatcher-type": "allgather"},
+        "--moe-router-padding-for-fp8 with the allgather dispatcher; allowed: alltoall, flex; "
+        "fix: MOE_TOKEN_DISPATCHER=alltoall, or leave --moe-router-padding-for-fp8 out",
+    ),
+    (
+        "0.19", {"--moe-router-padding-for-quantization": True},
+        "--moe-router-padding-for-quantization without quantized GEMMs; allowed: with --fp8-format or --fp4-format; "
+        "fix: PR=fp8, or leave --moe-router-padding-for-quantization out",
+    ),
+    (
+        "0.15", {"--moe-grouped-gemm": True, "--bf16": False},
+        "--moe-grouped-gemm with fp32; allowed before Megatron 0.16: bf16; fix: PR=bf16, or MOE_GROUPED_GEMM=0",
+    ),
+    (
+        "0.15", {"--fp16": True, "--bf16": False},
+        "EP=2 with --fp16; allowed before Megatron 0.16: EP=1, or bf16; fix: --bf16 in place of --fp16, or EP=1",
+    ),
+    (
+        "0.13", MTP | {"--context-parallel-size": "2"},
+        "--mtp-num-layers with CP=2; allowed before Megatron 0.14: CP=1; fix: CP=1, or leave --mtp-num-layers out",
+    ),
+    (
+        "0.15", MTP_APART,
+        "--pipeline-model-parallel-layout Et*4|t*3|tm|L has an MTP module (m) apart from the loss; "
+        "allowed before Megatron 0.16: m in the stage of L; fix: end the layout with mL",
+    ),
+    (
+        "0.13", MTP | PIPELINE | {LAYOUT: "Et*4|t*4mL"},
+        "--pipeline-model-parallel-layout Et*4|t*4mL names an MTP module (m); allowed before Megatron 0.14: E, t, L; "
+        "fix: leave m out: the last stage holds it anyway",
+    ),
+    (
+        "0.19", {"--train-iters": "100", "--lr-decay-samples": "6400"},
+        "--train-iters with --lr-decay-samples; allowed: schedules in iterations; fix: leave --lr-decay-samples out",
+    ),
+    (
+        "0.19", {"--train-samples": "6400", "--lr-warmup-iters": "10"},
+        "--train-samples with --lr-warmup-iters; allowed: schedules in samples; fix: leave --lr-warmup-iters out",
+    ),
+    (
+        "0.19", {"--train-iters": "100", "--lr-warmup-iters": "10", "--lr-warmup-fraction": "0.1"},
+        "--lr-warmup-fraction with --lr-warmup-iters; allowed: one of the two; fix: leave --lr-warmup-iters out",
+    ),
+    (
+        "0.19", {"--lr": "1e-5", "--min-lr": "1e-4"},
+        "--min-lr 1e-4 with --lr 1e-5; allowed: from 0 to 1e-5; fix: lower --min-lr, or raise --lr",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("release", "flags", "message"), MESSAGES)
+def test_messages_of_release_rules(release: str, flags: dict[str, ArgValue], message: str) -> None:
+    assert said(flags, release) == [message]
+
+
+ENDED: list[tuple[str, str, dict[str, ArgValue]]] = [
+    ("0.13", "0.14", {"--num-layers-per-virtual-pipeline-stage": "8"}),
+    ("0.13", "0.14", MTP | {"--context-parallel-size": "2"}),
+    ("0.13", "0.14", MTP | PIPELINE | {LAYOUT: "Et*4|t*4mL"}),
+    ("0.15", "0.16", MTP_APART),
+    ("0.15", "0.16", {"--moe-grouped-gemm": True, "--bf16": False}),
+    ("0.15", "0.16", {"--fp16": True, "--bf16": False}),
+    ("0.17", "0.18", OVERLAP | MTP),
+    ("0.17", "0.18", OVERLAP | {"--cuda-graph-impl": "local"}),
+    ("0.17", "0.18", {"--train-iters": "100", "--rampup-batch-size": ("16", "16", "6400")}),
+    ("0.16", "0.17", {"--train-iters": "100", "--lr-decay-samples": "6400", "--skip-train": True}),
+    ("0.18", "0.19", OVERLAP | {"--mtp-num-layers": "0"}),
+]
+BEGUN: list[tuple[str, str, dict[str, ArgValue]]] = [
+    ("0.13", "0.14", {"--delay-wgrad-compute": True}),
+    ("0.13", "0.14", MTP | PIPELINE | {LAYOUT: "Et*4|t*4L"}),
+    ("0.15", "0.16", OVERLAP | MTP),
+    ("0.15", "0.16", OVERLAP | {"--cuda-graph-impl": "transformer_engine", "--cuda-graph-scope": ("attn", "moe")}),
+    ("0.16", "0.17", OVERLAP | {"--recompute-granularity": "selective", "--recompute-modules": ("core_attn", "moe")}),
+]
+
+
+@pytest.mark.parametrize(
+    ("accepting", "refusing", "flags"),
+    [(later, last, flags) for last, later, flags in ENDED] + BEGUN,
+)
+def test_rules_end_and_begin_with_a_release(accepting: str, refusing: str, flags: dict[str, ArgValue]) -> None:
+    assert said(flags, accepting) == []
+    assert len(said(flags, refusing)) == 1
+
+
+def test_delayed_gradients_reduced_on_the_way_want_a_transformer_engine() -> None:
+    flags = DELAY | {"--overlap-grad-reduce": True}
+    assert said(flags, "0.19", te=(2, 7)) == [
+        "--delay-wgrad-compute with --overlap-grad-reduce on Transformer Engine 2.7; "
+        "allowed: Transformer Engine 2.8 or later; "
+        "fix: an image with Transformer Engine 2.8, or leave --delay-wgrad-compute out"
+    ]
+    assert said(flags, "0.19", te=(2, 8, 0)) == said(flags, "0.19", te=None) == said(flags, "0.14", te=(2, 7)) == []
+    assert len(said(flags, "0.14", te=(2, 6))) == 1
+    assert len(said(DELAY | {"--no-gradient-accumulation-fusion": True}, "0.19", te=(2, 6))) == 1
+
+
+@pytest.mark.parametrize("rate", ["0", "-1e-4", "nan", "inf", "fast"])
+def test_rates_that_are_no_rates(rate: str) -> None:
+    assert said({"--lr": rate, "--min-lr": "1"}, "0.19") == [
+        f"--lr is {rate!r}; allowed: finite numbers above 0; fix: give --lr a rate such as 3e-4"
+    ]
+
+
+def test_a_schedule_in_its_own_unit_may_run() -> None:
+    rates: dict[str, ArgValue] = {"--lr": "3e-4", "--min-lr": "3e-4"}
+    unit: dict[str, ArgValue] = {"--train-iters": "100", "--lr-decay-iters": "90", "--lr-warmup-samples": "0"}
+    assert said(rates | unit | {"--lr-warmup-fraction": "0.1"}, "0.11") == []
