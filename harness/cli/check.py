@@ -44,7 +44,8 @@ def violations(resolved: Resolved) -> list[str]:
     ranks = resolved.integer("GPUS_PER_NODE", 1)
     release = load(resolved.text("MCORE_RELEASE_VERSION")).release
     world_size = resolved.integer("NNODES", 1) * ranks
-    found = check(resolved.megatron_args, world_size, gpus_per_node=ranks, release=release)
+    te = tuple(int(part) for part in resolved.text("TE_VERSION").split(".") if part.isdigit())
+    found = check(resolved.megatron_args, world_size, gpus_per_node=ranks, release=release, te=te or None)
     if resolved.embedded:
         found += engine_release(tuple(map(int, release.split("."))))
     return [*(_located(violation, resolved) for violation in found), *resolved.blockers]

@@ -63,14 +63,7 @@ class Drop:
     why: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Blocker:
-    """Flags that the release takes, but that would train something else than asked: shown, and refused by `check`."""
-
-    text: str
-
-
-type Word = Flag | Env | Derived | Replace | Drop | Notice | Blocker | Problem
+type Word = Flag | Env | Derived | Replace | Drop | Notice | Problem
 
 
 @dataclass(kw_only=True)
@@ -144,8 +137,6 @@ class Draft:
                 self.notices.append(word.text)
             case Problem():
                 self.problems.append(word.text)
-            case Blocker():
-                self.blockers.append(word.text)
             case Replace():
                 self.flags.put(word.flag, Entry(value=word.value, origin=origin))
             case Drop():

@@ -3,9 +3,11 @@
 import json
 import os
 import platform
+import re
 import resource
 import socket
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -75,8 +77,19 @@ def _versions(*, on_cpu: bool) -> dict[str, str | None]:
         "transformer_engine": _installed("transformer-engine"),
         "cuda": None if on_cpu else torch.version.cuda,
         "nccl": nccl,
+        "driver": _driver(),
         "python": platform.python_version(),
     }
+
+
+def _driver() -> str | None:
+    """The NVIDIA kernel driver's version, as it tells it itself; None without one."""
+    try:
+        told = Path("/proc/driver/nvidia/version").read_text()
+    except OSError:
+        return None
+    found = re.search(r"Module.*?(\d+\.\d+(?:\.\d+)?)", told)
+    return found[1] if found else None
 
 
 def _installed(distribution: str) -> str | None:

@@ -20,7 +20,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TERM_GRACE_S = 15.0
 """How long ranks may take to end themselves after a TERM."""
 
-_POLL_S = 0.05
+_POLL_S = 0.2  # often enough for a person, seldom enough that two busy ranks on two cores do not feel it
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from harness.config.draft import Blocker, Draft, Flag, Notice, Problem, Replace, Word
+from harness.config.draft import Draft, Flag, Notice, Problem, Replace, Word
 
 _ROPE_TYPE = (0, 14)  # the first release with --rope-type; YaRN's original length is fixed there
 _Q_NORM_WITHOUT_LORA = (0, 19)  # the release whose Transformer Engine spec wants a q norm that V2-Lite lacks
@@ -43,8 +43,7 @@ def missing_q_norm(draft: Draft) -> Iterator[Word]:
     adds_norm = not draft.embedded and draft.release >= _Q_NORM_WITHOUT_LORA and draft.has("--qk-layernorm")
     if not adds_norm or not draft.has("--multi-latent-attention") or draft.has("--q-lora-rank"):
         return
-    text = "Megatron 0.19 with Transformer Engine adds a q norm that DeepSeek-V2-Lite does not have"
-    if draft.has("--load"):
-        yield Blocker(text=f"{text}, so its checkpoint does not fit; use MCORE_RELEASE_VERSION=0.18, or PRETRAIN=1")
-    else:
-        yield Notice(text=f"{text}; 0.18 and the embedded engine build it as published")
+    yield Notice(
+        text="Megatron 0.19 with Transformer Engine adds a q norm that DeepSeek-V2-Lite does not have, and refuses "
+        "checkpoints without it; 0.18 and the embedded engine build the model as published"
+    )
