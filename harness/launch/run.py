@@ -98,6 +98,8 @@ def _require_programs(resolved: Resolved, spec: JobSpec) -> None:
         return
     if resolved.embedded:
         _require_engine()
+    elif shutil.which(spec.python) is None:
+        raise EnvironmentProblem("python is not on PATH, and MEGATRON_PATH runs by it; activate its environment")
     if profiled_by_nsys(resolved) and shutil.which("nsys") is None:
         raise EnvironmentProblem("nsys is not on PATH, and PROFILE needs it; install it, or set PROFILE=torch")
 

@@ -46,6 +46,8 @@ print(json.dumps([outcome.status, outcome.exit_code]))
 def start(tmp_path: Path, configured: Callable[..., Resolved], monkeypatch: pytest.MonkeyPatch) -> Start:
     """Opens a run whose two ranks run the given text."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    # A checkout runs by the `python` on PATH, as the user's own environment has it.
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 
     def opened(text: str) -> Run:
         (tmp_path / "pretrain_gpt.py").write_text(text)

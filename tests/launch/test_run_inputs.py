@@ -69,6 +69,15 @@ def test_an_image_needs_enroot(configured: Configured, tmp_path: Path, monkeypat
     )
 
 
+def test_a_checkout_needs_the_python_of_its_environment(
+    configured: Configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    resolved = configured(MEGATRON_PATH="/m", OUTPUT_PATH=str(tmp_path))
+    with pytest.raises(EnvironmentProblem, match="python is not on PATH, and MEGATRON_PATH runs by it"):
+        open_run(resolved, plan_launch(resolved, "interactive"))
+
+
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system with room for folders but not for a byte more."""

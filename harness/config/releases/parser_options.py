@@ -56,7 +56,8 @@ def describe(action: argparse.Action) -> dict[str, Any]:
 def main(output: Path) -> None:
     """Write the release and all its options, by flag."""
     parser = megatron_parser()
-    release = import_module("megatron.core").__version__
+    # Megatron adds "+COMMIT" of whatever git checkout it lies in, an environment within another project's included.
+    release = import_module("megatron.core").__version__.partition("+")[0]
     options = {
         flag: describe(action)
         for action in parser._actions
