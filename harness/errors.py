@@ -1,4 +1,4 @@
-"""The errors a user can meet. One root, one exit code a kind."""
+"""The errors a user can meet, under one root."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 class HarnessError(Exception):
     """Root of every error that is shown to the user without a traceback.
 
-    `exit_code` is what the command ends with: 2 for a user's mistake, 1 for a run that failed.
+    `exit_code` is what the command ends with. (A run that failed is no error of the command: it ends with 1.)
     """
 
     exit_code = 2
@@ -22,12 +22,6 @@ class ConfigError(HarnessError):
 
 class EnvironmentProblem(HarnessError):
     """This machine lacks what the command needs (a program, a writable folder, disk space)."""
-
-
-class RunFailed(HarnessError):
-    """A launched job ended badly."""
-
-    exit_code = 1
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

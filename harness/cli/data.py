@@ -30,4 +30,6 @@ def prepare_data(files: Sequence[Path], prefix: Path, tokenizer: Path | None, ov
 
     done = prepare(files, prefix, tokenizer=load_tokenizer(tokenizer), overwrite=overwrite)
     click.echo(f"{done.documents} documents, {done.tokens} tokens from {show_bytes(done.text_bytes)} of text")
+    if done.empty_documents:
+        click.echo(f"{done.empty_documents} empty documents left out")
     click.echo(f"DATA_PATH={done.prefix}")

@@ -45,7 +45,9 @@ def resolve_request(request: Request, roots: Roots) -> Resolved:
     chosen = _Chosen(request, typed)
     model = chosen.get("MODEL")
     if not model:
-        raise ConfigError(f"MODEL is not set; set MODEL=NAME, one of: {', '.join(roots.names('model'))}")
+        strangers = [_unknown(name, set()) for name in typed if name not in SETTINGS]  # MODLE=… among them
+        missing = f"MODEL is not set; set MODEL=NAME, one of: {', '.join(roots.names('model'))}"
+        raise ConfigError([*strangers, missing])
     cluster_name = chosen.get("CLUSTER") or request.default_cluster
     common = _conf(roots, "runtime", "common", setting="common.conf", layer="common.conf")
     runtime = _conf(roots, "runtime", "runtime", setting="runtime.conf", layer="runtime.conf")

@@ -60,11 +60,6 @@ class RunPaths:
         """What torchrun itself had to say."""
         return self.ranks / "torchrun.log"
 
-    @property
-    def checkpoints(self) -> Path:
-        """Where the run saves, if it does."""
-        return self.root / "checkpoints"
-
 
 def create_run_dir(output_path: Path, run_name: str) -> RunPaths:
     """Makes `OUTPUT_PATH/NAME-TIME-RANDOM` (UTC), which did not exist before. EnvironmentProblem says why it cannot."""

@@ -21,6 +21,13 @@ CASES = {
         ("check",),
         [f"MODEL is not set; set MODEL=NAME, one of: {', '.join(MODELS)}"],
     ),
+    "a misspelt MODEL": (
+        ("check", "MODLE=DeepSeek-V3"),
+        [
+            "command line: unknown setting MODLE; did you mean MODEL or NNODES or WANDB_MODE?",
+            f"MODEL is not set; set MODEL=NAME, one of: {', '.join(MODELS)}",
+        ],
+    ),
     "unknown setting": (
         ("check", "MODEL=DeepSeek-V3", "GPU_PER_NODE=4"),
         ["command line: unknown setting GPU_PER_NODE; did you mean GPUS_PER_NODE?"],

@@ -79,17 +79,6 @@ def test_options_differ_between_releases_as_their_history_says() -> None:
     assert [minor for minor in known() if load(minor).option("--moe-extended-tp")][-1] == "0.16"
 
 
-def test_options_that_share_an_attribute() -> None:
-    assert {(option.flag, option.action) for option in _NEWEST.by_dest("apply_rope_fusion")} == {
-        ("--no-rope-fusion", "store_false")
-    }
-    assert {option.flag for option in _NEWEST.by_dest("rl_partial_rollouts")} == {
-        "--rl-partial-rollouts",
-        "--no-rl-partial-rollouts",
-    }
-    assert _NEWEST.by_dest("no_such_attribute") == ()
-
-
 def test_nearest_names() -> None:
     assert _NEWEST.option("--num-expert") is None
     assert _NEWEST.nearest("--num-expert").startswith("did you mean --num-experts")

@@ -53,10 +53,6 @@ class Catalogue:
         """The option of this name; None if the release has none."""
         return self.options.get(flag)
 
-    def by_dest(self, dest: str) -> tuple[Option, ...]:
-        """All options that set one attribute: two where a release has `--x` and `--no-x`."""
-        return tuple(option for option in self.options.values() if option.dest == dest)
-
     def nearest(self, flag: str) -> str:
         """The tail of an "unknown flag" message."""
         return nearest(flag, self.options)
