@@ -1,10 +1,12 @@
 """What all tests share."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from engine_jobs import Ranks, start_server
 
 from harness.config.provenance import Resolved
 from harness.config.roots import Roots, shipped_root
@@ -46,3 +48,17 @@ def resolve(tmp_path: Path) -> Resolve:
 def repository() -> Path:
     """The checkout under test."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def ranks(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Ranks]:
+    """A server of forked ranks, one thread each: torch and Megatron are imported once for all jobs."""
+    folder = tmp_path_factory.mktemp("ranks")
+    tests = Path(__file__).parent
+    search = os.pathsep.join(map(str, (repository, tests, tests / "engine")))
+    environ = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": search}
+    command = [sys.executable, "-W", "ignore", str(tests / "engine_rank_server.py")]
+    ranks, server = start_server(command, environ, folder)
+    yield ranks
+    with server:
+        server.communicate(timeout=10)

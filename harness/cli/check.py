@@ -11,6 +11,7 @@ from harness.errors import ConfigError
 from harness.launch.job import job_spec
 from harness.launch.place import Place
 from harness.launch.preflight import path_problems
+from harness.launch.stored_flags import stored_flag_notices, stored_flag_problems
 from harness.plan.constraints import check
 from harness.plan.engine_rules import engine_release
 from harness.plan.violation import Violation
@@ -22,7 +23,7 @@ from harness.plan.violation import Violation
 def command(ctx: click.Context, words: Sequence[str], place: Place) -> None:
     """Check a configuration against Megatron's own rules and this machine; exit code 2 if it cannot run."""
     resolved = request.resolved(ctx, words, place)
-    request.say_notices(resolved.notices)
+    request.say_notices([*resolved.notices, *notices(resolved, place)])
     if found := problems(resolved, place):
         raise ConfigError(found)
     nodes, ranks = resolved.integer("NNODES", 1), resolved.integer("GPUS_PER_NODE", 1)
@@ -36,7 +37,16 @@ def problems(resolved: Resolved, place: Place) -> list[str]:
         spec = job_spec(resolved, place)
     except ConfigError as error:
         return [*found, *error.problems]
+    found += stored_flag_problems(resolved, spec)
     return [*found, *(path_problems(resolved, spec) if place != "slurm" else ())]
+
+
+def notices(resolved: Resolved, place: Place) -> list[str]:
+    """What is worth knowing of the checkpoint that the job starts from."""
+    try:
+        return stored_flag_notices(resolved, job_spec(resolved, place))
+    except ConfigError:
+        return []  # there is no such job; `problems` says why
 
 
 def violations(resolved: Resolved) -> list[str]:

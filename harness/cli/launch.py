@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from harness.cli import request
-from harness.cli.check import problems
+from harness.cli.check import notices, problems
 from harness.errors import ConfigError
 from harness.launch.place import Place
 from harness.launch.plan import plan_launch
@@ -21,7 +21,7 @@ def command(ctx: click.Context, words: Sequence[str], place: Place, dry_run: boo
     Every run gets a folder of its own in OUTPUT_PATH, with its script, configuration, log and record.
     """
     resolved = request.resolved(ctx, words, place)
-    request.say_notices(resolved.notices)
+    request.say_notices([*resolved.notices, *notices(resolved, place)])
     if found := problems(resolved, place):
         raise ConfigError(found)
     launch = plan_launch(resolved, place)

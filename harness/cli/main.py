@@ -19,6 +19,7 @@ VERBS = {
     "explain": ("harness.cli.explain", "Where one value came from, and what it won over."),
     "check": ("harness.cli.check", "Everything that keeps a job from running, at once."),
     "launch": ("harness.cli.launch", "Run a job here, or submit it to Slurm."),
+    "convert": ("harness.cli.convert", "Checkpoints from Hugging Face to Megatron and back."),
     "runs": ("harness.cli.runs", "List and show past runs."),
     "data": ("harness.cli.data", "Make training data from text."),
     "releases": ("harness.cli.releases", "The Megatron releases whose flags are known."),

@@ -48,6 +48,13 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Blocker:
+    """Something that would train something else than asked: `resolve` shows it, `check` and `launch` refuse it."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Replace:
     """A rule's word on a flag that must not stay as it was written; `explain` shows what it replaced."""
 
@@ -63,7 +70,7 @@ class Drop:
     why: str
 
 
-type Word = Flag | Env | Derived | Replace | Drop | Notice | Problem
+type Word = Flag | Env | Derived | Replace | Drop | Notice | Problem | Blocker
 
 
 @dataclass(kw_only=True)
@@ -137,6 +144,8 @@ class Draft:
                 self.notices.append(word.text)
             case Problem():
                 self.problems.append(word.text)
+            case Blocker():
+                self.blockers.append(word.text)
             case Replace():
                 self.flags.put(word.flag, Entry(value=word.value, origin=origin))
             case Drop():

@@ -114,6 +114,12 @@ SETTINGS: Mapping[str, Setting] = _table(
     ),
     Setting(name="MOE_GROUPED_GEMM", kind="switch", default=True, help="one grouped GEMM for a rank's experts"),
     Setting(name="FORCE_BALANCE", kind="switch", default=False, help="route tokens evenly whatever the router says"),
+    Setting(
+        name="GROUP_SCORE",
+        choices=("sum", "max"),
+        default="sum",
+        help="how groups of experts are scored; sum: Megatron's way, max: DeepSeek-V2's (embedded engine)",
+    ),
     # Precision and speed
     Setting(name="PR", choices=("bf16", "fp8", "mxfp8", "fp32"), default="bf16", help="precision"),
     Setting(

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from megatron.core import mpu
+from megatron.core.datasets import utils as dataset_utils
 from megatron.core.datasets.blended_megatron_dataset_builder import BlendedMegatronDatasetBuilder
 from megatron.core.datasets.gpt_dataset import GPTDataset, GPTDatasetConfig, MockGPTDataset
 from megatron.core.tokenizers.utils.build_tokenizer import build_tokenizer
@@ -84,6 +85,13 @@ def embedding_ranks(pipeline: list[int]) -> list[int]:
         if not args.untie_embeddings_and_output_weights:
             ranks.add(pipeline[-1])
     return sorted(ranks)
+
+
+def use_built_helpers() -> None:
+    """Keep rank 0 from running `make`: the wheel has the built extension and no Makefile."""
+    import megatron.core.datasets.helpers_cpp  # noqa: F401  # a missing one fails here, by its name
+
+    dataset_utils.compile_helpers = lambda: None
 
 
 def _dataset_config(args: Any) -> Any:

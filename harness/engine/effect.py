@@ -14,6 +14,7 @@ import torch
 import torch.distributed
 from megatron.training.training import num_floating_point_operations
 
+from harness.engine import router
 from harness.engine.experts import GroupedExperts
 
 
@@ -25,6 +26,7 @@ def announce(args: Any, model: list[Any], *, on_cpu: bool) -> None:
         "world_size": len(ranks),
         **_parallel(args),
         "dispatcher": _dispatcher(args),
+        "group_score": router.group_score() if args.moe_router_group_topk else None,
         "precision": _precision(args),
         "grouped_gemm": any(grouped for _, grouped in ranks),
         "device": "cpu" if on_cpu else "cuda",

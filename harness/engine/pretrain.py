@@ -1,60 +1,18 @@
-"""Entry point of a rank: `python -m harness.engine.pretrain <Megatron's arguments>` under torchrun."""
+"""Entry point of a training rank: `python -m harness.engine.pretrain <Megatron's arguments>` under torchrun."""
 
-import os
-import sys
-import traceback
-import warnings
-from importlib.metadata import PackageNotFoundError, version
-
-from harness.errors import EnvironmentProblem, HarnessError
-
-MEGATRON_CORE = "0.19"
+from harness.engine import entry
 
 
 def main() -> None:
-    """Train, and end the process: 0, 2 for a user's mistake, 1 with this rank's traceback for anything else."""
-    try:
-        _require_megatron()
-        _train()
-    except HarnessError as error:
-        _end(str(error), error.exit_code)
-    except (SystemExit, KeyboardInterrupt):
-        raise
-    except BaseException:  # torch's CheckpointException is no Exception
-        _end(traceback.format_exc(), 1)
+    """Train, and end the process."""
+    entry.run(_train)
 
 
 def _train() -> None:
-    # Megatron says so a dozen times a rank; the engine is for where they are not installed.
-    warnings.filterwarnings("ignore", message=".*(Apex (is|are) not installed|Only transformer-engine)")
-    import torch
-
-    on_cpu = not torch.cuda.is_available()
-    if on_cpu:
-        from harness.engine.device import install_cpu_ranks
-
-        install_cpu_ranks()
+    on_cpu = entry.install_device()
     from harness.engine.training import train
 
     train(on_cpu=on_cpu)
-
-
-def _require_megatron() -> None:
-    try:
-        found = version("megatron-core")
-    except PackageNotFoundError:
-        raise EnvironmentProblem(
-            f"engine: megatron-core is not installed; it needs {MEGATRON_CORE}: pip install 'moe-harness[engine]'"
-        ) from None
-    if not found.startswith(f"{MEGATRON_CORE}."):
-        raise EnvironmentProblem(f"engine: megatron-core {found} is installed; it needs {MEGATRON_CORE}")
-
-
-def _end(message: str, exit_code: int) -> None:
-    """Say why, and end at once: the other ranks' collectives would keep an ordinary exit waiting."""
-    sys.stdout.flush()
-    print(message, file=sys.stderr, flush=True)
-    os._exit(exit_code)
 
 
 if __name__ == "__main__":

@@ -4,14 +4,13 @@ from functools import partial
 from typing import Any
 
 import torch.distributed
-from megatron.core.datasets import utils as dataset_utils
 from megatron.core.enums import ModelType
 from megatron.training.argument_utils import gpt_config_from_args, pretrain_cfg_container_from_args
 from megatron.training.arguments import parse_and_validate_args
 from megatron.training.training import pretrain
 
-from harness.engine import resume
-from harness.engine.data import build_datasets, embedding_ranks
+from harness.engine import resume, router
+from harness.engine.data import build_datasets, embedding_ranks, use_built_helpers
 from harness.engine.effect import announce, report_peak_memory
 from harness.engine.model import TorchNativeConfig
 from harness.engine.step import forward_step
@@ -23,8 +22,9 @@ def train(*, on_cpu: bool) -> None:
     args = parse_and_validate_args()
     config = gpt_config_from_args(args, model_config_cls=TorchNativeConfig)
     refuse_unsupported(args, config.transformer)
-    _use_built_dataset_helpers()
+    use_built_helpers()
     resume.install()
+    router.install()
     config.post_wrap_hooks.append(partial(_announced, args, on_cpu))
     pretrain(
         pretrain_cfg_container_from_args(args, config),
@@ -41,10 +41,3 @@ def _announced(args: Any, on_cpu: bool, model: list[Any]) -> list[Any]:
     """Megatron's hook after the model is built: say what is in effect, and hand the model on."""
     announce(args, model, on_cpu=on_cpu)
     return model
-
-
-def _use_built_dataset_helpers() -> None:
-    """Keep rank 0 from running `make`: the wheel has the built extension and no Makefile."""
-    import megatron.core.datasets.helpers_cpp  # noqa: F401  # a missing one fails here, by its name
-
-    dataset_utils.compile_helpers = lambda: None

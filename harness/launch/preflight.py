@@ -5,12 +5,11 @@ from pathlib import Path
 
 from harness.config.provenance import Resolved
 from harness.config.rules.data import sample_prefix
+from harness.launch.checkpoint_record import TRACKER
 from harness.launch.job import JobSpec
 from harness.launch.job_rules import at
 from harness.launch.mounts import source_of
 from harness.launch.quoting import RUN_DIR
-
-_TRACKER = "latest_checkpointed_iteration.txt"
 
 
 def path_problems(resolved: Resolved, spec: JobSpec) -> list[str]:
@@ -24,6 +23,14 @@ def path_problems(resolved: Resolved, spec: JobSpec) -> list[str]:
     ]
 
 
+def host_path(spec: JobSpec, path: str) -> Path | None:
+    """A path of the job as the host names it; None where only the image can hold it."""
+    if spec.image is None:
+        return Path(path)
+    source = source_of(path, spec.mounts)
+    return Path(source) if source else None
+
+
 def _image_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
     if spec.image and spec.image.startswith(("/", "./", "../")):
         yield from _unreadable(resolved, "CONTAINER_IMAGE", Path(spec.image))
@@ -34,7 +41,7 @@ def _image_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
 def _megatron_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
     if resolved.embedded:
         return
-    seen = _on_this_machine(spec, f"{resolved.text('MEGATRON_PATH')}/pretrain_gpt.py")
+    seen = host_path(spec, f"{resolved.text('MEGATRON_PATH')}/pretrain_gpt.py")
     if seen:
         yield from _unreadable(resolved, "MEGATRON_PATH", seen)
 
@@ -46,7 +53,7 @@ def _data_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
         if _is_number(word):
             continue  # the weight of the data set that follows
         yield from _not_carried(resolved, spec, "DATA_PATH", word, Path(f"{word}.bin"))
-        seen = _on_this_machine(spec, word)
+        seen = host_path(spec, word)
         for suffix in (".bin", ".idx"):
             if seen:
                 yield from _unreadable(resolved, "DATA_PATH", Path(f"{seen}{suffix}"))
@@ -57,8 +64,8 @@ def _checkpoint_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
     if not load or RUN_DIR in load:
         return
     yield from _not_carried(resolved, spec, "LOAD_PATH", load, Path(load))
-    if seen := _on_this_machine(spec, load):
-        yield from _unreadable(resolved, "LOAD_PATH", seen / _TRACKER)
+    if seen := host_path(spec, load):
+        yield from _unreadable(resolved, "LOAD_PATH", seen / TRACKER)
 
 
 def _tokenizer_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
@@ -66,16 +73,8 @@ def _tokenizer_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
     if not tokenizer.startswith(("/", "./", "../")):
         return  # none, or a name on the Hub
     yield from _not_carried(resolved, spec, "TOKENIZER_MODEL", tokenizer, Path(tokenizer))
-    if seen := _on_this_machine(spec, tokenizer):
+    if seen := host_path(spec, tokenizer):
         yield from _unreadable(resolved, "TOKENIZER_MODEL", seen)
-
-
-def _on_this_machine(spec: JobSpec, path: str) -> Path | None:
-    """A path of the job as the host names it; None where only the image can hold it."""
-    if spec.image is None:
-        return Path(path)
-    source = source_of(path, spec.mounts)
-    return Path(source) if source else None
 
 
 def _not_carried(resolved: Resolved, spec: JobSpec, name: str, path: str, host: Path) -> Iterator[str]:

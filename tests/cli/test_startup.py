@@ -15,6 +15,7 @@ VERBS = {
     "dry run": ["launch", "--dry-run", "MODEL=DeepSeek-V3"],
     "slurm dry run": ["launch", "--on", "slurm", "--dry-run", "MODEL=DeepSeek-V3"],
     "releases": ["releases", "list"],
+    "convert help": ["convert", "run", "--help"],
 }
 
 

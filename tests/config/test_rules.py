@@ -164,6 +164,25 @@ def test_what_would_train_another_model_is_a_blocker_where_weights_are_loaded(re
     assert not resolve("MODEL=Qwen2-57B-A14B", cluster="template").blockers
 
 
+def test_groups_are_scored_by_their_best_expert_in_the_embedded_engine_alone(resolve) -> None:
+    words = ("MODEL=DeepSeek-V2", "GROUP_SCORE=max")
+    embedded, megatron = (resolve(*words, path, cluster="template") for path in ("MEGATRON_PATH=", "MEGATRON_PATH=/m"))
+    assert embedded.env["MOE_HARNESS_GROUP_SCORE"] == "max"
+    assert embedded.blockers == ()
+    assert "MOE_HARNESS_GROUP_SCORE" not in megatron.env
+    assert megatron.blockers == (
+        "GROUP_SCORE=max (command line): Megatron itself scores a group by the sum of its best experts; "
+        "leave MEGATRON_PATH out for the embedded engine, or set GROUP_SCORE=sum",
+    )
+    assert "MOE_HARNESS_GROUP_SCORE" not in resolve("MODEL=DeepSeek-V2").env
+
+
+def test_without_groups_their_score_has_no_effect(resolve) -> None:
+    resolved = resolve("MODEL=Mixtral-8x7B", "GROUP_SCORE=max")
+    assert "MOE_HARNESS_GROUP_SCORE" not in resolved.env
+    assert any("GROUP_SCORE=max (command line) has no effect" in notice for notice in resolved.notices)
+
+
 def test_permute_fusion_by_transformer_engine(resolve) -> None:
     def fused(version: str) -> bool:
         words = ("MODEL=Mixtral-8x7B", f"TE_VERSION={version}")

@@ -17,13 +17,13 @@ from pathlib import Path
 import pytest
 from doc_pages import REPOSITORY, Block, blocks, pages, read
 
-SLOW = {"README.md", "docs/development.md", "docs/laptop.md", "docs/results.md"}
+SLOW = {"README.md", "docs/conversion.md", "docs/development.md", "docs/laptop.md", "docs/results.md"}
 PAGES = [
     pytest.param(page, id=str(page), marks=[pytest.mark.slow] if str(page) in SLOW else [])
     for page in pages()
     if any(block.language for block in blocks(read(page)))
 ]
-EXTRAS = ("base", "engine", "engine,tokenizers", "dev")
+EXTRAS = ("base", "convert", "engine", "engine,tokenizers", "dev")
 SBATCH = "#!/bin/sh\ncat >/dev/null\necho 4711\n"
 
 

@@ -1,13 +1,10 @@
-"""Forked ranks, and for each tiny model one initial checkpoint and the curve of a single rank from there."""
+"""For each tiny model one initial checkpoint, and the curve of a single rank from there."""
 
-import os
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from engine_jobs import Curve, Job, Ranks, start_server
+from engine_jobs import Curve, Job, Ranks
 from engine_models import GROUPED_GEMM, GROUPED_QUERY, LATENT, ON_CPU, TRAINING
 
 
@@ -29,19 +26,6 @@ class Baseline:
 def from_initial(checkpoint: Path) -> tuple[str, ...]:
     """The arguments of a training run from the initial checkpoint."""
     return (*ON_CPU, *TRAINING, "--load", str(checkpoint), "--finetune", "--no-load-optim", "--no-load-rng")
-
-
-@pytest.fixture(scope="session")
-def ranks(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Ranks]:
-    """A server of forked ranks, one thread each."""
-    folder = tmp_path_factory.mktemp("ranks")
-    here = Path(__file__).parent
-    environ = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{repository}{os.pathsep}{here}"}
-    command = [sys.executable, "-W", "ignore", str(here / "engine_rank_server.py")]
-    ranks, server = start_server(command, environ, folder)
-    yield ranks
-    with server:
-        server.communicate(timeout=10)
 
 
 @pytest.fixture(scope="session")

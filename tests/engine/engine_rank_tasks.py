@@ -9,7 +9,7 @@ from megatron.core.transformer import multi_token_prediction
 from megatron.core.transformer.enums import AttnMaskType
 from megatron.core.transformer.transformer_config import TransformerConfig
 
-from harness.engine import pretrain, training
+from harness.engine import forward, pretrain, training
 from harness.engine.attention import CoreAttention
 from harness.engine.context_parallel import held_chunks
 
@@ -23,6 +23,18 @@ def train_from_the_entry_point() -> None:
     """Train, and end as the entry point does; the CPU ranks are installed here already."""
     pretrain._train = train
     pretrain.main()
+
+
+def compute_logits() -> None:
+    """One forward pass, from the entry point; the tokens' and the output's file come first on the command line."""
+    forward.main()
+
+
+def compute_logits_at_any_strictness() -> None:
+    """The same where Megatron compares names, and hands all that torch says of a tensor to `torch.empty`."""
+    empty = torch.empty
+    torch.empty = lambda *args, strides=None, **options: empty(*args, **options)
+    forward.main()
 
 
 def train_with_local_attention_only() -> None:

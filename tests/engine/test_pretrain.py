@@ -48,6 +48,7 @@ def test_torchrun_on_real_text(repository: Path, tmp_path: Path) -> None:
     assert [in_effect[key] for key in ("world_size", "tp", "pp", "ep", "cp", "dp")] == [2, 1, 1, 2, 1, 2]
     assert in_effect["dispatcher"] == "alltoall"
     assert in_effect["grouped_gemm"] is True
+    assert in_effect["group_score"] == "sum"
     assert (in_effect["device"], in_effect["gpu"], in_effect["precision"]) == ("cpu", None, "fp32")
     assert in_effect["mtp_layers"] == 1
     assert in_effect["flops_per_step"] > 1e7

@@ -41,6 +41,7 @@ RULES: tuple[Rule, ...] = (
     moe.permute_fusion,
     moe.moe_layer_freq,
     moe.force_balance,
+    moe.group_score,
     moe.a2a_overlap,
     model.yarn,
     model.long_context,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from harness.config.draft import Derived, Draft, Flag, Notice, Problem, Word
 from harness.config.layers import LAYER_ORDER
 
-_NULL_COUNTS_EOD = (0, 18)  # from here on NullTokenizer's --vocab-size includes the end-of-document token
+NULL_COUNTS_EOD = (0, 18)  # from here on NullTokenizer's --vocab-size includes the end-of-document token
 SAMPLE = "data/sample-1/alice_text_document"  # in OUTPUT_PATH; a new text gets a new number, see harness/data/sample
 BYTE_EOD = 256  # the byte-level tokenizer's end of document, see harness/data/tokenizers.py
 
@@ -59,8 +59,8 @@ def vocabulary(draft: Draft) -> Iterator[Word]:
     size = draft.number("VOCAB_SIZE")
     if plain:
         yield Flag(flag="--tokenizer-type", value="NullTokenizer")
-        size -= 0 if draft.release >= _NULL_COUNTS_EOD else 1
-        if draft.text("DATASET") == "sample" and draft.release >= _NULL_COUNTS_EOD:
+        size -= 0 if draft.release >= NULL_COUNTS_EOD else 1
+        if draft.text("DATASET") == "sample" and draft.release >= NULL_COUNTS_EOD:
             yield Flag(flag="--null-tokenizer-eod-id", value=str(BYTE_EOD))
     elif draft.text("TOKENIZER_MODEL"):
         yield from _tokenizer(draft, draft.text("TOKENIZER_MODEL"))

@@ -7,14 +7,14 @@ from harness.config.draft import Derived, Draft, Env, Flag, Notice, Word
 from harness.config.layers import LAYER_ORDER
 
 # Kernels of Transformer Engine or Apex, which the embedded engine does without.
-_NO_FUSED_KERNELS = (
+NO_FUSED_KERNELS = (
     "--no-rope-fusion",
     "--no-masked-softmax-fusion",
     "--no-gradient-accumulation-fusion",
     "--no-persist-layer-norm",
 )
 # Kernels that PyTorch compiles by its JIT; on CPU they only cost compile time.
-_NO_JIT_KERNELS = ("--no-bias-swiglu-fusion", "--no-bias-dropout-fusion")
+NO_JIT_KERNELS = ("--no-bias-swiglu-fusion", "--no-bias-dropout-fusion")
 
 
 def device(draft: Draft) -> Iterator[Word]:
@@ -35,7 +35,7 @@ def transformer_impl(draft: Draft) -> Iterator[Word]:
         yield Flag(flag="--transformer-impl", value="transformer_engine")
         return
     yield Flag(flag="--transformer-impl", value="local")
-    for flag in _NO_FUSED_KERNELS:
+    for flag in NO_FUSED_KERNELS:
         yield Flag(flag=flag)
 
 
@@ -45,5 +45,5 @@ def cpu_ranks(draft: Draft) -> Iterator[Word]:
         return
     yield Env(name="CUDA_VISIBLE_DEVICES", value="")
     yield Flag(flag="--distributed-backend", value="gloo")
-    for flag in _NO_JIT_KERNELS:
+    for flag in NO_JIT_KERNELS:
         yield Flag(flag=flag)

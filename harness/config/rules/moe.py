@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from harness.config.draft import Draft, Drop, Env, Flag, Notice, Problem, Word
+from harness.config.draft import Blocker, Draft, Drop, Env, Flag, Notice, Problem, Word
 
 _FLEX = (0, 12)  # the first release with the flex dispatcher
 _FLEX_BACKENDS = (0, 16)  # the first release that names flex's backend; before, flex meant DeepEP
@@ -10,6 +10,9 @@ _PERMUTE_FUSION_TE = (2, 1)
 _A2A_OVERLAP = (0, 14)
 _DELAYED_WGRAD_TE = (2, 8)  # older ones cannot delay weight gradients beside --overlap-grad-reduce
 _FREQ_AS_LIST = (0, 12)  # the last release that needs a list for per-layer checkpoint keys
+
+GROUP_SCORE_ENVIRONMENT = "MOE_HARNESS_GROUP_SCORE"
+"""What tells the engine's router; see harness/engine/router.py."""
 
 RULE_ENVIRONMENT = (
     "CUDA_DEVICE_MAX_CONNECTIONS",
@@ -94,6 +97,22 @@ def force_balance(draft: Draft) -> Iterator[Word]:
     """FORCE_BALANCE=1 routes evenly: a benchmark of the hardware, not a training run."""
     if draft.on("FORCE_BALANCE"):
         yield Flag(flag="--moe-router-force-load-balancing")
+
+
+def group_score(draft: Draft) -> Iterator[Word]:
+    """GROUP_SCORE=max chooses groups of experts by their best expert, as DeepSeek-V2 does; the embedded engine can."""
+    if draft.text("GROUP_SCORE") != "max":
+        return
+    where = f"GROUP_SCORE=max ({draft.origin('GROUP_SCORE')})"
+    if not draft.has("--moe-router-group-topk"):
+        yield Notice(text=f"{where} has no effect: without --moe-router-group-topk there are no groups to score")
+    elif not draft.embedded:
+        yield Blocker(
+            text=f"{where}: Megatron itself scores a group by the sum of its best experts; "
+            "leave MEGATRON_PATH out for the embedded engine, or set GROUP_SCORE=sum"
+        )
+    else:
+        yield Env(name=GROUP_SCORE_ENVIRONMENT, value="max")
 
 
 def a2a_overlap(draft: Draft) -> Iterator[Word]:

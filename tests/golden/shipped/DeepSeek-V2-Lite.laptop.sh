@@ -35,7 +35,7 @@ program=(
   --swiglu
   --disable-bias-linear
   --untie-embeddings-and-output-weights
-  --make-vocab-size-divisible-by 64
+  --make-vocab-size-divisible-by 1
   --multi-latent-attention
   --qk-layernorm
   --kv-lora-rank 32

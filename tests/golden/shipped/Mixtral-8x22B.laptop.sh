@@ -37,7 +37,7 @@ program=(
   --swiglu
   --disable-bias-linear
   --untie-embeddings-and-output-weights
-  --make-vocab-size-divisible-by 64
+  --make-vocab-size-divisible-by 1
   --num-experts 8
   --moe-router-topk 2
   --moe-router-load-balancing-type aux_loss

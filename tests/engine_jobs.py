@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -59,10 +60,18 @@ class Ranks:
         self._requests, self._answers, self._folder = requests, answers, folder
         self._numbers = count()
 
-    def run(self, *argv: str, world_size: int = 1, task: str = "train") -> Job:
-        """Run one job to its end."""
+    def run(
+        self, *argv: str, world_size: int = 1, task: str = "train", environ: Mapping[str, str] | None = None
+    ) -> Job:
+        """Run one job to its end; `environ` is added to the ranks' environment."""
         log = self._folder / f"job-{next(self._numbers)}.log"
-        request = {"task": task, "argv": argv, "world_size": world_size, "log": str(log)}
+        request = {
+            "task": task,
+            "argv": argv,
+            "world_size": world_size,
+            "log": str(log),
+            "environ": {**(environ or {})},
+        }
         print(json.dumps(request), file=self._requests, flush=True)
         exit_codes = json.loads(self._answers.readline())
         return Job(exit_codes=tuple(exit_codes), log=log.read_text())

@@ -1,7 +1,7 @@
 """A process that imports torch and Megatron once, and forks the ranks of many jobs from there.
 
-Reads one request a line: {"task": …, "argv": […], "world_size": …, "log": …}. Answers each with a line of the ranks'
-exit codes. A rank that has not ended after `TIME_LIMIT_S` is killed.
+Reads one request a line: {"task": …, "argv": […], "world_size": …, "environ": {…}, "log": …}. Answers each with a
+line of the ranks' exit codes. A rank that has not ended after `TIME_LIMIT_S` is killed.
 """
 
 import json
@@ -14,7 +14,6 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 TIME_LIMIT_S = 100.0
 
@@ -39,22 +38,24 @@ def load_tasks() -> ModuleType:
     return engine_rank_tasks
 
 
-def run_job(task: Callable[[], None], *, argv: list[str], world_size: int, log: str) -> list[int]:
+def run_job(
+    task: Callable[[], None], *, argv: list[str], world_size: int, log: str, environ: dict[str, str]
+) -> list[int]:
     """Fork the ranks of one job, wait for them; their exit codes by rank. All of them write to the file `log`."""
-    port = free_port()
-    ranks = [fork_rank(rank, world_size, port, task, argv, log) for rank in range(world_size)]
+    environ = {**environ, "WORLD_SIZE": str(world_size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    ranks = [fork_rank(rank, environ, task, argv, log) for rank in range(world_size)]
     deadline = time.monotonic() + TIME_LIMIT_S
     return [wait_for(rank, deadline) for rank in ranks]
 
 
-def fork_rank(rank: int, world_size: int, port: int, task: Callable[[], None], argv: list[str], log: str) -> int:
+def fork_rank(rank: int, environ: dict[str, str], task: Callable[[], None], argv: list[str], log: str) -> int:
     """The process id of a forked rank, which runs the task and never returns here."""
     process = os.fork()
     if process:
         return process
     code = 1
     try:
-        become_rank(rank, world_size, port, argv, log)
+        become_rank(rank, environ, argv, log)
         task()
         code = 0
     except SystemExit as end:
@@ -67,13 +68,12 @@ def fork_rank(rank: int, world_size: int, port: int, task: Callable[[], None], a
         os._exit(code)
 
 
-def become_rank(rank: int, world_size: int, port: int, argv: list[str], log: str) -> None:
+def become_rank(rank: int, environ: dict[str, str], argv: list[str], log: str) -> None:
     """What torchrun sets for a rank."""
     with Path(log).open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    numbers: dict[str, Any] = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world_size, "MASTER_PORT": port}
-    os.environ.update({name: str(value) for name, value in numbers.items()}, MASTER_ADDR="127.0.0.1")
+    os.environ.update(environ, RANK=str(rank), LOCAL_RANK=str(rank))
     sys.argv = ["harness.engine.pretrain", *argv]
 
 

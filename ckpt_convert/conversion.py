@@ -1,0 +1,118 @@
+"""A conversion: what it will write, known from headers alone, and the writing of it."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Literal
+
+from ckpt_convert.assembly import Assembly
+from ckpt_convert.cast import CastSource
+from ckpt_convert.families.blueprints import megatron_to_megatron, to_hugging_face, to_megatron
+from ckpt_convert.families.exact import Exact
+from ckpt_convert.families.model import Model, model_of_config, model_of_megatron
+from ckpt_convert.hf.folder import HuggingFaceFolder, open_hugging_face
+from ckpt_convert.megatron.open import MegatronFolder, open_megatron
+from ckpt_convert.tensors import Dtype, TensorInfo, TensorSource
+from ckpt_convert.writing.plan import OutputPlan, plan_safetensors, plan_torch_dist
+from ckpt_convert.writing.progress import Progress
+from ckpt_convert.writing.write import write
+from harness.errors import ConfigError
+
+type Folder = HuggingFaceFolder | MegatronFolder
+type Format = Literal["torch_dist", "hugging-face"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """A source that was opened, the model in it, and every byte of the output but the weights' values.
+
+    `tensors` are the output's, made of `rows`: the source's, in the number formats that the output wants.
+    """
+
+    source: Folder
+    model: Model
+    to: Format
+    dtype: Dtype
+    tensors: tuple[Assembly, ...]
+    rows: TensorSource
+    plan: OutputPlan
+
+
+def open_folder(folder: Path) -> Folder:
+    """A checkpoint of any format. ConfigError where it is none."""
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is not a folder; give the folder that holds the checkpoint")
+    return open_hugging_face(folder) if is_hugging_face(folder) else open_megatron(folder)
+
+
+def is_hugging_face(folder: Path) -> bool:
+    """Whether a folder holds what only Hugging Face checkpoints hold."""
+    marks = ("config.json", "*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin")
+    return any(next(folder.glob(mark), None) for mark in marks)
+
+
+def plan_conversion(source: Folder, *, to: Format | None, dtype: Dtype | None, exact: Exact | None) -> Conversion:
+    """Everything that the output will hold. ConfigError names every tensor that does not fit.
+
+    By default the other side's format is written, a legacy checkpoint becomes `torch_dist`, and numbers keep their
+    format (FP8 becomes bf16).
+    """
+    to = to or _usual_target(source)
+    if exact and to != "torch_dist":
+        raise ConfigError("--exact is a form of torch_dist; leave it out to write a Hugging Face checkpoint")
+    dtype = dtype or prevailing_dtype(source.tensors)
+    model, where = model_of(source), str(source.folder)
+    if to == "hugging-face":
+        if isinstance(source, HuggingFaceFolder):
+            raise ConfigError(f"{where} is a Hugging Face checkpoint already; --to torch_dist converts it")
+        hugging_face = to_hugging_face(model, source.tensors, dtype=dtype, where=where)
+        tensors, plan = hugging_face.tensors, plan_safetensors(hugging_face)
+    else:
+        lay_out = to_megatron if isinstance(source, HuggingFaceFolder) else megatron_to_megatron
+        megatron = lay_out(model, source.tensors, dtype=dtype, where=where, exact=exact)
+        tensors, plan = megatron.tensors, plan_torch_dist(megatron)
+    rows = cast_for(tensors, source)
+    return Conversion(source=source, model=model, to=to, dtype=dtype, tensors=tensors, rows=rows, plan=plan)
+
+
+def convert(conversion: Conversion, target: Path, *, resume: bool, threads: int, progress: Progress) -> None:
+    """Write what was planned to `target`, which appears when it is whole."""
+    write(
+        conversion.plan,
+        conversion.rows,
+        target,
+        resume=resume,
+        threads=threads,
+        source_fingerprint=conversion.source.fingerprint(),
+        progress=progress,
+    )
+
+
+def model_of(source: Folder) -> Model:
+    """The model that a checkpoint's config.json, or the arguments saved with it, describe."""
+    if isinstance(source, HuggingFaceFolder):
+        return model_of_config(source.config, str(source.folder / "config.json"))
+    return model_of_megatron(source.args, source.tensors, str(source.folder), source.record)
+
+
+def prevailing_dtype(tensors: Mapping[str, TensorInfo]) -> Dtype:
+    """The number format of most weights; bf16 where they are FP8, which only training recipes of their own can load."""
+    elements: Counter[Dtype] = Counter()
+    for info in tensors.values():
+        elements[info.dtype] += prod(info.shape)
+    found = elements.most_common(1)
+    return Dtype.BF16 if not found or Dtype.F8_E4M3 in elements else found[0][0]
+
+
+def cast_for(tensors: Iterable[Assembly], source: TensorSource) -> TensorSource:
+    """`source` in the number formats that `tensors` want their parts in."""
+    formats = {part.source: assembly.dtype for assembly in tensors for part in assembly.parts}
+    return CastSource(source, lambda name, info: formats.get(name, info.dtype))
+
+
+def _usual_target(source: Folder) -> Format:
+    if isinstance(source, HuggingFaceFolder) or source.format == "legacy":
+        return "torch_dist"
+    return "hugging-face"

@@ -1,0 +1,78 @@
+"""The arguments that Megatron saved in a checkpoint, as the flags they came from."""
+
+from collections.abc import Mapping
+
+from ckpt_convert.families.network_flags import moe_layer_flag, number_text
+from harness.arch.model import moe_layers
+from harness.config.megatron_args import ArgValue, MegatronArgs
+from harness.config.releases import known, load
+from harness.config.releases.catalogue import Option
+from harness.errors import ConfigError
+
+NETWORK_FLAGS = (
+    *("--num-layers", "--hidden-size", "--ffn-hidden-size", "--num-attention-heads", "--kv-channels"),
+    *("--group-query-attention", "--num-query-groups", "--add-qkv-bias", "--disable-bias-linear", "--swiglu"),
+    *("--normalization", "--norm-epsilon", "--untie-embeddings-and-output-weights", "--qk-layernorm"),
+    *("--position-embedding-type", "--rotary-base", "--rotary-percent", "--max-position-embeddings"),
+    *("--multi-latent-attention", "--q-lora-rank", "--kv-lora-rank", "--qk-head-dim", "--qk-pos-emb-head-dim"),
+    *("--v-head-dim", "--rope-type", "--rotary-scaling-factor", "--mscale", "--mscale-all-dim"),
+    *("--num-experts", "--moe-layer-freq", "--moe-router-topk", "--moe-ffn-hidden-size"),
+    *("--moe-shared-expert-intermediate-size", "--moe-shared-expert-gate", "--moe-router-score-function"),
+    *("--moe-router-enable-expert-bias", "--moe-router-pre-softmax", "--moe-router-num-groups"),
+    *("--moe-router-group-topk", "--moe-router-topk-scaling-factor", "--mtp-num-layers"),
+)
+"""The flags that decide which tensors there are and what they mean."""
+
+_NEEDED = (
+    *("--num-layers", "--hidden-size", "--num-attention-heads", "--num-experts", "--norm-epsilon"),
+    *("--ffn-hidden-size", "--max-position-embeddings"),
+)
+
+_SINCE_0_18 = "eval_micro_batch_size"
+"""An argument that 0.18 brought, and with it a NullTokenizer that adds no token to its vocabulary."""
+
+
+def saved_flags(args: Mapping[str, object], where: str) -> MegatronArgs:
+    """The flags about the network, from the attributes of the Namespace saved in the checkpoint `where`.
+
+    Those that were off are absent; `--moe-layer-freq` is a list, and the experts' width is spelt out.
+    """
+    flags: dict[str, ArgValue] = {}
+    for flag in NETWORK_FLAGS:
+        option = _option(flag, args)
+        if option is not None and (value := _word(option, args[option.dest])) is not None:
+            flags[flag] = value
+    missing = [flag for flag in _NEEDED if flag not in flags]
+    if missing:
+        raise ConfigError(
+            f"{where}: the arguments saved in it do not say {', '.join(missing)}, and there is no moe-harness.json: "
+            "which network this is cannot be told"
+        )
+    flags.setdefault("--moe-ffn-hidden-size", flags["--ffn-hidden-size"])
+    return MegatronArgs({**flags, "--moe-layer-freq": moe_layer_flag(moe_layers(MegatronArgs(flags)))})
+
+
+def saved_vocab_size(args: Mapping[str, object], rows: int) -> int:
+    """Tokens of the vocabulary, of the `rows` of the embedding; all of them where the arguments do not say."""
+    size = args.get("vocab_size")
+    if not isinstance(size, int) or size < 1:
+        return rows
+    adds_token = args.get("tokenizer_type") == "NullTokenizer" and _SINCE_0_18 not in args
+    return min(size + adds_token, rows)
+
+
+def _option(flag: str, args: Mapping[str, object]) -> Option | None:
+    """The flag's option in the newest release whose name for it is among the arguments."""
+    options = (load(release).option(flag) for release in reversed(known()))
+    return next((option for option in options if option is not None and option.dest in args), None)
+
+
+def _word(option: Option, value: object) -> ArgValue | None:
+    """An attribute as it stands on the command line; None where the flag was not given."""
+    if option.is_switch:
+        return True if value is (option.action != "store_false") else None
+    if value is None or value is False:
+        return None
+    if isinstance(value, list):
+        return moe_layer_flag(bool(entry) for entry in value)
+    return number_text(value) if isinstance(value, float) else str(value)

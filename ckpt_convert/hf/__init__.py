@@ -1,0 +1,1 @@
+"""Hugging Face checkpoint folders: safetensors shards, their index and config.json."""

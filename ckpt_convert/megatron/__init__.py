@@ -1,0 +1,1 @@
+"""Megatron checkpoint folders: torch_dist and legacy ones, read without torch."""

@@ -1,0 +1,70 @@
+"""What is wrong with a torch_dist folder, as far as names, sizes and zip directories tell: no weight is read."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ckpt_convert.hf.json_file import read_json_file
+from ckpt_convert.integrity import MANIFEST
+from ckpt_convert.megatron.boxes import Place
+from ckpt_convert.megatron.dcp_metadata import DcpMetadata
+from ckpt_convert.megatron.torch_file import Entry, read_torch_file
+from harness.errors import ConfigError
+
+_SAMPLED_FILES = 16
+
+
+def damage(folder: Path, metadata: DcpMetadata) -> tuple[str, ...]:
+    """Every flaw of an iteration's folder that shows without reading weights."""
+    return (*_files(metadata), *_unlisted(folder), *_chunks(metadata))
+
+
+def without_crc(path: Path, entries: tuple[Entry, ...]) -> Iterator[str]:
+    """A complaint where entries have no CRC-32, so that a flipped bit in them cannot be found."""
+    bare = [entry.name for entry in entries if entry.size_bytes and not entry.crc32]
+    if bare:
+        yield f"{path}: {len(bare)} entries without a CRC-32, {bare[0]} the first: a flipped bit would not be found"
+
+
+def _files(metadata: DcpMetadata) -> Iterator[str]:
+    """Files that are missing or shorter than .metadata says."""
+    for path, end in sorted(metadata.end_of_files().items()):
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            yield f"{path}: missing, {end} bytes"
+        else:
+            if size < end:
+                yield f"{path}: {size} bytes, {end - size} less than .metadata says"
+
+
+def _unlisted(folder: Path) -> Iterator[str]:
+    """Differences between the files there are and those that integrity.json names."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return
+    try:
+        listed = read_json_file(path).get("files")
+    except ConfigError as error:
+        yield from error.problems
+        return
+    if not isinstance(listed, dict):
+        yield f"{path}: damaged: it is no list of SHA-256 sums"
+        return
+    there = {entry.name for entry in folder.iterdir() if entry.is_file() and entry.name != MANIFEST}
+    for name in sorted(listed.keys() - there):
+        yield f"{folder / name}: missing, though {MANIFEST} names it"
+    for name in sorted(there - listed.keys()):
+        yield f"{folder / name}: not in {MANIFEST}"
+
+
+def _chunks(metadata: DcpMetadata) -> Iterator[str]:
+    """What is wrong with the first chunk of each of some files."""
+    first: dict[Path, Place] = {}
+    for place in (box.place for tensor in metadata.tensors.values() for box in tensor.boxes):
+        first.setdefault(place.path, place)
+    for place in sorted(first.values(), key=lambda place: place.path)[:_SAMPLED_FILES]:
+        if place.path.exists():
+            try:
+                yield from without_crc(place.path, read_torch_file(place.path, place.offset, place.length).entries)
+            except ConfigError as error:
+                yield from error.problems

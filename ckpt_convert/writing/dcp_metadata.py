@@ -1,0 +1,79 @@
+"""`.metadata` of torch.distributed.checkpoint: which tensors there are, in which chunks, and where each chunk lies.
+
+Written in the form that torch 2.4 to 2.15 read: a tensor's properties are the five that all of them know, and fields
+that later versions added are left to their defaults.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from ckpt_convert.tensors import Dtype, TensorInfo
+from ckpt_convert.writing.boxes import Box
+from ckpt_convert.writing.pickles import Call, Global, Instance, Pairs, pickled
+from ckpt_convert.writing.torch_zip import TORCH_DTYPES
+
+_METADATA = "torch.distributed.checkpoint.metadata"
+_INDEX = Global(_METADATA, "MetadataIndex")
+_STORAGE = Global("torch.distributed.checkpoint.filesystem", "_StorageInfo")
+_CHUNK = Global(_METADATA, "ChunkStorageMetadata")
+_OBJECT = Instance(Global(_METADATA, "BytesStorageMetadata"), {})
+
+
+class Place(NamedTuple):
+    """The bytes of a chunk or an object: file, offset, length."""
+
+    file: str
+    offset: int
+    length: int
+
+
+class StoredTensor(NamedTuple):
+    """A tensor and the place of each of its boxes."""
+
+    info: TensorInfo
+    boxes: tuple[Box, ...]
+    places: tuple[Place, ...]
+
+
+def dcp_metadata(tensors: Mapping[str, StoredTensor], objects: Iterable[str], object_place: Place) -> bytes:
+    """The file's content. All objects share the bytes at `object_place`; tensors may share bytes, too."""
+    names = (*tensors, *objects)
+    described = {name: _tensor(stored) for name, stored in tensors.items()} | dict.fromkeys(objects, _OBJECT)
+    state = {
+        "state_dict_metadata": described,
+        "planner_data": Pairs((name, (name,)) for name in names),
+        "storage_data": Pairs(_storage(tensors, objects, object_place)),
+    }
+    return pickled(Instance(Global(_METADATA, "Metadata"), state))
+
+
+def _storage(
+    tensors: Mapping[str, StoredTensor], objects: Iterable[str], object_place: Place
+) -> Iterator[tuple[Instance, Instance]]:
+    for name, stored in tensors.items():
+        for box, place in zip(stored.boxes, stored.places, strict=True):
+            yield Instance(_INDEX, {"fqn": name, "offset": _size(box.offsets)}), _storage_info(place)
+    for name in objects:
+        yield Instance(_INDEX, {"fqn": name}), _storage_info(object_place)
+
+
+def _storage_info(place: Place) -> Instance:
+    return Instance(_STORAGE, {"relative_path": place.file, "offset": place.offset, "length": place.length})
+
+
+def _tensor(stored: StoredTensor) -> Instance:
+    chunks = [Instance(_CHUNK, {"offsets": _size(box.offsets), "sizes": _size(box.sizes)}) for box in stored.boxes]
+    state = {"properties": _properties(stored.info.dtype), "size": _size(stored.info.shape), "chunks": chunks}
+    return Instance(Global(_METADATA, "TensorStorageMetadata"), state)
+
+
+def _properties(dtype: Dtype) -> Instance:
+    """dtype, layout, requires_grad, memory format (0: contiguous) and pin_memory."""
+    layout = Call(Global("torch.serialization", "_get_layout"), ("torch.strided",))
+    contiguous = Call(Global(_METADATA, "_MEM_FORMAT_ENCODING"), (0,))
+    state = (Global("torch", TORCH_DTYPES[dtype]), layout, False, contiguous, False)
+    return Instance(Global(_METADATA, "TensorProperties"), state)
+
+
+def _size(sizes: tuple[int, ...]) -> Call:
+    return Call(Global("torch", "Size"), (sizes,))

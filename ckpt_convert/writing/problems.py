@@ -1,0 +1,39 @@
+"""What the user reads when a file or folder cannot be written."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.errors import EnvironmentProblem
+
+_WHAT_HELPS = {
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room within your quota",
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f)",
+    errno.EROFS: "choose a place that is not read-only",
+    errno.EACCES: "choose a place that you may write to",
+    errno.EPERM: "choose a place that you may write to",
+    errno.EIO: "check the disk",
+}
+
+
+@contextmanager
+def writing(path: Path, *, resumable: bool = False) -> Iterator[None]:
+    """An OSError in this block is an EnvironmentProblem that names `path` and says what helps."""
+    try:
+        yield
+    except OSError as error:
+        helps = _WHAT_HELPS.get(error.errno or 0, "check the place")
+        then = ", then go on with --resume: what is whole is kept" if resumable else ""
+        raise EnvironmentProblem(f"{path}: cannot be written: {error.strerror or error}; {helps}{then}") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the folder's entries on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

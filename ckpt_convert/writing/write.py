@@ -1,0 +1,87 @@
+"""Writing a plan: in threads, a file each, resumable after any interruption, visible only when whole."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import current_thread, main_thread
+from types import FrameType
+
+from ckpt_convert.tensors import TensorSource
+from ckpt_convert.writing.journal import Task
+from ckpt_convert.writing.partial import Partial, claimed, has_entries, partial_folder
+from ckpt_convert.writing.plan import OutputPlan
+from ckpt_convert.writing.progress import Progress
+from ckpt_convert.writing.writer import Writer
+from harness.errors import ConfigError, HarnessError
+from harness.units import show_bytes
+
+
+class Interrupted(HarnessError):
+    """The user or the scheduler ended the conversion; it can go on later."""
+
+    exit_code = 130
+
+
+def write(
+    plan: OutputPlan,
+    source: TensorSource,
+    target: Path,
+    *,
+    resume: bool,
+    threads: int,
+    source_fingerprint: str,
+    progress: Progress,
+) -> None:
+    """Write the plan's files from the rows of `source` to `target`, which appears when it is whole.
+
+    With `resume` an interrupted conversion of the same source and plan goes on; the output's bytes are the same.
+    ConfigError, before a byte is written, where the target must not be written to; EnvironmentProblem where it cannot
+    be; Interrupted at Ctrl-C or SIGTERM.
+    """
+    task = Task(plan=plan.digest(), source=source_fingerprint)
+    with _interruptible(target), claimed(target) as partial:
+        if not (resume and partial.is_published and partial.journal.task == task):
+            _refuse(partial, plan, task, resume=resume)
+            writer = Writer(plan, source, partial, progress)
+            writer.prepare(task)
+            writer.write(threads)
+            partial.publish()
+        partial.remove()
+
+
+def _refuse(partial: Partial, plan: OutputPlan, task: Task, *, resume: bool) -> None:
+    """ConfigError unless the target is free and nothing is in the way but what `resume` may go on with."""
+    journal, folder = partial.journal, partial.folder
+    if has_entries(partial.target):
+        raise ConfigError(f"{partial.target} exists already: choose another target, or remove it to write it anew")
+    if journal.task and journal.task != task:
+        raise ConfigError(
+            f"{folder} holds an interrupted conversion of another source or with other options: give the same ones "
+            "again to go on with --resume, remove the folder to begin anew, or choose another target"
+        )
+    if journal.task and not resume:
+        done_bytes = sum(file.size_bytes for file in journal.finished.values())
+        raise ConfigError(
+            f"{folder} holds an interrupted conversion, {len(journal.finished)} files and {show_bytes(done_bytes)} of "
+            f"{show_bytes(plan.size_bytes)} done: go on with --resume, or remove the folder to begin anew"
+        )
+
+
+@contextmanager
+def _interruptible(target: Path) -> Iterator[None]:
+    """SIGTERM, which Slurm sends at the end of a job's time, is taken like Ctrl-C; either is Interrupted."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    ours = current_thread() is main_thread()
+    before = signal.signal(signal.SIGTERM, interrupt) if ours else None
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        kept = partial_folder(target)
+        raise Interrupted(f"{target}: interrupted; what is done is kept in {kept}: go on with --resume") from error
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, before)

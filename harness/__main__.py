@@ -1,0 +1,5 @@
+"""`python -m harness` is `moe-harness`."""
+
+from harness.cli.main import main
+
+main()

@@ -1,0 +1,56 @@
+"""A conversion as a Slurm job: the same command, on a node of the cluster."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from harness.cli import request
+from harness.errors import ConfigError
+from harness.launch.rundir import create_run_dir
+from harness.launch.slurm import require_sbatch, submit_script
+from harness.launch.task import TaskSpec, render_task, task_spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertJob:
+    """A task, and the folder in which it gets one of its own."""
+
+    spec: TaskSpec
+    output_path: Path
+
+
+def plan_job(ctx: click.Context, name: str, words: Sequence[str], *, threads: int) -> ConvertJob:
+    """The job that runs `moe-harness convert run WORDS`.
+
+    Account, partition and SBATCH_ARGS are those of CLUSTER, as for a launch; RUN_TIME counts if it is exported, since
+    the one of the models is that of a benchmark.
+    """
+    resolved = request.resolved(ctx, (), "slurm")
+    request.say_notices(resolved.notices)
+    spec = task_spec(
+        resolved,
+        f"convert-{name}",
+        (sys.executable, "-m", "harness", "convert", "run", *words),
+        folder=str(Path.cwd()),
+        cpus=threads,
+        time_limit=os.environ.get("RUN_TIME") or None,
+    )
+    if not resolved.text("OUTPUT_PATH"):
+        raise ConfigError(
+            "OUTPUT_PATH is not set, and the job's script and log need a folder in it; set OUTPUT_PATH=FOLDER"
+        )
+    return ConvertJob(spec=spec, output_path=Path(resolved.text("OUTPUT_PATH")))
+
+
+def submit_job(job: ConvertJob) -> None:
+    """Write the script into a folder of its own and hand it to Slurm."""
+    require_sbatch()
+    paths = create_run_dir(job.output_path, job.spec.name)
+    paths.script.write_text(render_task(job.spec), encoding="utf-8", errors="surrogateescape")
+    taken = submit_script(paths)
+    click.echo(f"submitted job {taken.job_id}{f' on {taken.cluster}' if taken.cluster else ''}")
+    click.echo(f"log: {paths.log}")

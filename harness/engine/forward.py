@@ -1,0 +1,42 @@
+"""Entry point of a rank: one forward pass of a checkpoint over given tokens, under torchrun.
+
+    python -m harness.engine.forward TOKENS.npy OUTPUT.npz <Megatron's arguments, --load DIR among them>
+
+TOKENS.npy holds whole numbers [b, s]. OUTPUT.npz gets `logits` [b, s, v] in fp32 and, of a model with multi-token
+prediction, `mtp_hidden` [d, b, s, h]: what each of the d layers hands to the output layer. Any TP, PP and EP will do.
+A parameter that the checkpoint does not fill is named, and the exit code is 2.
+"""
+
+import sys
+from pathlib import Path
+
+from harness.engine import entry
+from harness.errors import ConfigError
+
+_USAGE = "python -m harness.engine.forward TOKENS.npy OUTPUT.npz <Megatron's arguments>"
+
+
+def main() -> None:
+    """Compute, and end the process."""
+    entry.run(_forward)
+
+
+def _forward() -> None:
+    tokens, output = _own_words()
+    entry.install_device()
+    from harness.engine.logits import write_logits
+
+    write_logits(tokens, output)
+
+
+def _own_words() -> tuple[Path, Path]:
+    """The two leading arguments, taken out of the command line: the rest is Megatron's."""
+    words = sys.argv[1:3]
+    if len(words) < 2 or any(word.startswith("-") for word in words):
+        raise ConfigError(f"engine: the tokens and the output come first; usage: {_USAGE}")
+    del sys.argv[1:3]
+    return Path(words[0]), Path(words[1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""A checkpoint's weights into a model, by Megatron itself, and what they leave unfilled.
+
+Megatron loads what it finds, and what it does not find may keep its initial values, which look like any other weights.
+So all of them are made NaN before.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.distributed
+from megatron.core import mpu
+from megatron.core.dist_checkpointing.core import CheckpointingException
+from megatron.training.checkpointing import load_checkpoint
+from torch.distributed.checkpoint.api import CheckpointException
+
+from harness.errors import ConfigError
+
+_OF_VOCABULARY = ("embedding.word_embeddings.weight", "output_layer.weight")
+_LONGEST_REASON = 400  # Megatron's messages may list every tensor of the checkpoint
+
+
+def load_weights(args: Any, model: list[Any]) -> None:
+    """Load `args.load` into the stages of `model`; ConfigError names what no rank, or not every rank, could fill."""
+    tp_rank = mpu.get_tensor_model_parallel_rank()
+    for stage in model:
+        poison(stage, tp_rank, args.vocab_size)
+    try:
+        load_checkpoint(model, None, None)
+    except (CheckpointException, CheckpointingException, AssertionError, KeyError, ValueError) as error:
+        raise ConfigError(f"engine: Megatron cannot load {args.load} under these flags: {_reason(error)}") from None
+    by_rank: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(by_rank, [problem for stage in model for problem in unfilled(stage)])
+    if problems := sorted({problem for problems in by_rank for problem in problems}):
+        raise ConfigError([f"engine: {args.load}: {problem}" for problem in problems])
+
+
+def poison(model: Any, tp_rank: int, vocab_size: int) -> None:
+    """Fill every parameter and saved buffer of a pipeline stage with NaN.
+
+    The rows that pad the vocabulary become 0: no checkpoint has to have them.
+    """
+    for name, tensor in _saved(model):
+        tensor.fill_(torch.nan)
+        if name.endswith(_OF_VOCABULARY):
+            tensor[max(vocab_size - tp_rank * tensor.size(0), 0) :] = 0
+
+
+def unfilled(model: Any) -> list[str]:
+    """What is still NaN, by name: all of it where the checkpoint lacks it, some of it where NaN was saved."""
+    found = []
+    for name, tensor in _saved(model):
+        bad = tensor.isnan()
+        if bad.all():
+            found.append(f"{name} was not filled: the checkpoint does not have it under these flags")
+        elif bad.any():
+            found.append(f"{name} holds NaN in {int(bad.sum())} of {bad.numel()} places")
+    return found
+
+
+def _saved(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors of numbers that a checkpoint has of a stage, in place, without the wrappers' prefixes."""
+    for name, value in model.state_dict(keep_vars=True).items():
+        if isinstance(value, torch.Tensor) and value.is_floating_point() and value.numel():
+            yield name.removeprefix("module."), value.data
+
+
+def _reason(error: BaseException) -> str:
+    """What was wrong, on one line: torch wraps each rank's error and adds its traceback."""
+    if isinstance(error, CheckpointException):
+        error = next(iter(error.failures.values()))[0]
+    text = " ".join(str(error.args[0] if error.args else error).split())
+    text = text.split(": [")[0]
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]} …"

@@ -1,0 +1,198 @@
+"""A job's flags beside those that the checkpoint it loads was converted for.
+
+Megatron compares a few sizes and no more: with another epsilon, rotary base or routing it loads the same weights and
+computes something else.
+"""
+
+from pathlib import Path
+
+from harness.arch.layer_pattern import moe_layer_pattern
+from harness.config.megatron_args import ArgValue, MegatronArgs
+from harness.config.provenance import Resolved
+from harness.config.releases import Catalogue, load
+from harness.config.rules.data import NULL_COUNTS_EOD
+from harness.errors import ConfigError
+from harness.launch.checkpoint_record import CheckpointRecord, Limit, read_record
+from harness.launch.job import JobSpec
+from harness.launch.job_rules import at
+from harness.launch.preflight import host_path
+from harness.launch.quoting import RUN_DIR
+
+# The job pads as it likes, and positions count only where YaRN's length comes from them, which a rule looks after.
+_NOT_COMPARED = frozenset({"--make-vocab-size-divisible-by", "--max-position-embeddings"})
+_MTP = "--mtp-num-layers"
+# What gives the network another shape or another routing where a checkpoint says nothing of it.
+_STRUCTURE = (
+    *("--multi-latent-attention", "--q-lora-rank", "--group-query-attention", "--num-query-groups", "--add-qkv-bias"),
+    *("--add-bias-linear", "--qk-layernorm", "--num-experts", "--moe-shared-expert-intermediate-size"),
+    *("--moe-shared-expert-gate", "--moe-router-pre-softmax", "--moe-router-score-function"),
+    *("--moe-router-enable-expert-bias", "--moe-router-num-groups", "--moe-router-group-topk"),
+    *("--moe-router-topk-scaling-factor", "--untie-embeddings-and-output-weights", "--rotary-scaling-factor", _MTP),
+)
+# The settings through which the shipped models take a flag: the fix is to change these.
+_SETTING = {"--num-layers": "NUM_LAYERS", "--vocab-size": "VOCAB_SIZE"}
+# The names of what the embedded engine can do and Megatron cannot.
+_UNNORMED_QUERY = "unnormed-query"
+_GROUP_SCORE = "group-score"
+
+
+def stored_flag_problems(resolved: Resolved, spec: JobSpec) -> list[str]:
+    """Every flag with which the job would misread its checkpoint, and why it cannot load it; empty without a record."""
+    where = at(resolved, "LOAD_PATH")
+    try:
+        record = _record(resolved, spec)
+    except ValueError as error:
+        return [f"{where}LOAD_PATH: {error}"]
+    if record is None:
+        return []
+    unloadable = (limit.text for limit in _limits(record, resolved) if limit.name == _UNNORMED_QUERY)
+    return [*contradictions(record, resolved), *(f"{where}{record.folder}: {text}" for text in unloadable)]
+
+
+def stored_flag_notices(resolved: Resolved, spec: JobSpec) -> list[str]:
+    """What is worth knowing of a checkpoint that can be loaded, or that this machine cannot see."""
+    try:
+        record = _record(resolved, spec)
+    except ValueError:
+        return []
+    if record is None:
+        return _unseen(resolved, spec)
+    texts = [limit.text for limit in _limits(record, resolved) if limit.name != _UNNORMED_QUERY]
+    if _has(_MTP, record.flags) and not _has(_MTP, resolved.megatron_args) and _catalogue(resolved).option(_MTP):
+        texts.append(f"its multi-token prediction is left aside, for the job has no {_MTP}")
+    return [f"{record.folder}: {text}" for text in texts]
+
+
+def contradictions(record: CheckpointRecord, resolved: Resolved) -> list[str]:
+    """Each flag in which the job and the checkpoint differ, where it was written, and the fix."""
+    catalogue, asked, needed = _catalogue(resolved), _counted_vocabulary(resolved), record.flags
+    found = []
+    for flag in dict.fromkeys((*needed, *_STRUCTURE)):
+        if not _is_compared(flag, catalogue, asked, needed):
+            continue
+        job, checkpoint = (_effective(flag, flags, catalogue) for flags in (asked, needed))
+        if not _same(job, checkpoint):
+            found.append(_contradiction(flag, job, checkpoint, record, resolved))
+    return found
+
+
+def _record(resolved: Resolved, spec: JobSpec) -> CheckpointRecord | None:
+    """The record of the checkpoint that the job starts from, if this machine sees it. ValueError if it is damaged."""
+    folder = _folder(resolved, spec)
+    return read_record(folder) if folder else None
+
+
+def _folder(resolved: Resolved, spec: JobSpec) -> Path | None:
+    """`--load` as this machine names it; None without one, for the run's own, and for one in the image."""
+    load_path = resolved.megatron_args.text("--load")
+    return host_path(spec, load_path) if load_path and RUN_DIR not in load_path else None
+
+
+def _unseen(resolved: Resolved, spec: JobSpec) -> list[str]:
+    """Slurm's nodes may see more than this machine; what is missing elsewhere is a problem, not a notice."""
+    load_path = resolved.megatron_args.text("--load")
+    folder = _folder(resolved, spec)
+    if spec.place != "slurm" or not load_path or RUN_DIR in load_path or (folder and folder.exists()):
+        return []
+    return [f"{load_path} is not to be seen from here: whether the flags fit the checkpoint was not checked"]
+
+
+def _limits(record: CheckpointRecord, resolved: Resolved) -> list[Limit]:
+    """The limits that this job meets."""
+    lifted = set()
+    if resolved.embedded:
+        lifted.add(_UNNORMED_QUERY)
+        lifted |= {_GROUP_SCORE} if resolved.text("GROUP_SCORE") == "max" else set()
+    release = ".".join(map(str, _version(_catalogue(resolved))))
+    return [limit for limit in record.limits if release in limit.releases and limit.name not in lifted]
+
+
+def _catalogue(resolved: Resolved) -> Catalogue:
+    return load(resolved.text("MCORE_RELEASE_VERSION"))
+
+
+def _version(catalogue: Catalogue) -> tuple[int, ...]:
+    return tuple(int(part) for part in catalogue.release.split(".")[:2])
+
+
+def _counted_vocabulary(resolved: Resolved) -> MegatronArgs:
+    """The job's flags, `--vocab-size` with the token that NullTokenizer adds in older releases."""
+    flags = resolved.megatron_args
+    if flags.text("--tokenizer-type") != "NullTokenizer" or _version(_catalogue(resolved)) >= NULL_COUNTS_EOD:
+        return flags
+    return MegatronArgs({**flags, "--vocab-size": str(flags.integer("--vocab-size") + 1)})
+
+
+def _is_compared(flag: str, catalogue: Catalogue, asked: MegatronArgs, needed: MegatronArgs) -> bool:
+    """Not where the release lacks the flag, and not where it has no bearing on what is computed."""
+    if flag in _NOT_COMPARED or catalogue.option(flag) is None:
+        return False
+    if flag == _MTP:
+        return _has(_MTP, asked)
+    if flag == "--kv-channels":
+        return not needed.switch("--multi-latent-attention")
+    if flag == "--moe-layer-freq":
+        return asked.text("--num-layers") == needed.text("--num-layers")
+    return True
+
+
+def _effective(flag: str, flags: MegatronArgs, catalogue: Catalogue) -> ArgValue | None:
+    """What Megatron takes for a flag: as written, or what follows from others, or its default; None: off or nothing."""
+    if flag == "--moe-layer-freq":
+        return _pattern(flags)
+    if _has(flag, flags):
+        return flags[flag]
+    if flag == "--kv-channels":
+        return str(flags.integer("--hidden-size") // max(1, flags.integer("--num-attention-heads")))
+    if flag == "--moe-ffn-hidden-size":
+        return flags.text("--ffn-hidden-size")
+    if flag == "--moe-router-topk-scaling-factor":
+        return "1"
+    option = catalogue.option(flag)
+    return None if option is None or option.default is None or option.is_switch else str(option.default)
+
+
+def _pattern(flags: MegatronArgs) -> ArgValue:
+    """`--moe-layer-freq` as a 0 or 1 for each layer."""
+    written = flags.text("--moe-layer-freq", "1")
+    try:
+        return tuple(str(int(is_moe)) for is_moe in moe_layer_pattern(written, flags.integer("--num-layers")))
+    except ConfigError:  # `check` says what is wrong with it
+        return written
+
+
+def _has(flag: str, flags: MegatronArgs) -> bool:
+    return flags.get(flag, False) is not False
+
+
+def _same(one: ArgValue | None, other: ArgValue | None) -> bool:
+    """Numbers by their value; nothing is as good as 0."""
+    return one == other or (_number(one) is not None and _number(one) == _number(other))
+
+
+def _number(value: ArgValue | None) -> float | None:
+    if value is None:
+        return 0.0
+    try:
+        return float(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _contradiction(
+    flag: str, job: ArgValue | None, checkpoint: ArgValue | None, record: CheckpointRecord, resolved: Resolved
+) -> str:
+    written = _has(flag, resolved.megatron_args)
+    where = at(resolved, flag) if written else at(resolved, "LOAD_PATH")
+    if checkpoint is None:
+        return f"{where}{_worded(flag, job)}: the checkpoint in {record.folder} has nothing of the kind; leave it out"
+    needed = _worded(flag, record.flags.get(flag, checkpoint))
+    fix = f"{_SETTING[flag]}={record.flags.text(flag)}" if flag in _SETTING else needed
+    found = _worded(flag, resolved.megatron_args[flag]) if written else "the job does not say so"
+    return f"{where}{found}: the checkpoint in {record.folder} needs {needed}; write {fix}"
+
+
+def _worded(flag: str, value: ArgValue | None) -> str:
+    """A flag as on a command line."""
+    words = MegatronArgs({flag: value or True}).argv()
+    return " ".join(words)

@@ -1,0 +1,62 @@
+"""A job of one process on one node, such as a conversion: no ranks, no GPUs, no container."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.config.provenance import Resolved
+from harness.errors import ConfigError
+from harness.launch.job_rules import job_problems
+from harness.launch.quoting import array_lines, quote, unquotable
+from harness.launch.sbatch_args import split_sbatch_args
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec:
+    """What runs in which folder, and what Slurm is asked for. Without `time_limit` the partition's own holds."""
+
+    name: str
+    argv: tuple[str, ...]
+    folder: str
+    cpus: int
+    account: str | None
+    partition: str | None
+    time_limit: str | None
+    sbatch_args: tuple[str, ...]
+
+
+def task_spec(
+    resolved: Resolved, name: str, argv: tuple[str, ...], *, folder: str, cpus: int, time_limit: str | None
+) -> TaskSpec:
+    """The task as the cluster's conf and the user's settings ask for it. ConfigError says why there can be none."""
+    unfit = [f"{word!r} {problem}" for word in (folder, *argv) if (problem := unquotable(word))]
+    if problems := [*job_problems(resolved, "slurm"), *unfit]:
+        raise ConfigError(problems)
+    return TaskSpec(
+        name=name,
+        argv=argv,
+        folder=folder,
+        cpus=cpus,
+        account=resolved.text("ACCOUNT") or None,
+        partition=resolved.text("PARTITION") or None,
+        time_limit=time_limit,
+        sbatch_args=split_sbatch_args(resolved.text("SBATCH_ARGS")),
+    )
+
+
+def render_task(spec: TaskSpec) -> str:
+    """The whole sbatch script."""
+    lines = ["#!/bin/bash", *(f"#SBATCH {option}" for option in _options(spec)), "", "set -euo pipefail"]
+    lines += [f"cd -- {quote(spec.folder)}", "program=(", *array_lines(spec.argv), ")", 'exec "${program[@]}"']
+    return "\n".join(lines) + "\n"
+
+
+def _options(spec: TaskSpec) -> Iterator[str]:
+    yield f"--job-name={spec.name}"
+    if spec.account:
+        yield f"--account={spec.account}"
+    if spec.partition:
+        yield f"--partition={spec.partition}"
+    yield from ("--nodes=1", "--ntasks=1", f"--cpus-per-task={spec.cpus}")
+    if spec.time_limit:
+        yield f"--time={spec.time_limit}"
+    yield from ("--open-mode=append", *spec.sbatch_args)

@@ -1,0 +1,193 @@
+"""A job's flags beside those of the checkpoint that it loads."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from ckpt_convert.families.model import model_of_config
+from harness.config.megatron_args import ArgValue
+from harness.config.provenance import Resolved
+from harness.config.releases import known
+from harness.launch.job import job_spec
+from harness.launch.place import Place
+from harness.launch.stored_flags import stored_flag_notices, stored_flag_problems
+
+PUBLISHED = Path(__file__).parent.parent / "fixtures/hf_configs"
+
+type Resolve = Callable[..., Resolved]
+
+
+def stored(model: str) -> dict[str, ArgValue]:
+    """What the converter stores for a published model."""
+    return dict(model_of_config(json.loads((PUBLISHED / f"{model}.json").read_text()), "config.json").flags)
+
+
+V3 = {**stored("DeepSeek-V3"), "--norm-epsilon": "1e-06"}
+LITE = stored("DeepSeek-V2-Lite")
+FULL = ("MODEL=DeepSeek-V3", "PROXY=none", "DATASET=mock", "GPUS_PER_NODE=2")
+GROUPS = {"name": "group-score", "text": "set GROUP_SCORE=max", "releases": ["0.18", "0.19"]}
+NO_Q_NORM = {"name": "unnormed-query", "text": "0.19 cannot load it", "releases": ["0.19"]}
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a checkpoint's folder with a record, and nothing else in it."""
+
+    def make(flags: Mapping[str, ArgValue], limits: Sequence[object] = (), tracker: str = "release") -> Path:
+        folder = tmp_path / "ckpt" / (tracker if tracker == "release" else f"iter_{int(tracker):07d}")
+        folder.mkdir(parents=True)
+        (folder.parent / "latest_checkpointed_iteration.txt").write_text(f"{tracker}\n")
+        record = {"format_version": 1, "family": "deepseek-v3", "flags": flags, "limits": limits, "config": {}}
+        (folder / "moe-harness.json").write_text(json.dumps(record))
+        return folder.parent
+
+    return make
+
+
+def problems(resolved: Resolved, place: Place = "local") -> list[str]:
+    return stored_flag_problems(resolved, job_spec(resolved, place))
+
+
+def notices(resolved: Resolved, place: Place = "local") -> list[str]:
+    return stored_flag_notices(resolved, job_spec(resolved, place))
+
+
+@pytest.mark.parametrize("release", known())
+@pytest.mark.parametrize("model", sorted(path.stem for path in PUBLISHED.glob("*.json")))
+def test_the_shipped_models_fit_what_the_converter_stores(
+    resolve: Resolve, checkpoint: Callable[..., Path], model: str, release: str
+) -> None:
+    """In every release, whatever its flags are called and however numbers are spelt."""
+    folder = checkpoint(stored(model))
+    words = (f"MODEL={model}", *FULL[1:], "PRETRAIN=0", f"LOAD_PATH={folder}", f"MCORE_RELEASE_VERSION={release}")
+    resolved = resolve(*words, "MEGATRON_PATH=/m")
+    assert resolved.megatron_args.text("--load") == str(folder)
+    assert problems(resolved) == []
+    assert notices(resolved) == []
+
+
+def test_every_contradiction_with_its_place_and_its_fix(resolve: Resolve, checkpoint: Callable[..., Path]) -> None:
+    folder = checkpoint({**V3, "--mscale": "0.707", "--rotary-base": "50000", "--moe-router-pre-softmax": True})
+    extra = ("--norm-epsilon", "1e-5", "--add-qkv-bias", "--mscale-all-dim", "0")
+    resolved = resolve(*FULL, "NUM_LAYERS=12", f"LOAD_PATH={folder}", extra=extra)
+    yaml = resolved.origin("--mscale")
+    base = resolved.origin("--rotary-base")
+    layers = resolved.origin("--num-layers")
+    needs = f"the checkpoint in {folder}/release needs"
+    assert set(problems(resolved)) == {
+        f"{layers}: --num-layers 12: {needs} --num-layers 61; write NUM_LAYERS=61",
+        f"extra flags: --norm-epsilon 1e-5: {needs} --norm-epsilon 1e-06; write --norm-epsilon 1e-06",
+        f"{base}: --rotary-base 10000: {needs} --rotary-base 50000; write --rotary-base 50000",
+        f"{yaml}: --mscale 1.0: {needs} --mscale 0.707; write --mscale 0.707",
+        f"extra flags: --mscale-all-dim 0: {needs} --mscale-all-dim 1.0; write --mscale-all-dim 1.0",
+        f"command line: the job does not say so: {needs} --moe-router-pre-softmax; write --moe-router-pre-softmax",
+        f"extra flags: --add-qkv-bias: the checkpoint in {folder}/release has nothing of the kind; leave it out",
+    }
+
+
+def test_dense_layers_are_compared_by_meaning(resolve: Resolve, checkpoint: Callable[..., Path]) -> None:
+    folder = checkpoint({**V3, "--moe-layer-freq": "[" + ",".join("000" + "1" * 58) + "]"})
+    assert problems(resolve(*FULL, f"LOAD_PATH={folder}")) == []
+    (found,) = problems(resolve(*FULL, "DENSE_LAYERS=1", f"LOAD_PATH={folder}"))
+    assert found.startswith(f"rule moe-layer-freq: --moe-layer-freq ([0]*1+[1]*60): the checkpoint in {folder}")
+
+
+def test_padding_and_older_vocabularies_do_not_matter(resolve: Resolve, checkpoint: Callable[..., Path]) -> None:
+    """NullTokenizer adds a token to --vocab-size up to 0.17; another vocabulary is refused everywhere."""
+    folder = checkpoint({**V3, "--make-vocab-size-divisible-by": "1"})
+    older = resolve(*FULL, f"LOAD_PATH={folder}", "MCORE_RELEASE_VERSION=0.17", "MEGATRON_PATH=/m")
+    assert older.megatron_args.text("--vocab-size") == "129279"
+    assert problems(older) == []
+    (found,) = problems(resolve(*FULL, "VOCAB_SIZE=1000", f"LOAD_PATH={folder}"))
+    assert found.endswith("needs --vocab-size 129280; write VOCAB_SIZE=129280")
+
+
+def test_mtp_may_be_left_aside_but_not_made_up(resolve: Resolve, checkpoint: Callable[..., Path]) -> None:
+    folder = checkpoint({flag: value for flag, value in V3.items() if flag != "--mtp-num-layers"})
+    (found,) = problems(resolve(*FULL, f"LOAD_PATH={folder}"))
+    assert "--mtp-num-layers 1: the checkpoint in" in found
+    lite = checkpoint_of_step(folder, {**LITE, "--mtp-num-layers": "1"})
+    resolved = resolve("MODEL=DeepSeek-V2-Lite", *FULL[1:], f"LOAD_PATH={lite}")
+    assert problems(resolved) == []
+    assert notices(resolved) == [
+        f"{lite}/iter_0000007: its multi-token prediction is left aside, for the job has no --mtp-num-layers"
+    ]
+
+
+def checkpoint_of_step(beside: Path, flags: Mapping[str, ArgValue]) -> Path:
+    """A checkpoint of step 7 in a folder of its own."""
+    folder = beside.parent / "steps" / "iter_0000007"
+    folder.mkdir(parents=True)
+    (folder.parent / "latest_checkpointed_iteration.txt").write_text("7")
+    record = {"format_version": 1, "family": "deepseek-v2", "flags": flags, "limits": [], "config": {}}
+    (folder / "moe-harness.json").write_text(json.dumps(record))
+    return folder.parent
+
+
+def test_limits_are_told_where_they_hold(resolve: Resolve, checkpoint: Callable[..., Path]) -> None:
+    folder = checkpoint(LITE, [GROUPS])
+    words = ("MODEL=DeepSeek-V2-Lite", *FULL[1:], f"LOAD_PATH={folder}")
+    assert notices(resolve(*words)) == [f"{folder}/release: set GROUP_SCORE=max"]
+    assert notices(resolve(*words, "GROUP_SCORE=max")) == []
+    assert notices(resolve(*words, "MCORE_RELEASE_VERSION=0.16", "MEGATRON_PATH=/m")) == []
+
+
+def test_what_megatron_cannot_load_is_refused(resolve: Resolve, checkpoint: Callable[..., Path]) -> None:
+    """V2-Lite on 0.19 with Transformer Engine; the embedded engine and 0.18 can."""
+    folder = checkpoint(LITE, [NO_Q_NORM])
+    words = ("MODEL=DeepSeek-V2-Lite", *FULL[1:], f"LOAD_PATH={folder}")
+    refused = resolve(*words, "MEGATRON_PATH=/m")
+    assert problems(refused) == [f"command line: {folder}/release: 0.19 cannot load it"]
+    assert notices(refused) == []
+    assert problems(resolve(*words)) == []
+    assert problems(resolve(*words, "MEGATRON_PATH=/m", "MCORE_RELEASE_VERSION=0.18")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "is damaged (JSONDecodeError"),
+        ("[]", "is damaged (TypeError"),
+        ('{"format_version": 1}', "is damaged (KeyError: 'family')"),
+        ('{"format_version": 2}', "has format 2, this moe-harness knows 1; update it"),
+    ],
+)
+def test_a_damaged_record(resolve: Resolve, checkpoint: Callable[..., Path], text: str, said: str) -> None:
+    folder = checkpoint(V3)
+    (folder / "release/moe-harness.json").write_text(text)
+    resolved = resolve(*FULL, f"LOAD_PATH={folder}")
+    (found,) = problems(resolved)
+    assert found.startswith(f"command line: LOAD_PATH: {folder}/release/moe-harness.json {said}")
+    assert notices(resolved) == []
+
+
+def test_an_empty_tracker_would_load_nothing(resolve: Resolve, checkpoint: Callable[..., Path]) -> None:
+    folder = checkpoint(V3)
+    (folder / "latest_checkpointed_iteration.txt").write_text("")
+    (found,) = problems(resolve(*FULL, f"LOAD_PATH={folder}"))
+    assert found == (
+        "command line: LOAD_PATH: latest_checkpointed_iteration.txt says '', so Megatron would load nothing; "
+        "allowed: release, or a step"
+    )
+
+
+def test_without_a_record_there_is_nothing_to_say(resolve: Resolve, checkpoint: Callable[..., Path]) -> None:
+    folder = checkpoint(V3)
+    (folder / "release/moe-harness.json").unlink()
+    for words in ((), (f"LOAD_PATH={folder}",), (f"LOAD_PATH={folder}", "PRETRAIN=1"), (f"LOAD_PATH={folder}/none",)):
+        resolved = resolve(*FULL, *words)
+        assert (problems(resolved), notices(resolved)) == ([], [])
+
+
+def test_slurm_is_checked_where_this_machine_sees_the_checkpoint(
+    resolve: Resolve, checkpoint: Callable[..., Path]
+) -> None:
+    seen = resolve(*FULL, "NUM_LAYERS=12", f"LOAD_PATH={checkpoint(V3)}")
+    assert len(problems(seen, "slurm")) == 1
+    unseen = resolve(*FULL, "LOAD_PATH=/scratch/of/the/cluster")
+    assert problems(unseen, "slurm") == []
+    assert notices(unseen, "slurm") == [
+        "/scratch/of/the/cluster is not to be seen from here: whether the flags fit the checkpoint was not checked"
+    ]
