@@ -12,8 +12,10 @@ from ckpt_convert.cast import CastSource
 from ckpt_convert.families.blueprints import megatron_to_megatron, to_hugging_face, to_megatron
 from ckpt_convert.families.exact import Exact
 from ckpt_convert.families.model import Model, model_of_config, model_of_megatron
-from ckpt_convert.hf.folder import HuggingFaceFolder, open_hugging_face
-from ckpt_convert.megatron.open import MegatronFolder, open_megatron
+from ckpt_convert.hf.folder import CONFIG, HuggingFaceFolder, is_hugging_face, open_hugging_face
+from ckpt_convert.megatron.folder import MegatronFolder
+from ckpt_convert.megatron.open import open_megatron
+from ckpt_convert.reading.folder import LEGACY
 from ckpt_convert.tensors import Dtype, TensorInfo, TensorSource
 from ckpt_convert.writing.plan import OutputPlan, plan_safetensors, plan_torch_dist
 from ckpt_convert.writing.progress import Progress
@@ -28,14 +30,13 @@ type Format = Literal["torch_dist", "hugging-face"]
 class Conversion:
     """A source that was opened, the model in it, and every byte of the output but the weights' values.
 
-    `tensors` are the output's, made of `rows`: the source's, in the number formats that the output wants.
+    Those come from `rows`: the source's tensors, in the number formats that the output wants.
     """
 
     source: Folder
     model: Model
     to: Format
     dtype: Dtype
-    tensors: tuple[Assembly, ...]
     rows: TensorSource
     plan: OutputPlan
 
@@ -45,12 +46,6 @@ def open_folder(folder: Path) -> Folder:
     if not folder.is_dir():
         raise ConfigError(f"{folder} is not a folder; give the folder that holds the checkpoint")
     return open_hugging_face(folder) if is_hugging_face(folder) else open_megatron(folder)
-
-
-def is_hugging_face(folder: Path) -> bool:
-    """Whether a folder holds what only Hugging Face checkpoints hold."""
-    marks = ("config.json", "*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin")
-    return any(next(folder.glob(mark), None) for mark in marks)
 
 
 def plan_conversion(source: Folder, *, to: Format | None, dtype: Dtype | None, exact: Exact | None) -> Conversion:
@@ -64,17 +59,28 @@ def plan_conversion(source: Folder, *, to: Format | None, dtype: Dtype | None, e
         raise ConfigError("--exact is a form of torch_dist; leave it out to write a Hugging Face checkpoint")
     dtype = dtype or prevailing_dtype(source.tensors)
     model, where = model_of(source), str(source.folder)
+    if isinstance(source, HuggingFaceFolder):
+        _refuse_strange(source)
     if to == "hugging-face":
         if isinstance(source, HuggingFaceFolder):
             raise ConfigError(f"{where} is a Hugging Face checkpoint already; --to torch_dist converts it")
-        hugging_face = to_hugging_face(model, source.tensors, dtype=dtype, where=where)
-        tensors, plan = hugging_face.tensors, plan_safetensors(hugging_face)
+        plan = plan_safetensors(to_hugging_face(model, source.tensors, dtype=dtype, where=where))
     else:
         lay_out = to_megatron if isinstance(source, HuggingFaceFolder) else megatron_to_megatron
-        megatron = lay_out(model, source.tensors, dtype=dtype, where=where, exact=exact)
-        tensors, plan = megatron.tensors, plan_torch_dist(megatron)
-    rows = cast_for(tensors, source)
-    return Conversion(source=source, model=model, to=to, dtype=dtype, tensors=tensors, rows=rows, plan=plan)
+        plan = plan_torch_dist(lay_out(model, source.tensors, dtype=dtype, where=where, exact=exact))
+    rows = cast_for(plan.tensors, source)
+    return Conversion(source=source, model=model, to=to, dtype=dtype, rows=rows, plan=plan)
+
+
+def _refuse_strange(source: HuggingFaceFolder) -> None:
+    """ConfigError for tensors that would be left out without a word, since no weight has their format."""
+    known = ", ".join(dtype.value for dtype in Dtype)
+    strange = [
+        f"{source.folder}: {name} is {dtype}; weights are {known}: save it in one of them, or remove it"
+        for name, dtype in source.others.items()
+    ]
+    if strange:
+        raise ConfigError(strange)
 
 
 def convert(conversion: Conversion, target: Path, *, resume: bool, threads: int, progress: Progress) -> None:
@@ -93,7 +99,7 @@ def convert(conversion: Conversion, target: Path, *, resume: bool, threads: int,
 def model_of(source: Folder) -> Model:
     """The model that a checkpoint's config.json, or the arguments saved with it, describe."""
     if isinstance(source, HuggingFaceFolder):
-        return model_of_config(source.config, str(source.folder / "config.json"))
+        return model_of_config(source.config, str(source.folder / CONFIG))
     return model_of_megatron(source.args, source.tensors, str(source.folder), source.record)
 
 
@@ -113,6 +119,6 @@ def cast_for(tensors: Iterable[Assembly], source: TensorSource) -> TensorSource:
 
 
 def _usual_target(source: Folder) -> Format:
-    if isinstance(source, HuggingFaceFolder) or source.format == "legacy":
+    if isinstance(source, HuggingFaceFolder) or source.format == LEGACY:
         return "torch_dist"
     return "hugging-face"

@@ -6,24 +6,25 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 
+from ckpt_convert.families.family import family_of_config
 from ckpt_convert.families.model import model_of_megatron
-from ckpt_convert.hf.folder import CONFIG, open_hugging_face
+from ckpt_convert.hf.folder import CONFIG, is_hugging_face, open_hugging_face
 from ckpt_convert.megatron.damage import damage, without_crc
 from ckpt_convert.megatron.dcp_metadata import read_metadata
 from ckpt_convert.megatron.folder import MegatronFolder
 from ckpt_convert.megatron.legacy import is_legacy, open_legacy
-from ckpt_convert.megatron.open import TRACKER, is_iteration_folder, iteration_folder, iteration_of
+from ckpt_convert.megatron.open import is_iteration_folder, iteration_folder, iteration_of
 from ckpt_convert.megatron.release import guess_release
 from ckpt_convert.megatron.torch_dist import described
 from ckpt_convert.megatron.torch_file import read_torch_file
+from ckpt_convert.reading.folder import HUGGING_FACE, LEGACY, TORCH_DIST
 from ckpt_convert.tensors import TensorInfo
 from ckpt_convert.writing.journal import Journal
-from ckpt_convert.writing.partial import partial_folder
+from ckpt_convert.writing.partial import JOURNAL, partial_folder
+from harness.config.checkpoint import TRACKER
 from harness.errors import ConfigError, HarnessError
 
-HUGGING_FACE, TORCH_DIST, LEGACY = "Hugging Face", "torch_dist", "legacy"
 INTERRUPTED, UNKNOWN = "interrupted conversion", "unknown"
-_JOURNAL = "journal.jsonl"
 _SIZES = {
     "tp": "tensor_model_parallel_size",
     "pp": "pipeline_model_parallel_size",
@@ -69,12 +70,12 @@ class Inspection:
 
 def inspect(folder: Path) -> Inspection:
     """What `folder` is; damage is part of the answer. ConfigError where there is no such folder."""
-    partial = folder if (folder / _JOURNAL).exists() else partial_folder(folder)
-    if (partial / _JOURNAL).exists() and (partial == folder or not folder.exists()):
+    partial = folder if (folder / JOURNAL).exists() else partial_folder(folder)
+    if (partial / JOURNAL).exists() and (partial == folder or not folder.exists()):
         return _interrupted(partial)
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder")
-    if (folder / CONFIG).exists() or next(folder.glob("*.safetensors"), None):
+    if is_hugging_face(folder):
         return _hugging_face(folder)
     if (folder / TRACKER).exists() or is_iteration_folder(folder):
         return _megatron(folder)
@@ -84,7 +85,7 @@ def inspect(folder: Path) -> Inspection:
 
 
 def _interrupted(folder: Path) -> Inspection:
-    journal = Journal(folder / _JOURNAL)
+    journal = Journal(folder / JOURNAL)
     finished = journal.finished.values()
     return Inspection(
         folder=folder,
@@ -99,9 +100,9 @@ def _hugging_face(folder: Path) -> Inspection:
         source = open_hugging_face(folder)
     except HarnessError as error:
         return _damaged(folder, HUGGING_FACE, error)
-    architectures = source.config.get("architectures")
-    family = str(architectures[0]) if isinstance(architectures, list) and architectures else None
-    return Inspection(folder=folder, format=HUGGING_FACE, weights=_weights(source.tensors), family=family)
+    return Inspection(
+        folder=folder, format=HUGGING_FACE, weights=_weights(source.tensors), family=_family_of_config(source.config)
+    )
 
 
 def _megatron(folder: Path) -> Inspection:
@@ -152,6 +153,15 @@ def _opened(source: MegatronFolder) -> Inspection:
         step=source.iteration,
         has_optimizer=any("optimizer" in name for name in source.skipped),
     )
+
+
+def _family_of_config(config: Mapping[str, object]) -> str | None:
+    """The family, or the architecture that is none of those that can be converted."""
+    try:
+        return family_of_config(config, CONFIG)
+    except ConfigError:
+        architectures = config.get("architectures")
+        return str(architectures[0]) if isinstance(architectures, list) and architectures else None
 
 
 def _family(source: MegatronFolder) -> str | None:

@@ -15,6 +15,7 @@ from ckpt_convert.conversion import model_of, open_folder
 from ckpt_convert.families.model import Model
 from ckpt_convert.hf.folder import HuggingFaceFolder
 from ckpt_convert.tensors import Dtype
+from harness.config.checkpoint import RELEASE, TRACKER
 from harness.config.rules.engine import NO_FUSED_KERNELS, NO_JIT_KERNELS
 from harness.errors import ConfigError, EnvironmentProblem
 from harness.units import show_bytes
@@ -46,28 +47,35 @@ class LogitsVerdict:
 
 def compare_logits(one: Path, other: Path) -> LogitsVerdict:
     """Run both checkpoints in fp32 on the same random tokens; one is Hugging Face's, the other Megatron's."""
-    folders = sorted((open_folder(one), open_folder(other)), key=lambda it: not isinstance(it, HuggingFaceFolder))
-    hugging_face, megatron = folders
-    if not isinstance(hugging_face, HuggingFaceFolder) or isinstance(megatron, HuggingFaceFolder):
-        raise ConfigError("--logits compares a Hugging Face checkpoint with one of Megatron; give one of each")
-    model = model_of(hugging_face)
-    _require(hugging_face, model)
+    with open_folder(one) as first, open_folder(other) as second:
+        hugging_face, megatron = (first, second) if isinstance(first, HuggingFaceFolder) else (second, first)
+        if not isinstance(hugging_face, HuggingFaceFolder) or isinstance(megatron, HuggingFaceFolder):
+            raise ConfigError("--logits compares a Hugging Face checkpoint with one of Megatron; give one of each")
+        model = model_of(hugging_face)
+        _require(hugging_face)
+        return _computed(model, hugging_face.folder, megatron.folder)
+
+
+def _computed(model: Model, hugging_face: Path, megatron: Path) -> LogitsVerdict:
     with tempfile.TemporaryDirectory(prefix="moe-harness-") as folder:
         tokens, expected, found = (Path(folder) / name for name in ("tokens.npy", "expected.npz", "found.npz"))
         vocab_size = model.flags.integer("--vocab-size")
         np.save(tokens, np.random.default_rng(SEED).integers(0, vocab_size, (SEQUENCES, TOKENS)))
-        _run("transformers", ["-m", "ckpt_convert.reference", str(hugging_face.folder), str(tokens), str(expected)], {})
-        _run("Megatron", _megatron_words(model, _load_path(megatron.folder), tokens, found), _environment(model))
+        load = _load_path(megatron, Path(folder))
+        _run("transformers", ["-m", "ckpt_convert.reference", str(hugging_face), str(tokens), str(expected)], {})
+        _run("Megatron", _megatron_words(model, load, tokens, found), _environment(model))
         with np.load(expected) as wanted, np.load(found) as got:
             difference = np.abs(wanted["logits"] - got["logits"]).max()
             return LogitsVerdict(difference=float(difference), largest=float(np.abs(wanted["logits"]).max()))
 
 
-def _require(folder: HuggingFaceFolder, model: Model) -> None:
+def _require(folder: HuggingFaceFolder) -> None:
     """Refuse what this machine cannot run."""
     missing = [name for name in ("torch", "megatron", "transformers") if find_spec(name) is None]
     if missing:
-        raise EnvironmentProblem(f"--logits needs {', '.join(missing)}; run tools/setup.sh dev, or leave --logits out")
+        raise EnvironmentProblem(
+            f"--logits needs {', '.join(missing)}; run tools/setup.sh engine,tokenizers, or leave --logits out"
+        )
     if any(info.dtype is Dtype.F8_E4M3 for info in folder.tensors.values()):
         raise ConfigError(
             f"{folder.folder} holds FP8 weights, with which transformers cannot compute; leave --logits out"
@@ -86,9 +94,11 @@ def _free_bytes() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
 
-def _load_path(folder: Path) -> Path:
-    """The folder that has the tracker: Megatron loads from there."""
-    return folder.parent
+def _load_path(weights: Path, folder: Path) -> Path:
+    """A folder whose tracker names just these weights; the one beside them may name others."""
+    (folder / TRACKER).write_text(RELEASE)
+    (folder / RELEASE).symlink_to(weights.absolute(), target_is_directory=True)
+    return folder
 
 
 def _megatron_words(model: Model, load: Path, tokens: Path, out: Path) -> list[str]:

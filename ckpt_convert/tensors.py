@@ -31,12 +31,23 @@ class Dtype(Enum):
         return np.dtype(_NUMPY[self])
 
     @property
+    def torch_name(self) -> str:
+        """What torch calls it."""
+        return _TORCH[self]
+
+    @property
     def itemsize(self) -> int:
         """Bytes an element."""
         return self.numpy.itemsize
 
 
 _NUMPY = {Dtype.BF16: "<u2", Dtype.F16: "<f2", Dtype.F32: "<f4", Dtype.F8_E4M3: "u1"}
+_TORCH = {
+    Dtype.BF16: "bfloat16",
+    Dtype.F16: "float16",
+    Dtype.F32: "float32",
+    Dtype.F8_E4M3: "float8_e4m3fn",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

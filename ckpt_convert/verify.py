@@ -9,16 +9,17 @@ import numpy as np
 
 from ckpt_convert.assembled import AssembledSource
 from ckpt_convert.assembly import Assembly, Part
-from ckpt_convert.conversion import Folder, cast_for, is_hugging_face, model_of, open_folder, prevailing_dtype
+from ckpt_convert.conversion import Folder, cast_for, model_of, open_folder, prevailing_dtype
 from ckpt_convert.families.blueprints import megatron_to_megatron, to_hugging_face, to_megatron
-from ckpt_convert.hf.folder import HuggingFaceFolder
+from ckpt_convert.hf.folder import HuggingFaceFolder, is_hugging_face
 from ckpt_convert.integrity import Hashed, check_files
-from ckpt_convert.megatron.open import MegatronFolder, iteration_folder
+from ckpt_convert.megatron.folder import MegatronFolder
+from ckpt_convert.megatron.open import iteration_folder
 from ckpt_convert.tensors import Dtype, TensorSource
 from ckpt_convert.writing.progress import Progress
 from harness.errors import ConfigError
 
-STEP_BYTES = 4 << 20
+_STEP_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,24 +48,27 @@ def verify(source: Path, target: Path, *, threads: int, progress: Progress) -> V
     hashed = check_files(target if is_hugging_face(target) else iteration_folder(target), threads=threads)
     if hashed and hashed.damage:
         return Verdict(hashed=hashed, tensors=0, size_bytes=0, differences=hashed.damage)
-    sides = sides_of(open_folder(source), open_folder(target))
+    with open_folder(source) as one, open_folder(target) as other:
+        return _compared(sides_of(one, other), hashed, threads=threads, progress=progress)
+
+
+def _compared(sides: Sides, hashed: Hashed | None, *, threads: int, progress: Progress) -> Verdict:
+    """Every tensor of both sides, compared."""
     expected, actual = sides.expected.tensors, sides.actual.tensors
     names = [name for name in expected if name in actual]
     size_bytes = sum(expected[name].size_bytes for name in names)
     progress.start(size_bytes, 0)
-    with ThreadPoolExecutor(threads) as pool:
-        found = list(pool.map(lambda name: _difference(name, sides, progress), names))
-    progress.close()
-    return Verdict(
-        hashed=hashed,
-        tensors=len(names),
-        size_bytes=size_bytes,
-        differences=(
-            *(f"{name} is not in the target" for name in expected if name not in actual),
-            *(f"{name} is not in the source" for name in actual if name not in expected),
-            *(text for text in found if text),
-        ),
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            found = list(pool.map(lambda name: _difference(name, sides, progress), names))
+    finally:
+        progress.close()
+    differences = (
+        *(f"{name} is not in the target" for name in expected if name not in actual),
+        *(f"{name} is not in the source" for name in actual if name not in expected),
+        *(text for text in found if text),
     )
+    return Verdict(hashed=hashed, tensors=len(names), size_bytes=size_bytes, differences=differences)
 
 
 def sides_of(source: Folder, target: Folder) -> Sides:
@@ -103,7 +107,7 @@ def _difference(name: str, sides: Sides, progress: Progress) -> str:
     wanted, found = sides.expected.tensors[name], sides.actual.tensors[name]
     if wanted != found:
         return f"{name}: found {found.dtype.value} {found.shape}, expected {wanted.dtype.value} {wanted.shape}"
-    step = max(1, STEP_BYTES // max(1, wanted.columns * wanted.dtype.itemsize))
+    step = max(1, _STEP_BYTES // max(1, wanted.columns * wanted.dtype.itemsize))
     sums = [0, 0]
     for first in range(0, wanted.rows, step):
         rows = np.empty((min(step, wanted.rows - first), wanted.columns), wanted.dtype.numpy)

@@ -5,6 +5,7 @@ line of the ranks' exit codes. A rank that has not ended after `TIME_LIMIT_S` is
 """
 
 import json
+import multiprocessing
 import os
 import signal
 import socket
@@ -63,6 +64,8 @@ def fork_rank(rank: int, environ: dict[str, str], task: Callable[[], None], argv
     except BaseException:
         traceback.print_exc()
     finally:
+        for child in multiprocessing.active_children():  # saving leaves a manager behind, which os._exit would orphan
+            child.kill()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -7,7 +7,6 @@ The shape is that of `moe-harness resolve` with the same words: `MODEL=DeepSeek-
 """
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,12 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from ckpt_convert.families.model import EMBEDDING, Model, model_of_megatron
+from ckpt_convert.assembly import Assembly
+from ckpt_convert.blueprint import HuggingFaceBlueprint
+from ckpt_convert.families.model import Model, model_of_megatron
 from ckpt_convert.families.namespace import namespace_of
 from ckpt_convert.families.saved_args import NETWORK_FLAGS
+from ckpt_convert.families.table import WORD_EMBEDDINGS
 from ckpt_convert.fp8 import SCALE_SUFFIX, BlockShape
-from ckpt_convert.hf.safetensors import render_header
 from ckpt_convert.tensors import Dtype, TensorInfo
+from ckpt_convert.writing.files import OutputFile, Record
+from ckpt_convert.writing.hugging_face import hugging_face_files
 from harness.config.megatron_args import MegatronArgs
 from harness.config.roots import Roots
 from harness.config.sources import Request, resolve_request
@@ -44,9 +47,12 @@ def main() -> None:
     parser.add_argument("--headers-only", action="store_true")
     asked = parser.parse_intermixed_args(words)
     model = _model(asked.words, extra, fp8=asked.dtype == "fp8")
+    tensors = tuple(_tensors(model, DTYPES[asked.dtype]))
+    files = hugging_face_files(HuggingFaceBlueprint(tensors=tensors, config=model.config), SHARD_BYTES)
     asked.folder.mkdir(parents=True)
-    (asked.folder / "config.json").write_text(json.dumps(dict(model.config), indent=2) + "\n")
-    _write(asked.folder, dict(_tensors(model, DTYPES[asked.dtype])), headers_only=asked.headers_only)
+    copies = model.table().copies
+    for file in files:
+        _write(asked.folder / file.name, file, copies, headers_only=asked.headers_only)
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:
@@ -60,52 +66,34 @@ def _model(words: list[str], extra: list[str], *, fp8: bool) -> Model:
     flags = resolve_request(Request(words=words, extra=extra, environ=os.environ), Roots.standard()).megatron_args
     network = MegatronArgs({flag: flags[flag] for flag in (*NETWORK_FLAGS, "--vocab-size") if flag in flags})
     embedding = TensorInfo(dtype=Dtype.BF16, shape=(flags.integer("--vocab-size"), flags.integer("--hidden-size")))
-    model = model_of_megatron(namespace_of(network), {EMBEDDING: embedding}, " ".join(words), None)
+    model = model_of_megatron(namespace_of(network), {WORD_EMBEDDINGS: embedding}, " ".join(words), None)
     if not fp8:
         return model
     quantised = {"quant_method": "fp8", "weight_block_size": [BLOCK.rows, BLOCK.columns]}
     return replace(model, config={**model.config, "quantization_config": quantised})
 
 
-def _tensors(model: Model, dtype: Dtype) -> Iterator[tuple[str, TensorInfo]]:
+def _tensors(model: Model, dtype: Dtype) -> Iterator[Assembly]:
     """Every tensor of the checkpoint, in the order of the model's layers."""
     for name, shape in model.table().shapes().items():
         plain = dtype is Dtype.F8_E4M3 and (len(shape) == 1 or any(part in name for part in NEVER_FP8))
         found = Dtype.F32 if name.endswith("correction_bias") else Dtype.BF16 if plain else dtype
-        info = TensorInfo(dtype=found, shape=shape)
-        yield name, info
+        tensor = Assembly(name=name, dtype=found, shape=shape, parts=())
+        yield tensor
         if found is Dtype.F8_E4M3:
-            yield name + SCALE_SUFFIX, TensorInfo(dtype=Dtype.F32, shape=BLOCK.grid(info))
+            yield Assembly(name=name + SCALE_SUFFIX, dtype=Dtype.F32, shape=BLOCK.grid(tensor.info), parts=())
 
 
-def _write(folder: Path, tensors: Mapping[str, TensorInfo], *, headers_only: bool) -> None:
-    """Shards of at most SHARD_BYTES, or one larger tensor, and their index."""
-    shards: list[dict[str, TensorInfo]] = [{}]
-    filled = 0
-    for name, info in tensors.items():
-        if filled and filled + info.size_bytes > SHARD_BYTES:
-            shards.append({})
-            filled = 0
-        shards[-1][name] = info
-        filled += info.size_bytes
-    weight_map = {}
-    for number, shard in enumerate(shards, 1):
-        file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-        weight_map.update(dict.fromkeys(shard, file))
-        _write_shard(folder / file, shard, seed=number, headers_only=headers_only)
-    index = {"metadata": {"total_size": sum(it.size_bytes for it in tensors.values())}, "weight_map": weight_map}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
-
-
-def _write_shard(path: Path, shard: Mapping[str, TensorInfo], *, seed: int, headers_only: bool) -> None:
-    generator = np.random.default_rng(seed)
-    with path.open("wb") as file:
-        file.write(render_header(shard, {"format": "pt"}))
-        if headers_only:
-            file.truncate(file.tell() + sum(info.size_bytes for info in shard.values()))
-            return
-        for name, info in shard.items():
-            _values(name, info, generator).tofile(file)
+def _write(path: Path, file: OutputFile, copies: Mapping[str, str], *, headers_only: bool) -> None:
+    """A file of the checkpoint; what is a copy of another tensor gets the same numbers."""
+    with path.open("wb") as stream:
+        for piece in file.pieces:
+            if not isinstance(piece, Record):
+                stream.write(piece)
+            elif not headers_only:
+                original = copies.get(piece.name, piece.name)
+                _values(original, piece.info, np.random.default_rng(list(original.encode()))).tofile(stream)
+        stream.truncate(file.size_bytes)
 
 
 def _values(name: str, info: TensorInfo, generator: np.random.Generator) -> Any:

@@ -8,11 +8,12 @@ from ckpt_convert.blueprint import HuggingFaceBlueprint, MegatronBlueprint
 from ckpt_convert.families.exact import Exact, layout
 from ckpt_convert.families.limits import limits
 from ckpt_convert.families.match import match_hugging_face, match_megatron
-from ckpt_convert.families.model import RECORD_VERSION, Model
+from ckpt_convert.families.model import Model
 from ckpt_convert.families.namespace import namespace_of
 from ckpt_convert.families.rule import Rule
 from ckpt_convert.families.table import invert
 from ckpt_convert.tensors import Dtype, TensorInfo
+from harness.config.checkpoint import RECORD_VERSION
 
 CONTENT_METADATA = {"non_homogeneous_layers": True}
 """Keys are given layer by layer, in every release."""
@@ -109,11 +110,8 @@ def _record(model: Model, dtype: Dtype) -> dict[str, object]:
     }
 
 
-_TORCH_NAMES = {Dtype.BF16: "bfloat16", Dtype.F16: "float16", Dtype.F32: "float32"}
-
-
 def _config_in(config: Mapping[str, object], dtype: Dtype) -> dict[str, object]:
     """The config of weights in this number format: no longer quantised, whatever they came from."""
     kept = {key: value for key, value in config.items() if key != "quantization_config"}
     key = "dtype" if "dtype" in kept else "torch_dtype"
-    return {**kept, key: _TORCH_NAMES[dtype]}
+    return {**kept, key: dtype.torch_name}

@@ -5,6 +5,11 @@ from typing import TypeGuard
 
 from harness.errors import ConfigError
 
+_MOST = dict.fromkeys(("num_local_experts", "n_routed_experts", "num_experts"), 100_000) | dict.fromkeys(
+    ("num_hidden_layers", "num_nextn_predict_layers"), 10_000
+)
+"""Above this a count is no model's, and its tensors could not even be listed."""
+
 
 class ConfigFile:
     """The keys of a config.json, and the problems found so far.
@@ -22,9 +27,9 @@ class ConfigFile:
         value = self._value(key, default)
         if value is None:
             return 1
-        if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+        if isinstance(value, int) and not isinstance(value, bool) and least <= value <= _MOST.get(key, 2**31):
             return value
-        self.problem(f"{key} is {value!r}; allowed: a whole number, {least} or more")
+        self.problem(f"{key} is {value!r:.40}; allowed: a whole number, {least} or more")
         return 1
 
     def number(self, key: str, default: float | None = None) -> float:
@@ -32,9 +37,9 @@ class ConfigFile:
         value = self._value(key, default)
         if value is None:
             return 1.0
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf"):
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e300:
             return value
-        self.problem(f"{key} is {value!r}; allowed: a number above 0")
+        self.problem(f"{key} is {value!r:.40}; allowed: a number above 0")
         return 1.0
 
     def flag(self, key: str, default: bool) -> bool:
@@ -46,9 +51,9 @@ class ConfigFile:
         return default
 
     def must_be(self, key: str, allowed: object, why: str) -> None:
-        """A key that is there may only have the value that Megatron can follow."""
+        """A key that is there may only have the value that Megatron can follow. Null is absent, or else false."""
         found = self.values.get(key)
-        if found is not None and found != allowed:
+        if found != allowed and (found is not None or (allowed is True and key in self.values)):
             self.problem(f"{key} is {found!r}; {why}; allowed: {_shown(allowed)}")
 
     def must_divide(self, divisor: str, dividend: str) -> None:

@@ -18,13 +18,15 @@ def deepseek_v3_flags(config: ConfigFile) -> Flags:
     mtp_layers = config.whole("num_nextn_predict_layers", 0, least=0)
     groups, group_top_k = config.whole("n_group"), config.whole("topk_group")
     top_k = config.whole("num_experts_per_tok")
+    if top_k == 1:
+        config.problem("num_experts_per_tok is 1; Megatron normalises the score of 2 or more; allowed: 2 or more")
     if groups > 1 and top_k // group_top_k != 2:
         config.problem(
             f"num_experts_per_tok is {top_k} and topk_group {group_top_k}; DeepSeek-V3 scores a group by its best 2 "
             "experts, Megatron by its best num_experts_per_tok/topk_group; allowed: twice as many experts as groups"
         )
     return {
-        **_common_flags(config),
+        **_common_flags(config, default_scaling=None),
         **_group_flags(config, groups, group_top_k),
         "--moe-router-score-function": "sigmoid",
         "--moe-router-enable-expert-bias": True,
@@ -42,10 +44,14 @@ def deepseek_v2_flags(config: ConfigFile) -> Flags:
     if not is_grouped and method != "greedy":
         config.problem(f"topk_method is {method!r}; allowed: 'greedy', 'group_limited_greedy'")
     groups = (config.whole("n_group"), config.whole("topk_group")) if is_grouped else (1, 1)
-    return {**_common_flags(config), **_group_flags(config, *groups), "--moe-router-pre-softmax": True}
+    return {
+        **_common_flags(config, default_scaling=1.0),
+        **_group_flags(config, *groups),
+        "--moe-router-pre-softmax": True,
+    }
 
 
-def _common_flags(config: ConfigFile) -> Flags:
+def _common_flags(config: ConfigFile, *, default_scaling: float | None) -> Flags:
     """What all three have."""
     layers, dense = config.whole("num_hidden_layers"), config.whole("first_k_dense_replace", 0, least=0)
     config.must_be("moe_layer_freq", 1, "all layers after the first dense ones are mixtures of experts")
@@ -63,7 +69,7 @@ def _common_flags(config: ConfigFile) -> Flags:
         "--moe-router-topk": str(config.whole("num_experts_per_tok")),
         "--moe-ffn-hidden-size": str(expert),
         **({"--moe-shared-expert-intermediate-size": str(shared)} if shared else {}),
-        "--moe-router-topk-scaling-factor": str(float(config.number("routed_scaling_factor", 1.0))),
+        "--moe-router-topk-scaling-factor": str(float(config.number("routed_scaling_factor", default_scaling))),
         "--moe-router-dtype": "fp32",
     }
 
@@ -74,6 +80,7 @@ def _group_flags(config: ConfigFile, groups: int, group_top_k: int) -> Flags:
         return {}
     config.must_divide("n_group", "n_routed_experts")
     config.must_not_exceed("topk_group", "n_group")
+    config.must_not_exceed("topk_group", "num_experts_per_tok")
     return {"--moe-router-num-groups": str(groups), "--moe-router-group-topk": str(group_top_k)}
 
 

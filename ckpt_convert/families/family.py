@@ -30,28 +30,28 @@ class Family:
 
 
 FAMILIES = {
-    "deepseek-v3": Family(
+    "DeepSeek-V3": Family(
         architecture="DeepseekV3ForCausalLM",
         model_type="deepseek_v3",
         names=DEEPSEEK,
         flags=deepseek_v3_flags,
         config=deepseek_v3_config,
     ),
-    "deepseek-v2": Family(
+    "DeepSeek-V2": Family(
         architecture="DeepseekV2ForCausalLM",
         model_type="deepseek_v2",
         names=DEEPSEEK,
         flags=deepseek_v2_flags,
         config=deepseek_v2_config,
     ),
-    "mixtral": Family(
+    "Mixtral": Family(
         architecture="MixtralForCausalLM",
         model_type="mixtral",
         names=MIXTRAL,
         flags=mixtral_flags,
         config=mixtral_config,
     ),
-    "qwen2-moe": Family(
+    "Qwen2-MoE": Family(
         architecture="Qwen2MoeForCausalLM",
         model_type="qwen2_moe",
         names=QWEN2,
@@ -79,5 +79,5 @@ def family_of_config(config: Mapping[str, object], where: str) -> str:
 def family_of_flags(flags: MegatronArgs) -> str:
     """The family that is nearest to a network; whether it really is one of the family's is seen afterwards."""
     if flags.switch("--multi-latent-attention"):
-        return "deepseek-v3" if flags.text("--moe-router-score-function") == "sigmoid" else "deepseek-v2"
-    return "qwen2-moe" if flags.switch("--moe-shared-expert-gate") else "mixtral"
+        return "DeepSeek-V3" if flags.text("--moe-router-score-function") == "sigmoid" else "DeepSeek-V2"
+    return "Qwen2-MoE" if flags.switch("--moe-shared-expert-gate") else "Mixtral"

@@ -1,9 +1,9 @@
 """What Megatron, or some releases of it, cannot represent of a model, and what helps."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ckpt_convert.families.model import Model
+from harness.config.checkpoint import GROUP_SCORE, UNNORMED_QUERY, Limit
 from harness.config.releases import known
 
 type Release = tuple[int, int]
@@ -14,15 +14,6 @@ FIRST_SHARED_GATE: Release = (0, 16)
 LAST_UNNORMED_QUERY: Release = (0, 18)
 YARN_LENGTH = 4096
 """YaRN's original length in Megatron from `FIRST_FIXED_YARN` on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limit:
-    """A sentence for the user. `releases` are those concerned, e.g. `0.19`; a launch knows the limit by its `name`."""
-
-    name: str
-    text: str
-    releases: tuple[str, ...]
 
 
 def limits(model: Model) -> tuple[Limit, ...]:
@@ -39,9 +30,9 @@ def _routing(model: Model) -> Iterator[Limit]:
     flags = model.flags
     group_top_k = flags.integer("--moe-router-group-topk")
     scored_by = flags.integer("--moe-router-topk") // group_top_k if group_top_k else 1
-    if model.family == "deepseek-v2" and scored_by > 1:
+    if model.family == "DeepSeek-V2" and scored_by > 1:
         yield Limit(
-            name="group-score",
+            name=GROUP_SCORE,
             text=f"Megatron scores a routing group by the sum of its best {scored_by} experts, DeepSeek-V2 by its best "
             "one: the weights are exact, but some tokens go to other experts. The embedded engine follows DeepSeek-V2 "
             "with GROUP_SCORE=max.",
@@ -53,7 +44,7 @@ def _attention(model: Model) -> Iterator[Limit]:
     flags = model.flags
     if has_unnormed_query(model):
         yield Limit(
-            name="unnormed-query",
+            name=UNNORMED_QUERY,
             text="Megatron wants a norm of the query, which this model does not have: its Transformer Engine spec asks "
             "for linear_q_proj.layer_norm_weight, its local spec fails. Use 0.18 or earlier, or the embedded engine.",
             releases=_between(first=(LAST_UNNORMED_QUERY[0], LAST_UNNORMED_QUERY[1] + 1)),

@@ -16,10 +16,12 @@ def mixtral_flags(config: ConfigFile) -> Flags:
             f"sliding_window is {config.values['sliding_window']!r}; Mixtral's weights were trained without, and "
             "Megatron's GPT attends to the whole sequence; allowed: null"
         )
+    if config.whole("num_experts_per_tok") == 1:
+        config.problem("num_experts_per_tok is 1; Megatron wants --moe-router-pre-softmax then; allowed: 2 or more")
     config.must_not_exceed("num_experts_per_tok", "num_local_experts")
     return {
         **network_flags(config, ffn_hidden=expert, default_epsilon=1e-5),
-        **grouped_attention_flags(config, read_rope(config)),
+        **grouped_attention_flags(config, read_rope(config, default_base=1e6)),
         "--num-experts": str(config.whole("num_local_experts")),
         "--moe-layer-freq": moe_layer_flag([True] * config.whole("num_hidden_layers")),
         "--moe-router-topk": str(config.whole("num_experts_per_tok")),

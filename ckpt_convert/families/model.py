@@ -6,16 +6,12 @@ from dataclasses import dataclass
 from ckpt_convert.families.config_file import ConfigFile
 from ckpt_convert.families.family import FAMILIES, Family, family_of_config, family_of_flags
 from ckpt_convert.families.saved_args import saved_flags, saved_vocab_size
-from ckpt_convert.families.table import Table, table_of
+from ckpt_convert.families.table import WORD_EMBEDDINGS, Table, table_of
 from ckpt_convert.tensors import TensorInfo
 from harness.arch.model import ModelArch, model_arch
+from harness.config.checkpoint import RECORD, RECORD_VERSION
 from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.errors import ConfigError
-
-RECORD_VERSION = 1
-"""Format of moe-harness.json."""
-
-EMBEDDING = "embedding.word_embeddings.weight"
 
 _FIXED: Mapping[str, ArgValue] = {
     "--swiglu": False,
@@ -75,7 +71,7 @@ def model_of_megatron(
 ) -> Model:
     """The model of the checkpoint at `where`. ConfigError where no family of transformers has such a network."""
     if record is not None:
-        return _model_of_record(record, f"{where}/moe-harness.json")
+        return _model_of_record(record, f"{where}/{RECORD}")
     flags = saved_flags(args, where)
     family = FAMILIES[family_of_flags(flags)]
     config: dict[str, object] = {
@@ -105,9 +101,9 @@ def _model_of_record(record: Mapping[str, object], where: str) -> Model:
 
 
 def _embedding_rows(tensors: Mapping[str, TensorInfo], where: str) -> int:
-    if EMBEDDING not in tensors:
-        raise ConfigError(f"{where}: {EMBEDDING} is missing, so the size of the vocabulary cannot be told")
-    return tensors[EMBEDDING].shape[0]
+    if WORD_EMBEDDINGS not in tensors:
+        raise ConfigError(f"{where}: {WORD_EMBEDDINGS} is missing, so the size of the vocabulary cannot be told")
+    return tensors[WORD_EMBEDDINGS].shape[0]
 
 
 def _lost(flags: MegatronArgs, model: Model) -> Iterator[str]:

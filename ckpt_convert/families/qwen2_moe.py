@@ -13,6 +13,8 @@ def qwen2_moe_flags(config: ConfigFile) -> Flags:
     """A gated shared expert, biased queries, keys and values; scores taken before the choice and kept as they are."""
     config.must_be("norm_topk_prob", False, "Megatron's --moe-router-pre-softmax keeps the scores as they are")
     config.must_be("use_sliding_window", False, "Megatron's GPT attends to the whole sequence")
+    full = ["full_attention"] * config.whole("num_hidden_layers")
+    config.must_be("layer_types", full, "Megatron's GPT attends to the whole sequence")
     config.must_not_exceed("num_experts_per_tok", "num_experts")
     pattern, expert = _moe_layers(config), config.whole("moe_intermediate_size")
     ffn_hidden = expert if all(pattern) else config.whole("intermediate_size")

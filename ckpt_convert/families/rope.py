@@ -20,17 +20,20 @@ class RopeParameters:
     mscale_all_dim: float = 0.0
 
 
-def read_rope(config: ConfigFile) -> RopeParameters:
-    """The rotary embedding that config.json describes."""
-    newer = config.values.get("rope_parameters")
-    scaling = config.inside("rope_parameters" if newer is not None else "rope_scaling")
-    base = (scaling if "rope_theta" in scaling.values else config).number("rope_theta", 10000.0)
+def read_rope(config: ConfigFile, *, default_base: float = 10000.0) -> RopeParameters:
+    """The rotary embedding that config.json describes. As in transformers, `rope_scaling` counts where both are."""
+    newer = config.values.get("rope_parameters") is not None and not config.values.get("rope_scaling")
+    scaling = config.inside("rope_parameters" if newer else "rope_scaling")
+    base = (scaling if "rope_theta" in scaling.values else config).number("rope_theta", default_base)
     if base != int(base):
         config.problem(f"rope_theta is {base!r}; Megatron's --rotary-base takes a whole number")
     kind = str(scaling.values.get("rope_type") or scaling.values.get("type") or "default")
-    scaling.must_be("partial_rotary_factor", 1, "all rotary dimensions turn in this architecture")
+    for part in (config, scaling):
+        part.must_be("partial_rotary_factor", 1, "all rotary dimensions turn in this architecture")
     if kind != "yarn":
         return RopeParameters(kind=kind, base=str(int(base)))
+    length = "original_max_position_embeddings"
+    config.must_be(length, scaling.values.get(length), "transformers would take it for the one of the rope parameters")
     return _yarn(scaling, str(int(base)))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from ckpt_convert.families.network_flags import moe_layer_flag, number_text
 from harness.arch.model import moe_layers
+from harness.config.checkpoint import RECORD
 from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.config.releases import known, load
 from harness.config.releases.catalogue import Option
@@ -45,7 +46,7 @@ def saved_flags(args: Mapping[str, object], where: str) -> MegatronArgs:
     missing = [flag for flag in _NEEDED if flag not in flags]
     if missing:
         raise ConfigError(
-            f"{where}: the arguments saved in it do not say {', '.join(missing)}, and there is no moe-harness.json: "
+            f"{where}: the arguments saved in it do not say {', '.join(missing)}, and there is no {RECORD}: "
             "which network this is cannot be told"
         )
     flags.setdefault("--moe-ffn-hidden-size", flags["--ffn-hidden-size"])

@@ -11,6 +11,9 @@ from ckpt_convert.families.names import MoENames
 from ckpt_convert.families.rule import Rule, Rules, Shape, copy, norm, under
 from harness.arch.model import ModelArch
 
+WORD_EMBEDDINGS = "embedding.word_embeddings.weight"
+"""What Megatron calls it."""
+
 EMBEDDING = "model.embed_tokens.weight"
 OUTPUT = "lm_head.weight"
 
@@ -30,9 +33,7 @@ class Table:
 
 def table_of(arch: ModelArch, names: MoENames) -> Table:
     """The rules of a model in the order of its layers."""
-    rules: list[Iterable[Rule]] = [
-        (copy("embedding.word_embeddings.weight", EMBEDDING, arch.vocab_size, arch.hidden, vocabulary=True),)
-    ]
+    rules: list[Iterable[Rule]] = [(copy(WORD_EMBEDDINGS, EMBEDDING, arch.vocab_size, arch.hidden, vocabulary=True),)]
     for index, layer in enumerate(arch.layers):
         inside = layer_rules(layer, arch.hidden, names)
         rules.append(under(f"decoder.layers.{index}.", f"model.layers.{index}.", inside))

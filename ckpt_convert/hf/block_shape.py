@@ -6,6 +6,7 @@ from pathlib import Path
 from ckpt_convert.fp8 import BlockShape
 from harness.errors import ConfigError
 
+_LARGEST = 2**20
 _DEFAULT = BlockShape(rows=128, columns=128)
 
 
@@ -17,7 +18,11 @@ def block_shape_of(config: Mapping[str, object], path: Path) -> BlockShape:
     size = quantization.get("weight_block_size")
     if size is None:
         return _DEFAULT
-    if not isinstance(size, list) or len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
+    if (
+        not isinstance(size, list)
+        or len(size) != 2
+        or not all(type(side) is int and 0 < side <= _LARGEST for side in size)
+    ):
         raise ConfigError(
             f"{path}: quantization_config.weight_block_size is {size!r:.80}; two sizes are needed, as in [128, 128]"
         )

@@ -1,55 +1,38 @@
 """A Hugging Face checkpoint folder as a source of tensors."""
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ckpt_convert.fp8 import SCALE_SUFFIX
 from ckpt_convert.hf.block_shape import block_shape_of
-from ckpt_convert.hf.json_file import read_json_file
-from ckpt_convert.hf.open_files import OpenFiles
 from ckpt_convert.hf.safetensors import Header
 from ckpt_convert.hf.shards import read_shards
-from ckpt_convert.tensors import Rows, TensorInfo
-from harness.errors import ConfigError, EnvironmentProblem
+from ckpt_convert.reading.folder import HUGGING_FACE, CheckpointFolder
+from ckpt_convert.reading.json_file import read_json_file
+from ckpt_convert.tensors import Rows
+from harness.errors import ConfigError
 
 CONFIG = "config.json"
 
 
-class HuggingFaceFolder:
-    """config.json and the tensors of all safetensors files; rows are read by any number of threads at once."""
+class HuggingFaceFolder(CheckpointFolder):
+    """config.json and the tensors of all safetensors files."""
+
+    format = HUGGING_FACE
 
     def __init__(self, folder: Path, config: Mapping[str, object], shards: tuple[Header, ...]) -> None:
-        self.folder = folder
+        tensors = {name: placed.info for shard in shards for name, placed in shard.tensors.items()}
+        super().__init__(folder, tensors, tuple(shard.path for shard in shards))
         self.config = config
         self.block_shape = block_shape_of(config, folder / CONFIG)
-        self.tensors: Mapping[str, TensorInfo] = {
-            name: placed.info for shard in shards for name, placed in shard.tensors.items()
-        }
-        self.files = tuple(shard.path for shard in shards)
         self._places = {name: (shard.path, placed.offset) for shard in shards for name, placed in shard.tensors.items()}
+        self.others = {name: dtype for shard in shards for name, dtype in shard.others.items()}
+        """Tensors of formats that no weight has, and those formats."""
         self._shards = shards
-        self._open_files = OpenFiles()
-
-    def read_rows(self, name: str, first: int, out: Rows) -> None:
-        """Fill `out` (count, columns), C-contiguous, with the tensor's rows from `first` on.
-
-        Raises ConfigError where the file has become shorter than it was, EnvironmentProblem where it cannot be read.
-        """
-        info = self.tensors[name]
-        if out.dtype != info.dtype.numpy or out.shape[1:] != (info.columns,) or not 0 <= first <= info.rows - len(out):
-            raise ValueError(f"{name}: rows {first} + {out.shape} of {out.dtype} are not rows of {info}")
-        if out.size:
-            path, offset = self._places[name]
-            offset += first * info.columns * info.dtype.itemsize
-            with self._open_files.descriptor(path) as descriptor:
-                _read_exactly(descriptor, memoryview(out).cast("B"), offset, f"{path}: tensor {name!r}")
 
     def scales(self, name: str) -> NDArray[np.float32]:
         """(block rows, block columns) factors of an FP8 tensor's blocks."""
@@ -59,22 +42,21 @@ class HuggingFaceFolder:
         return out
 
     def fingerprint(self) -> str:
-        """Another one when a file is replaced: sha256 over the config, and names, sizes, times and headers of files."""
+        """SHA-256 over the config, and names, sizes, times and headers of files."""
         parts = [repr(sorted(self.config.items()))]
         parts += [f"{shard.path.name} {shard.size_bytes} {shard.mtime_ns} {shard.sha256}" for shard in self._shards]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def close(self) -> None:
-        """Close the files."""
-        self._open_files.close()
+    def _read_rows(self, name: str, first: int, out: Rows) -> None:
+        path, offset = self._places[name]
+        offset += first * out.shape[1] * out.itemsize
+        self._open_files.read(path, offset, out, f"{path}: tensor {name!r}")
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+def is_hugging_face(folder: Path) -> bool:
+    """Whether a folder holds what only Hugging Face checkpoints hold."""
+    marks = (CONFIG, "*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin")
+    return any(next(folder.glob(mark), None) for mark in marks)
 
 
 def open_hugging_face(folder: Path) -> HuggingFaceFolder:
@@ -110,18 +92,3 @@ def _config(folder: Path) -> Mapping[str, object]:
     config = read_json_file(path)
     block_shape_of(config, path)
     return config
-
-
-def _read_exactly(descriptor: int, out: memoryview, offset: int, where: str) -> None:
-    """Fill `out` from the file's byte `offset` on."""
-    done = 0
-    while done < len(out):
-        try:
-            count = os.preadv(descriptor, [out[done:]], offset + done)
-        except OSError as error:
-            raise EnvironmentProblem(f"{where}: cannot be read at byte {offset + done}: {error.strerror}") from error
-        if count == 0:
-            raise ConfigError(
-                f"{where}: the file ends at byte {offset + done}, inside the tensor: truncated since it was opened"
-            )
-        done += count

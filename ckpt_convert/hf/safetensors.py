@@ -15,7 +15,7 @@ from math import prod
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeGuard
 
-from ckpt_convert.hf.json_file import LFS_POINTER, lfs_problem, no_file_problem, parse_json
+from ckpt_convert.reading.json_file import LFS_POINTER, lfs_problem, no_file_problem, parse_json
 from ckpt_convert.tensors import Dtype, TensorInfo
 from harness.errors import ConfigError
 

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ckpt_convert.hf.json_file import read_json_file
 from ckpt_convert.hf.safetensors import Header, read_header
+from ckpt_convert.reading.json_file import read_json_file
 from harness.errors import ConfigError
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+_LONGEST_NAME = 200  # what any file system takes
 
 
 def read_shards(folder: Path) -> tuple[Header, ...]:
@@ -56,7 +57,9 @@ def _weight_map(path: Path) -> dict[str, str]:
 
 def _is_plain_name(file: object) -> bool:
     """Whether it names something in the folder itself (which may be a link, as it is in Hugging Face's cache)."""
-    return isinstance(file, str) and file not in {"", ".", ".."} and not any(char in file for char in "/\\\0")
+    if not isinstance(file, str) or len(file) > _LONGEST_NAME:
+        return False
+    return file not in {"", ".", ".."} and not any(char in file for char in "/\\\0")
 
 
 def _headers(paths: Iterable[Path]) -> tuple[tuple[Header, ...], list[str]]:

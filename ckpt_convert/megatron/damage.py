@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ckpt_convert.hf.json_file import read_json_file
-from ckpt_convert.integrity import MANIFEST
+from ckpt_convert.integrity import listing_flaws
 from ckpt_convert.megatron.boxes import Place
 from ckpt_convert.megatron.dcp_metadata import DcpMetadata
-from ckpt_convert.megatron.torch_file import Entry, read_torch_file
+from ckpt_convert.megatron.torch_file import read_torch_file
+from ckpt_convert.megatron.zip_entries import Entry
 from harness.errors import ConfigError
 
 _SAMPLED_FILES = 16
@@ -15,7 +15,7 @@ _SAMPLED_FILES = 16
 
 def damage(folder: Path, metadata: DcpMetadata) -> tuple[str, ...]:
     """Every flaw of an iteration's folder that shows without reading weights."""
-    return (*_files(metadata), *_unlisted(folder), *_chunks(metadata))
+    return (*_files(metadata), *listing_flaws(folder), *_chunks(metadata))
 
 
 def without_crc(path: Path, entries: tuple[Entry, ...]) -> Iterator[str]:
@@ -35,26 +35,6 @@ def _files(metadata: DcpMetadata) -> Iterator[str]:
         else:
             if size < end:
                 yield f"{path}: {size} bytes, {end - size} less than .metadata says"
-
-
-def _unlisted(folder: Path) -> Iterator[str]:
-    """Differences between the files there are and those that integrity.json names."""
-    path = folder / MANIFEST
-    if not path.exists():
-        return
-    try:
-        listed = read_json_file(path).get("files")
-    except ConfigError as error:
-        yield from error.problems
-        return
-    if not isinstance(listed, dict):
-        yield f"{path}: damaged: it is no list of SHA-256 sums"
-        return
-    there = {entry.name for entry in folder.iterdir() if entry.is_file() and entry.name != MANIFEST}
-    for name in sorted(listed.keys() - there):
-        yield f"{folder / name}: missing, though {MANIFEST} names it"
-    for name in sorted(there - listed.keys()):
-        yield f"{folder / name}: not in {MANIFEST}"
 
 
 def _chunks(metadata: DcpMetadata) -> Iterator[str]:

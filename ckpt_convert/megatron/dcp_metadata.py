@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ckpt_convert.megatron.boxes import Box, Place
+from ckpt_convert.megatron.files import METADATA
 from ckpt_convert.megatron.restricted_pickle import DtypeName, Inert, collector_paused, read_pickle
 from harness.errors import ConfigError
 
-FILE = ".metadata"
 _MODULE = "torch.distributed.checkpoint.metadata"
 
 _ROOTS = (f"{_MODULE}.Metadata", "megatron.core.dist_checkpointing.strategies.torch.MCoreMetadata")
@@ -53,7 +53,7 @@ class DcpMetadata:
 
 def read_metadata(folder: Path) -> DcpMetadata:
     """Read the `.metadata` of an iteration's folder."""
-    path = folder / FILE
+    path = folder / METADATA
     root = read_pickle(path)
     if not isinstance(root, Inert) or root.global_name not in _ROOTS:
         raise ConfigError(f"{path}: not the metadata of torch.distributed.checkpoint; is this a torch_dist checkpoint?")

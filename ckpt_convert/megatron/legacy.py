@@ -16,6 +16,7 @@ from ckpt_convert.megatron.ranks import Rank, merged, model_chunks
 from ckpt_convert.megatron.record import read_record
 from ckpt_convert.megatron.torch_dist import run_arguments
 from ckpt_convert.megatron.torch_file import read_torch_file
+from ckpt_convert.reading.folder import LEGACY
 from harness.errors import ConfigError
 
 FILE = "model_optim_rng.pt"
@@ -32,16 +33,16 @@ def is_legacy(folder: Path) -> bool:
 
 def open_legacy(folder: Path, iteration: int | None) -> MegatronFolder:
     """Open the folder of an iteration. The pickles are read, the tensors are not."""
-    paths = rank_files(folder)
-    contents = {numbers: read_rank(path) for numbers, path in paths.items()}
+    paths = _rank_files(folder)
+    contents = {numbers: _read_rank(path) for numbers, path in paths.items()}
     args = run_arguments(next(iter(contents.values())))
     _refuse_tensor_parallel(folder, args.get("tensor_model_parallel_size") or 1)
-    ranks = {place_of(numbers, len(contents), args, folder): content for numbers, content in contents.items()}
+    ranks = {_place_of(numbers, len(contents), args, folder): content for numbers, content in contents.items()}
     _refuse_absent_ranks(folder, set(ranks))
     tensors, skipped = merged(ranks, args, str(folder))
     return MegatronFolder(
         folder=folder,
-        format="legacy",
+        format=LEGACY,
         args=args,
         iteration=iteration,
         record=read_record(folder),
@@ -51,7 +52,7 @@ def open_legacy(folder: Path, iteration: int | None) -> MegatronFolder:
     )
 
 
-def rank_files(folder: Path) -> dict[Numbers, Path]:
+def _rank_files(folder: Path) -> dict[Numbers, Path]:
     """The ranks' files in order; ConfigError where there are several tensor ranks or a file is missing."""
     found = {entry.name: match for entry in folder.iterdir() if (match := _RANK.fullmatch(entry.name))}
     _refuse_tensor_parallel(folder, 1 + max(int(match["tensor"]) for match in found.values()))
@@ -64,7 +65,7 @@ def rank_files(folder: Path) -> dict[Numbers, Path]:
     return paths
 
 
-def read_rank(path: Path) -> Mapping[str, Any]:
+def _read_rank(path: Path) -> Mapping[str, Any]:
     """The state of one rank."""
     content = read_torch_file(path).content
     if not isinstance(content, dict) or not model_chunks(content):
@@ -72,7 +73,7 @@ def read_rank(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def place_of(numbers: Numbers, count: int, args: Mapping[str, Any], folder: Path) -> Rank:
+def _place_of(numbers: Numbers, count: int, args: Mapping[str, Any], folder: Path) -> Rank:
     """Pipeline and expert rank of one of `count` files. A single number can mean either: the run's arguments tell."""
     if len(numbers) == 2:
         return numbers[0], numbers[1]

@@ -3,16 +3,14 @@
 import re
 from pathlib import Path
 
-from ckpt_convert.megatron.dcp_metadata import FILE as DCP_METADATA
+from ckpt_convert.megatron.files import FORMAT, METADATA
 from ckpt_convert.megatron.folder import MegatronFolder
 from ckpt_convert.megatron.legacy import is_legacy, open_legacy
 from ckpt_convert.megatron.torch_dist import open_torch_dist
+from harness.config.checkpoint import TRACKER, tracked_folder
 from harness.errors import ConfigError
 
-TRACKER = "latest_checkpointed_iteration.txt"
 _ITERATION = re.compile(r"iter_(\d{7,})")
-
-__all__ = ["TRACKER", "MegatronFolder", "is_iteration_folder", "iteration_folder", "iteration_of", "open_megatron"]
 
 
 def open_megatron(folder: Path) -> MegatronFolder:
@@ -30,7 +28,7 @@ def iteration_of(folder: Path) -> int | None:
 
 def is_iteration_folder(folder: Path) -> bool:
     """Whether weights lie in this very folder."""
-    return (folder / DCP_METADATA).exists() or (folder / "metadata.json").exists() or is_legacy(folder)
+    return (folder / METADATA).exists() or (folder / FORMAT).exists() or is_legacy(folder)
 
 
 def iteration_folder(folder: Path) -> Path:
@@ -57,17 +55,15 @@ def _tracked(folder: Path) -> str:
             f"name the folder that --save wrote to{instead}"
         )
     text = path.read_text(errors="replace").strip()
-    if text == "release":
-        return text
-    if not text.isdecimal():
-        found = "empty" if not text else f"{text[:40]!r}"
+    if (name := tracked_folder(text)) is None:
+        found = f"{text[:40]!r}" if text else "empty"
         raise ConfigError(f"{path}: {found}; expected release or the number of an iteration{instead}")
-    return f"iter_{int(text):07d}"
+    return name
 
 
 def _require_torch_dist(folder: Path) -> None:
     """Refuse a folder that Megatron itself would take for another format, or fail on."""
-    missing = [name for name in (DCP_METADATA, "metadata.json") if not (folder / name).exists()]
+    missing = [name for name in (METADATA, FORMAT) if not (folder / name).exists()]
     if missing:
         raise ConfigError(
             f"{folder}: {' and '.join(missing)} missing: not a whole torch_dist checkpoint; copy it again"

@@ -109,8 +109,7 @@ def _is_weight(name: str, value: Any, where: str) -> bool:
 def _boxed(name: str, stored: StoredTensor, where: str) -> BoxedTensor:
     """A whole tensor in one box."""
     if stored.dtype not in DTYPES:
-        known = ", ".join(sorted({dtype.value for dtype in DTYPES.values()}))
-        raise ConfigError(f"{where}: {name} is {stored.dtype}; readable are {known}")
+        raise ConfigError(f"{where}: {name} is {stored.dtype}; readable are {', '.join(DTYPES)}")
     if not stored.contiguous:
         raise ConfigError(f"{where}: the elements of {name} do not follow each other; save it contiguous")
     place = Place(path=stored.path, offset=stored.offset)

@@ -27,7 +27,7 @@ _INERT_CLASSES = frozenset(
 )
 _DTYPES = frozenset(
     {
-        *("bfloat16", "float16", "float32", "float64", "half", "float", "double", "complex64", "complex128"),
+        *("bfloat16", "float16", "float32", "float64", "complex64", "complex128"),
         *("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu"),
         *("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "bool"),
     }

@@ -1,20 +1,18 @@
 """Rows of a tensor that lies in boxes, read into memory with few calls and little memory of their own."""
 
-import os
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from math import prod
-from pathlib import Path
 
 import numpy as np
 
-from ckpt_convert.hf.open_files import OpenFiles
 from ckpt_convert.megatron.boxes import Box, BoxedTensor, Place
 from ckpt_convert.megatron.torch_file import DTYPES, StoredTensor, read_torch_file
+from ckpt_convert.reading.open_files import OpenFiles
 from ckpt_convert.tensors import Rows
-from harness.errors import ConfigError, EnvironmentProblem
+from harness.errors import ConfigError
 
 _SCRATCH_BYTES = 1 << 20
 
@@ -34,8 +32,8 @@ class _Run:
 class RowReader:
     """Reads rows of boxed tensors. Several threads may read at once."""
 
-    def __init__(self) -> None:
-        self._files = OpenFiles()
+    def __init__(self, files: OpenFiles) -> None:
+        self._files = files
         self._runs: dict[str, list[_Run]] = {}
         self._chunks: dict[Place, StoredTensor] = {}
 
@@ -54,24 +52,20 @@ class RowReader:
                 target = out[low - first : high - first, run.column : run.column + run.columns]
                 self._fill(target, tensor, run, low - run.row)
 
-    def close(self) -> None:
-        """Close all files."""
-        self._files.close()
-
     def _fill(self, target: Rows, tensor: BoxedTensor, run: _Run, skipped: int) -> None:
         """Read the rows of a run after the first `skipped` ones."""
         itemsize = tensor.dtype.itemsize
+        path, where = run.place.path, str(run.place.path)
         offset = self._start(run, tensor) + (run.first + skipped * run.columns) * itemsize
-        with self._files.descriptor(run.place.path) as descriptor:
-            if target.flags.c_contiguous:
-                _read_exactly(descriptor, target, offset, run.place.path)
-                return
-            step = max(1, _SCRATCH_BYTES // (run.columns * itemsize))
-            scratch = np.empty((min(step, len(target)), run.columns), target.dtype)
-            for row in range(0, len(target), step):
-                part = scratch[: len(target) - row]
-                _read_exactly(descriptor, part, offset + row * run.columns * itemsize, run.place.path)
-                target[row : row + step] = part
+        if target.flags.c_contiguous:
+            self._files.read(path, offset, target, where)
+            return
+        step = max(1, _SCRATCH_BYTES // (run.columns * itemsize))
+        scratch = np.empty((min(step, len(target)), run.columns), target.dtype)
+        for row in range(0, len(target), step):
+            part = scratch[: len(target) - row]
+            self._files.read(path, offset + row * run.columns * itemsize, part, where)
+            target[row : row + step] = part
 
     def _start(self, run: _Run, tensor: BoxedTensor) -> int:
         """The byte of the file at which the elements of a run's place begin."""
@@ -86,19 +80,6 @@ class RowReader:
         if prod(stored.shape) < run.first + run.rows * run.columns:
             raise ConfigError(f"{place.path}, byte {place.offset}: holds {stored.shape}, less than .metadata says")
         return stored.offset
-
-
-def _read_exactly(descriptor: int, out: Rows, offset: int, path: Path) -> None:
-    """Fill a contiguous array with the bytes of a file from `offset` on."""
-    left = memoryview(out).cast("B")
-    while left:
-        try:
-            size = os.preadv(descriptor, [left], offset)
-        except OSError as error:
-            raise EnvironmentProblem(f"{path}: cannot be read: {error.strerror}") from error
-        if not size:
-            raise ConfigError(f"{path}: ends at byte {offset}, {len(left)} bytes early; copy the checkpoint again")
-        left, offset = left[size:], offset + size
 
 
 def _checked(stored: object, tensor: BoxedTensor, place: Place) -> StoredTensor:

@@ -1,20 +1,21 @@
 """A torch_dist checkpoint as Megatron-Core 0.12 to 0.19 save it, at any parallel mapping, with or without optimizer."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ckpt_convert.megatron.boxes import BoxedTensor
 from ckpt_convert.megatron.dcp_metadata import ChunkedTensor, DcpMetadata, read_metadata
+from ckpt_convert.megatron.files import COMMON, METADATA
 from ckpt_convert.megatron.folder import MegatronFolder
 from ckpt_convert.megatron.layout import universal
 from ckpt_convert.megatron.record import read_record
 from ckpt_convert.megatron.restricted_pickle import Inert, plain
 from ckpt_convert.megatron.torch_file import DTYPES, read_torch_file
+from ckpt_convert.reading.folder import TORCH_DIST
 from harness.errors import ConfigError
 
-COMMON_FILE = "common.pt"
 _COMMON_OBJECT = re.compile(r"common_state/shard_.*")
 _NO_WEIGHT = re.compile(
     r"(chained_\d+\.)?optimizer\..*|.*\._extra_state(/.*)?|(rng_state|rerun_state_machine_state)\b.*"
@@ -22,39 +23,52 @@ _NO_WEIGHT = re.compile(
 
 
 def open_torch_dist(folder: Path, iteration: int | None) -> MegatronFolder:
-    """Open the folder of an iteration. Only .metadata and the run's arguments are read."""
-    return described(folder, iteration, read_metadata(folder))
+    """Open the folder of an iteration. Only .metadata and the run's arguments are read, and sizes of files checked."""
+    metadata = read_metadata(folder)
+    if damaged := list(_damaged_files(metadata)):
+        raise ConfigError(damaged)
+    return described(folder, iteration, metadata)
+
+
+def _damaged_files(metadata: DcpMetadata) -> Iterator[str]:
+    """The files that are not there, or end before their last chunk does."""
+    for path, end in sorted(metadata.end_of_files().items()):
+        size = path.stat().st_size if path.is_file() else None
+        if size is None:
+            yield f"{path}: missing, though .metadata names it; copy the checkpoint again"
+        elif size < end:
+            yield f"{path}: {size} bytes, and .metadata says {end}: cut short; copy the checkpoint again"
 
 
 def described(folder: Path, iteration: int | None, metadata: DcpMetadata) -> MegatronFolder:
     """The folder of an iteration whose .metadata has been read."""
-    common = read_common(folder, metadata)
-    weights = {key: tensor for key, tensor in metadata.tensors.items() if is_weight(key, tensor)}
+    common = _read_common(folder, metadata)
+    weights = {key: tensor for key, tensor in metadata.tensors.items() if _is_weight(key, tensor)}
     boxed = universal(_boxed(weights, folder), str(folder))
     if not boxed:
         raise ConfigError(f"{folder}: holds no weights, only {len(metadata.tensors)} states of an optimizer")
     ends = metadata.end_of_files()
     return MegatronFolder(
         folder=folder,
-        format="torch_dist",
+        format=TORCH_DIST,
         args=run_arguments(common),
         iteration=iteration,
         record=read_record(folder),
         boxed=boxed,
         skipped=tuple(sorted((metadata.tensors.keys() - weights.keys()) | metadata.objects.keys())),
-        files=(folder / ".metadata", *sorted(ends)),
+        files=(folder / METADATA, *sorted(ends)),
     )
 
 
-def is_weight(key: str, tensor: ChunkedTensor) -> bool:
+def _is_weight(key: str, tensor: ChunkedTensor) -> bool:
     """Whether a tensor is a parameter of the model, or a buffer of numbers with a fraction."""
     counts = tensor.dtype.startswith("int") or tensor.dtype == "bool"
     return not counts and not _NO_WEIGHT.fullmatch(key)
 
 
-def read_common(folder: Path, metadata: DcpMetadata) -> Mapping[str, Any]:
+def _read_common(folder: Path, metadata: DcpMetadata) -> Mapping[str, Any]:
     """What all ranks share: `common.pt` up to 0.18, an object since 0.19; empty where there is neither."""
-    path = folder / COMMON_FILE
+    path = folder / COMMON
     if path.exists():
         content = read_torch_file(path).content
     else:
@@ -77,7 +91,7 @@ def run_arguments(common: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _boxed(weights: Mapping[str, ChunkedTensor], folder: Path) -> dict[str, BoxedTensor]:
     unreadable = [
-        f"{folder}: {key} is {tensor.dtype}; readable are {', '.join(dict.fromkeys(DTYPES))}. Save it again without "
+        f"{folder}: {key} is {tensor.dtype}; readable are {', '.join(DTYPES)}. Save it again without "
         "--fp8-param-gather, so that Megatron keeps the weights in bf16"
         for key, tensor in weights.items()
         if tensor.dtype not in DTYPES

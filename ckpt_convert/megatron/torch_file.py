@@ -1,42 +1,31 @@
 """What torch.save wrote: a zip of a pickle and of the tensors' bytes, read without the bytes.
 
-    data.pkl     the object; where it has a tensor, there is the name of a storage, an offset, a shape and strides
-    data/KEY     the bytes of a storage, uncompressed
-    byteorder    little (absent in files of older releases)
-
-Such a zip may lie anywhere in a file: torch.distributed.checkpoint writes many, back to back.
+data.pkl     the object; where it has a tensor, there is the name of a storage, an offset, a shape and strides
+data/KEY     the bytes of a storage, uncompressed
+byteorder    little (absent in files of older releases)
 """
 
 import os
-import struct
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import RawIOBase
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from ckpt_convert.megatron.restricted_pickle import UNTYPED, DataUnpickler, DtypeName, StorageType
+from ckpt_convert.megatron.zip_entries import Entry, FileWindow, read_entries
 from ckpt_convert.tensors import Dtype
 from harness.errors import ConfigError
 
-_LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, …, length of the name, length of the extra field
 _ITEMSIZES = {
     **dict.fromkeys(("uint8", "int8", "bool", UNTYPED), 1),
     **dict.fromkeys(("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu"), 1),
-    **dict.fromkeys(("bfloat16", "float16", "half", "int16", "uint16"), 2),
-    **dict.fromkeys(("float32", "float", "int32", "uint32"), 4),
-    **dict.fromkeys(("float64", "double", "int64", "uint64", "complex64"), 8),
+    **dict.fromkeys(("bfloat16", "float16", "int16", "uint16"), 2),
+    **dict.fromkeys(("float32", "int32", "uint32"), 4),
+    **dict.fromkeys(("float64", "int64", "uint64", "complex64"), 8),
     "complex128": 16,
 }
-DTYPES = {
-    "bfloat16": Dtype.BF16,
-    "float16": Dtype.F16,
-    "half": Dtype.F16,
-    "float32": Dtype.F32,
-    "float": Dtype.F32,
-}
+DTYPES = {dtype.torch_name: dtype for dtype in (Dtype.BF16, Dtype.F16, Dtype.F32)}
 """The formats of weights, by torch's name. FP8 is not among them: Megatron keeps its scales apart from the tensor."""
 
 
@@ -49,16 +38,6 @@ class StoredTensor:
     path: Path
     offset: int
     contiguous: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """One entry of the zip: where its bytes lie in the file, and their CRC-32."""
-
-    name: str
-    offset: int
-    size_bytes: int
-    crc32: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,46 +55,12 @@ def read_torch_file(path: Path, offset: int = 0, length: int | None = None) -> T
         with path.open("rb", buffering=0) as file:
             left = os.fstat(file.fileno()).st_size - offset
             window = FileWindow(file.fileno(), offset, left if length is None else min(length, left))
-            entries = _entries(window, where)
+            entries = read_entries(window, where)
             pickled = window.at(entries["data.pkl"].offset, entries["data.pkl"].size_bytes)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     content = TensorUnpickler(pickled, where, path, entries).read()
     return TorchFile(content=content, entries=tuple(entries.values()))
-
-
-class FileWindow(RawIOBase):
-    """`length` bytes of an open file from `start` on, as a file of their own."""
-
-    def __init__(self, descriptor: int, start: int, length: int) -> None:
-        self._descriptor, self.start, self.end, self._position = descriptor, start, start + length, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.end - self.start}[whence]
-        if base + offset < 0:
-            raise ValueError("before the window")
-        self._position = base + offset
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes, up to the window's end."""
-        left = max(0, self.end - self.start - self._position)
-        content = self.at(self.start + self._position, left if size < 0 else min(size, left))
-        self._position += len(content)
-        return content
-
-    def at(self, offset: int, size: int) -> bytes:
-        """`size` bytes at an offset of the file; fewer at its end."""
-        return os.pread(self._descriptor, size, offset)
 
 
 class TensorUnpickler(DataUnpickler):
@@ -192,33 +137,3 @@ def _is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
             return False
         expected *= size
     return True
-
-
-def _entries(window: FileWindow, where: str) -> dict[str, Entry]:
-    """The zip's entries by name, without the folder that all of them lie in."""
-    try:
-        infos = zipfile.ZipFile(window).infolist()
-    except (zipfile.BadZipFile, ValueError, struct.error) as error:
-        raise ConfigError(f"{where}: not a file of torch.save, or cut short ({error}); copy it again") from error
-    entries = {info.filename.partition("/")[2]: _entry(window, info, where) for info in infos}
-    if "data.pkl" not in entries:
-        raise ConfigError(f"{where}: a zip without data.pkl: not a file of torch.save")
-    order = entries.get("byteorder")
-    if order is not None and window.at(order.offset, order.size_bytes) != b"little":
-        raise ConfigError(f"{where}: written on a big-endian machine; only little-endian tensors can be read")
-    return entries
-
-
-def _entry(window: FileWindow, info: zipfile.ZipInfo, where: str) -> Entry:
-    """Where an entry's bytes begin is told by the header before them: torch pads it, to align them."""
-    if info.compress_type != zipfile.ZIP_STORED:
-        raise ConfigError(f"{where}: {info.filename} is compressed; torch.save never does: save the checkpoint again")
-    header_offset = window.start + info.header_offset
-    header = window.at(header_offset, _LOCAL_HEADER.size)
-    if len(header) < _LOCAL_HEADER.size or not header.startswith(b"PK\x03\x04"):
-        raise ConfigError(f"{where}: {info.filename} is not where the zip's directory says; copy the file again")
-    _, name_size, extra_size = _LOCAL_HEADER.unpack(header)
-    offset = header_offset + _LOCAL_HEADER.size + name_size + extra_size
-    if offset + info.file_size > window.end:
-        raise ConfigError(f"{where}: {info.filename} goes on after the file's end; copy the file again")
-    return Entry(name=info.filename, offset=offset, size_bytes=info.file_size, crc32=info.CRC)

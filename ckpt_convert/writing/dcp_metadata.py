@@ -8,9 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ckpt_convert.tensors import Dtype, TensorInfo
-from ckpt_convert.writing.boxes import Box
+from ckpt_convert.writing.chunks import Chunk
 from ckpt_convert.writing.pickles import Call, Global, Instance, Pairs, pickled
-from ckpt_convert.writing.torch_zip import TORCH_DTYPES
 
 _METADATA = "torch.distributed.checkpoint.metadata"
 _INDEX = Global(_METADATA, "MetadataIndex")
@@ -27,15 +26,15 @@ class Place(NamedTuple):
     length: int
 
 
-class StoredTensor(NamedTuple):
-    """A tensor and the place of each of its boxes."""
+class PlacedTensor(NamedTuple):
+    """A tensor and the place of each of its chunks."""
 
     info: TensorInfo
-    boxes: tuple[Box, ...]
+    chunks: tuple[Chunk, ...]
     places: tuple[Place, ...]
 
 
-def dcp_metadata(tensors: Mapping[str, StoredTensor], objects: Iterable[str], object_place: Place) -> bytes:
+def dcp_metadata(tensors: Mapping[str, PlacedTensor], objects: Iterable[str], object_place: Place) -> bytes:
     """The file's content. All objects share the bytes at `object_place`; tensors may share bytes, too."""
     names = (*tensors, *objects)
     described = {name: _tensor(stored) for name, stored in tensors.items()} | dict.fromkeys(objects, _OBJECT)
@@ -48,11 +47,11 @@ def dcp_metadata(tensors: Mapping[str, StoredTensor], objects: Iterable[str], ob
 
 
 def _storage(
-    tensors: Mapping[str, StoredTensor], objects: Iterable[str], object_place: Place
+    tensors: Mapping[str, PlacedTensor], objects: Iterable[str], object_place: Place
 ) -> Iterator[tuple[Instance, Instance]]:
     for name, stored in tensors.items():
-        for box, place in zip(stored.boxes, stored.places, strict=True):
-            yield Instance(_INDEX, {"fqn": name, "offset": _size(box.offsets)}), _storage_info(place)
+        for chunk, place in zip(stored.chunks, stored.places, strict=True):
+            yield Instance(_INDEX, {"fqn": name, "offset": _size(chunk.offsets)}), _storage_info(place)
     for name in objects:
         yield Instance(_INDEX, {"fqn": name}), _storage_info(object_place)
 
@@ -61,8 +60,10 @@ def _storage_info(place: Place) -> Instance:
     return Instance(_STORAGE, {"relative_path": place.file, "offset": place.offset, "length": place.length})
 
 
-def _tensor(stored: StoredTensor) -> Instance:
-    chunks = [Instance(_CHUNK, {"offsets": _size(box.offsets), "sizes": _size(box.sizes)}) for box in stored.boxes]
+def _tensor(stored: PlacedTensor) -> Instance:
+    chunks = [
+        Instance(_CHUNK, {"offsets": _size(chunk.offsets), "sizes": _size(chunk.sizes)}) for chunk in stored.chunks
+    ]
     state = {"properties": _properties(stored.info.dtype), "size": _size(stored.info.shape), "chunks": chunks}
     return Instance(Global(_METADATA, "TensorStorageMetadata"), state)
 
@@ -71,7 +72,7 @@ def _properties(dtype: Dtype) -> Instance:
     """dtype, layout, requires_grad, memory format (0: contiguous) and pin_memory."""
     layout = Call(Global("torch.serialization", "_get_layout"), ("torch.strided",))
     contiguous = Call(Global(_METADATA, "_MEM_FORMAT_ENCODING"), (0,))
-    state = (Global("torch", TORCH_DTYPES[dtype]), layout, False, contiguous, False)
+    state = (Global("torch", dtype.torch_name), layout, False, contiguous, False)
     return Instance(Global(_METADATA, "TensorProperties"), state)
 
 

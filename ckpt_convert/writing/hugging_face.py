@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 
 from ckpt_convert.assembly import Assembly
 from ckpt_convert.blueprint import HuggingFaceBlueprint
+from ckpt_convert.hf.folder import CONFIG
 from ckpt_convert.hf.safetensors import render_header
+from ckpt_convert.hf.shards import INDEX, SINGLE
 from ckpt_convert.writing.files import OutputFile, Record, literal_file
 
 _SHARD_BYTES = 4 * 2**30
@@ -19,7 +21,7 @@ def hugging_face_files(blueprint: HuggingFaceBlueprint, shard_bytes: int = _SHAR
     files = [_shard(name, tensors) for name, tensors in zip(names, shards, strict=True)]
     if len(shards) > 1:
         files.append(_index(names, shards))
-    return (*files, literal_file("config.json", _json(blueprint.config)))
+    return (*files, literal_file(CONFIG, _json(blueprint.config)))
 
 
 def _shards(tensors: Sequence[Assembly], shard_bytes: int) -> Iterator[list[Assembly]]:
@@ -44,7 +46,7 @@ def _aligned(shard: list[Assembly]) -> list[Assembly]:
 
 def _names(count: int) -> list[str]:
     if count == 1:
-        return ["model.safetensors"]
+        return [SINGLE]
     return [f"model-{number:05d}-of-{count:05d}.safetensors" for number in range(1, count + 1)]
 
 
@@ -60,7 +62,7 @@ def _index(names: Sequence[str], shards: Sequence[Sequence[Assembly]]) -> Output
     total = sum(tensor.info.size_bytes for shard in shards for tensor in shard)
     where = {tensor.name: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
     document = {"metadata": {"total_size": total}, "weight_map": where}
-    return literal_file("model.safetensors.index.json", _json(document))
+    return literal_file(INDEX, _json(document))
 
 
 def _json(document: object) -> bytes:

@@ -41,7 +41,7 @@ class Journal:
             documents = [json.loads(line) for line in lines]
             self.task = Task(**documents[0]) if documents else None
             self.finished: Mapping[str, Finished] = {line["name"]: Finished(**line) for line in documents[1:]}
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ConfigError(f"{path} is damaged: remove {path.parent} to begin anew") from error
 
     def begin(self, task: Task) -> None:

@@ -17,6 +17,7 @@ from ckpt_convert.writing.journal import Journal
 from ckpt_convert.writing.problems import sync_folder, writing
 from harness.errors import ConfigError
 
+JOURNAL = "journal.jsonl"
 _NO_LOCKS_HERE = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)  # a parallel file system mounted without flock
 
 
@@ -27,7 +28,7 @@ class Partial:
         self.target = target
         self.folder = partial_folder(target)
         self.content = self.folder / "content"
-        self.journal_path = self.folder / "journal.jsonl"
+        self.journal_path = self.folder / JOURNAL
         self.journal = Journal(self.journal_path)
 
     def publish(self) -> None:
@@ -54,12 +55,14 @@ class Partial:
 
 def partial_folder(target: Path) -> Path:
     """Where the target grows."""
-    return target.with_name(target.name + ".partial")
+    named = target if target.name not in ("", "..") else target.resolve()
+    return named.parent / f"{named.name}.partial"
 
 
 def has_entries(target: Path) -> bool:
-    """Whether something is there that must not be overwritten; an empty folder is nothing."""
-    return target.exists() and not (target.is_dir() and next(target.iterdir(), None) is None)
+    """Whether something is there that must not be overwritten; an empty folder is nothing, a link to one is a link."""
+    is_empty_folder = target.is_dir() and next(target.iterdir(), None) is None
+    return target.is_symlink() or (target.exists() and not is_empty_folder)
 
 
 @contextmanager
@@ -68,6 +71,8 @@ def claimed(target: Path) -> Iterator[Partial]:
     descriptor = _lock(target)
     try:
         partial = Partial(target)
+        if partial.journal.task is None and partial.content.exists():
+            raise _foreign(partial)
         try:
             yield partial
         finally:
@@ -114,6 +119,14 @@ def _other_converter(descriptor: int, target: Path) -> ConfigError:
     owner = os.pread(descriptor, 200, 0).decode(errors="replace") or "another process"
     os.close(descriptor)
     return ConfigError(f"{target}: another converter is writing it ({owner}): wait for it or choose another target")
+
+
+def _foreign(partial: Partial) -> ConfigError:
+    """The folder has a journal before it has content, and content only as long as it has a journal."""
+    _lock_path(partial.folder).unlink(missing_ok=True)
+    return ConfigError(
+        f"{partial.folder} is no interrupted conversion: there is no {JOURNAL}; remove it or choose another target"
+    )
 
 
 def _is_file(descriptor: int, path: Path) -> bool:

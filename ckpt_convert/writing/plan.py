@@ -12,7 +12,8 @@ from ckpt_convert.blueprint import HuggingFaceBlueprint, MegatronBlueprint
 from ckpt_convert.integrity import MANIFEST
 from ckpt_convert.writing.files import OutputFile, literal_file
 from ckpt_convert.writing.hugging_face import hugging_face_files
-from ckpt_convert.writing.torch_dist import FOLDER, torch_dist_files, tracker
+from ckpt_convert.writing.torch_dist import torch_dist_files, tracker
+from harness.config.checkpoint import RELEASE
 
 _LAYOUT_VERSION = "1"  # raised when an equal plan gives other bytes: an older conversion is then not gone on with
 
@@ -53,7 +54,7 @@ def plan_torch_dist(blueprint: MegatronBlueprint) -> OutputPlan:
     """A checkpoint that Megatron loads by the tracker in its folder."""
     return OutputPlan(
         files=torch_dist_files(blueprint),
-        manifest=f"{FOLDER}/{MANIFEST}",
+        manifest=f"{RELEASE}/{MANIFEST}",
         seals=(tracker(),),
         tensors=blueprint.tensors,
     )

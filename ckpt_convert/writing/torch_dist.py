@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from ckpt_convert.blueprint import MegatronBlueprint
+from ckpt_convert.megatron.files import COMMON, FORMAT, METADATA
 from ckpt_convert.tensors import TensorInfo
-from ckpt_convert.writing.boxes import Box, boxes
-from ckpt_convert.writing.dcp_metadata import Place, StoredTensor, dcp_metadata
+from ckpt_convert.writing.chunks import Chunk, chunks
+from ckpt_convert.writing.dcp_metadata import Place, PlacedTensor, dcp_metadata
 from ckpt_convert.writing.files import OutputFile, Piece, Record, literal_file
 from ckpt_convert.writing.pickles import Global, Instance
 from ckpt_convert.writing.torch_zip import ALIGNMENT, object_archive
+from harness.config.checkpoint import RECORD, RELEASE, TRACKER
 
-FOLDER = "release"
-RECORD = "moe-harness.json"
 _FILE_BYTES = 512 * 2**20
 _LEAST_FILE_BYTES = 128 * 2**20
 _MANY_FILES = 64
@@ -36,18 +36,18 @@ def torch_dist_files(blueprint: MegatronBlueprint) -> tuple[OutputFile, ...]:
 
 def tracker() -> OutputFile:
     """What Megatron reads first: the checkpoint is no iteration but a release."""
-    return literal_file("latest_checkpointed_iteration.txt", FOLDER.encode())
+    return literal_file(TRACKER, RELEASE.encode())
 
 
 def _described(blueprint: MegatronBlueprint, metadata: bytes) -> Iterator[OutputFile]:
     """The files without weights. metadata.json comes last: without it Megatron takes the folder for no checkpoint."""
-    yield literal_file(f"{FOLDER}/.metadata", metadata)
-    yield literal_file(f"{FOLDER}/common.pt", _common(blueprint))
+    yield literal_file(f"{RELEASE}/{METADATA}", metadata)
+    yield literal_file(f"{RELEASE}/{COMMON}", _common(blueprint))
     if blueprint.record:
-        yield literal_file(f"{FOLDER}/{RECORD}", _json(blueprint.record))
+        yield literal_file(f"{RELEASE}/{RECORD}", _json(blueprint.record))
     backends = {"sharded_backend": "torch_dist", "common_backend": "torch"}
     versions = {"sharded_backend_version": 1, "common_backend_version": 1}
-    yield literal_file(f"{FOLDER}/metadata.json", _json(backends | versions))
+    yield literal_file(f"{RELEASE}/{FORMAT}", _json(backends | versions))
 
 
 def _common(blueprint: MegatronBlueprint) -> bytes:
@@ -80,10 +80,10 @@ class _Weights:
     _number: int = 0
     _size_bytes: int = 0
 
-    def add_tensor(self, name: str, info: TensorInfo) -> StoredTensor:
+    def add_tensor(self, name: str, info: TensorInfo) -> PlacedTensor:
         """Append the tensor's chunks."""
-        cuts = tuple(boxes(info))
-        return StoredTensor(info, cuts, tuple(self._add(_record(name, info, box)) for box in cuts))
+        cuts = tuple(chunks(info))
+        return PlacedTensor(info, cuts, tuple(self._add(_record(name, info, chunk)) for chunk in cuts))
 
     def add_object(self, value: object) -> Place:
         """Append an object without tensors."""
@@ -94,7 +94,7 @@ class _Weights:
         for number, group in groupby(self._pieces, key=lambda numbered: numbered[0]):
             pieces = tuple(piece for _, piece in group)
             size = sum(_size_bytes(piece) for piece in pieces)
-            yield OutputFile(name=f"{FOLDER}/{_file_name(number)}", size_bytes=size, pieces=pieces)
+            yield OutputFile(name=f"{RELEASE}/{_file_name(number)}", size_bytes=size, pieces=pieces)
 
     def _add(self, piece: Piece) -> Place:
         length = _size_bytes(piece)
@@ -107,8 +107,8 @@ class _Weights:
         return place
 
 
-def _record(name: str, info: TensorInfo, box: Box) -> Record:
-    return Record(name=name, first=box.first_row, info=TensorInfo(dtype=info.dtype, shape=box.sizes), framed=True)
+def _record(name: str, info: TensorInfo, chunk: Chunk) -> Record:
+    return Record(name=name, first=chunk.first_row, info=TensorInfo(dtype=info.dtype, shape=chunk.sizes), framed=True)
 
 
 def _size_bytes(piece: Piece) -> int:

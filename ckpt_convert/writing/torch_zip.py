@@ -14,7 +14,6 @@ from ckpt_convert.tensors import Dtype, TensorInfo
 from ckpt_convert.writing.pickles import Call, Global, PersistentId, pickled
 
 ALIGNMENT = 64
-TORCH_DTYPES = {Dtype.BF16: "bfloat16", Dtype.F16: "float16", Dtype.F32: "float32"}
 _STORAGES = {Dtype.BF16: "BFloat16Storage", Dtype.F16: "HalfStorage", Dtype.F32: "FloatStorage"}
 _LOCAL = struct.Struct("<4s5H3I2H")
 _EXTRA = struct.Struct("<2sH")

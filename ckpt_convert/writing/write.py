@@ -39,6 +39,8 @@ def write(
     ConfigError, before a byte is written, where the target must not be written to; EnvironmentProblem where it cannot
     be; Interrupted at Ctrl-C or SIGTERM.
     """
+    if target.name in ("", ".."):
+        raise ConfigError(f"{target}: name a new folder to write to")
     task = Task(plan=plan.digest(), source=source_fingerprint)
     with _interruptible(target), claimed(target) as partial:
         if not (resume and partial.is_published and partial.journal.task == task):

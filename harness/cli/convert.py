@@ -19,11 +19,18 @@ def _require_numpy() -> None:
         )
 
 
-def _usual_threads() -> int:
-    return min(8, len(os.sched_getaffinity(0)))
+MOST_THREADS = 8
+"""Unless told otherwise: more than these wait for the disk."""
 
 
-THREADS = click.option("--threads", type=click.IntRange(1, 64), default=_usual_threads, help="Threads at work.")
+def _usual_threads(ctx: click.Context, _param: click.Parameter, value: int | None) -> int:
+    """As many as this machine has cores; a job's node is another machine."""
+    if value is not None:
+        return value
+    return MOST_THREADS if ctx.params.get("place") == "slurm" else min(MOST_THREADS, len(os.sched_getaffinity(0)))
+
+
+THREADS = click.option("--threads", type=click.IntRange(1, 64), callback=_usual_threads, help="Threads at work.")
 
 
 class _ConvertGroup(click.Group):
@@ -52,7 +59,10 @@ def command() -> None:
 )
 @click.option("--dtype", type=click.Choice(("bf16", "fp16", "fp32")), help="Default: the source's, bf16 for FP8.")
 @click.option(
-    "--target-release", "release", metavar="R", help="With --exact: the Megatron-Core that will load it, e.g. 0.16."
+    "--target-release",
+    "release",
+    metavar="R",
+    help="The Megatron-Core that will load it, e.g. 0.16; notices are those of it.",
 )
 @click.option("--exact", is_flag=True, help="Only the keys that --target-release asks for, not those of all releases.")
 @click.option(
@@ -116,4 +126,5 @@ def show_flags(folder: Path) -> None:
     from ckpt_convert.conversion import model_of, open_folder
     from harness.cli import convert_shown
 
-    click.echo(convert_shown.show_flags(model_of(open_folder(folder))))
+    with open_folder(folder) as source:
+        click.echo(convert_shown.show_flags(model_of(source)))

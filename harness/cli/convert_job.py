@@ -1,6 +1,7 @@
 """A conversion as a Slurm job: the same command, on a node of the cluster."""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +10,14 @@ from pathlib import Path
 import click
 
 from harness.cli import request
+from harness.config.provenance import Resolved
 from harness.errors import ConfigError
 from harness.launch.rundir import create_run_dir
 from harness.launch.slurm import require_sbatch, submit_script
 from harness.launch.task import TaskSpec, render_task, task_spec
+
+# Only the cluster's settings are read of what is resolved, but nothing is resolved without a model and its data.
+_ANY_TRAINING = ("MODEL=Mixtral-8x7B", "DATASET=mock", "PRETRAIN=1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,14 +28,15 @@ class ConvertJob:
     output_path: Path
 
 
-def plan_job(ctx: click.Context, name: str, words: Sequence[str], *, threads: int) -> ConvertJob:
+def plan_job(ctx: click.Context, target: Path, words: Sequence[str], *, threads: int) -> ConvertJob:
     """The job that runs `moe-harness convert run WORDS`.
 
     Account, partition and SBATCH_ARGS are those of CLUSTER, as for a launch; RUN_TIME counts if it is exported, since
     the one of the models is that of a benchmark.
     """
-    resolved = request.resolved(ctx, (), "slurm")
-    request.say_notices(resolved.notices)
+    resolved = request.resolved(ctx, _ANY_TRAINING, "slurm")
+    _refuse_template(resolved)
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", target.absolute().name)
     spec = task_spec(
         resolved,
         f"convert-{name}",
@@ -44,6 +50,18 @@ def plan_job(ctx: click.Context, name: str, words: Sequence[str], *, threads: in
             "OUTPUT_PATH is not set, and the job's script and log need a folder in it; set OUTPUT_PATH=FOLDER"
         )
     return ConvertJob(spec=spec, output_path=Path(resolved.text("OUTPUT_PATH")))
+
+
+def _refuse_template(resolved: Resolved) -> None:
+    """ConfigError where the cluster's conf still has the template's words for account and partition."""
+    problems = [
+        f"{resolved.origin(name)}: {name}={resolved.text(name)} is not filled in; copy the file to NAME.conf, set"
+        f" {name} there and CLUSTER=NAME, or export {name}"
+        for name in ("ACCOUNT", "PARTITION")
+        if resolved.text(name).startswith("YOUR_")
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 def submit_job(job: ConvertJob) -> None:

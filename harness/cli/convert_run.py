@@ -3,15 +3,18 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import click
 
-from ckpt_convert.conversion import Conversion, Format, convert, open_folder, plan_conversion
+from ckpt_convert.conversion import Conversion, Folder, Format, convert, open_folder, plan_conversion
 from ckpt_convert.families.exact import Exact
 from ckpt_convert.families.limits import limits
 from ckpt_convert.tensors import Dtype
+from ckpt_convert.writing.partial import has_entries
 from ckpt_convert.writing.progress import progress_on
 from harness.cli import screen
+from harness.cli.convert_model import other_model
 from harness.cli.convert_shown import show_flags, show_plan, show_releases, show_tensors
 from harness.config.releases import load
 from harness.errors import ConfigError
@@ -28,17 +31,23 @@ class Wish:
     dtype: str | None
     release: str | None
     exact: bool
-    spec: str
+    spec: Literal["te", "local"]
     tp: int
+
+    @property
+    def number(self) -> str | None:
+        """The release as `0.16`, however it was written. ConfigError where it is unknown."""
+        return None if self.release is None else ".".join(load(self.release).release.split(".")[:2])
 
     def form(self) -> Exact | None:
         """The exact form asked for, if one is."""
+        number = self.number
         if not self.exact:
             return None
-        if self.release is None:
+        if number is None:
             raise ConfigError("--exact writes what one release asks for; name it: --target-release R, e.g. 0.16")
-        major, minor = load(self.release).release.split(".")[:2]
-        return Exact(release=(int(major), int(minor)), spec="te" if self.spec == "te" else "local", tp=self.tp)
+        major, minor = number.split(".")
+        return Exact(release=(int(major), int(minor)), spec=self.spec, tp=self.tp)
 
     def words(self) -> list[str]:
         """The same wish as a command line."""
@@ -49,7 +58,11 @@ class Wish:
 
 def run(source: Path, target: Path, wish: Wish, *, threads: int, resume: bool, dry_run: bool) -> None:
     """Plan, show, and unless it is a dry run write."""
-    conversion = _planned(source, wish)
+    with open_folder(source) as folder:
+        _run(_planned(folder, wish), target, threads=threads, resume=resume, dry_run=dry_run)
+
+
+def _run(conversion: Conversion, target: Path, *, threads: int, resume: bool, dry_run: bool) -> None:
     if dry_run:
         click.echo(show_plan(conversion, target))
         click.echo(show_tensors(conversion))
@@ -66,20 +79,34 @@ def submit(ctx: click.Context, source: Path, target: Path, wish: Wish, *, thread
     """Submit the same command to Slurm; a job resumes what an earlier one left."""
     from harness.cli.convert_job import plan_job, submit_job
 
-    wish.form()  # a mistake in it is better said before the queue than after
+    _check_before_queue(source, target, wish)
     words = [str(source.absolute()), str(target.absolute()), "--resume", f"--threads={threads}", *wish.words()]
-    job = plan_job(ctx, target.name, words, threads=threads)
+    job = plan_job(ctx, target, words, threads=threads)
     if dry_run:
         click.echo(render_task(job.spec), nl=False)
     else:
         submit_job(job)
 
 
-def _planned(source: Path, wish: Wish) -> Conversion:
+def _check_before_queue(source: Path, target: Path, wish: Wish) -> None:
+    """Say what is wrong now, as far as this machine sees the folders, rather than when the job runs."""
+    wish.form()
+    if has_entries(target):
+        raise ConfigError(f"{target}: exists already; remove it or choose another target")
+    if not source.exists():
+        screen.notice(f"{source} is not there (unless the compute nodes see it)")
+        return
+    with open_folder(source) as folder:
+        _planned(folder, wish)
+
+
+def _planned(source: Folder, wish: Wish) -> Conversion:
     form = wish.form()
     dtype = DTYPES[wish.dtype] if wish.dtype else None
-    conversion = plan_conversion(open_folder(source), to=wish.to, dtype=dtype, exact=form)
+    conversion = plan_conversion(source, to=wish.to, dtype=dtype, exact=form)
+    if difference := other_model(conversion.model):
+        screen.notice(difference)
     for limit in limits(conversion.model):
-        if wish.release is None or wish.release in limit.releases:
+        if wish.number is None or wish.number in limit.releases:
             screen.notice(f"Megatron {show_releases(limit.releases)}: {limit.text}")
     return conversion

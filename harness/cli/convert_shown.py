@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ckpt_convert.assembly import Assembly
-from ckpt_convert.conversion import Conversion, Folder
+from ckpt_convert.conversion import Conversion
 from ckpt_convert.families.model import Model
-from ckpt_convert.hf.folder import HuggingFaceFolder
 from harness.launch.quoting import array_lines
 from harness.units import show_bytes, show_seconds
 
@@ -21,9 +20,9 @@ def show_plan(conversion: Conversion, target: Path) -> str:
     needed_s = max(read_bytes, plan.size_bytes) / USUAL_BYTES_PER_S
     return "\n".join(
         (
-            f"{conversion.model.family}: {source.folder} ({format_of(source)}) to {target} ({conversion.to})",
+            f"{conversion.model.family}: {source.folder} ({source.format}) to {target} ({conversion.to})",
             f"read     {len(source.tensors)} tensors, {len(source.files)} files, {show_bytes(read_bytes)}",
-            f"write    {len(conversion.tensors)} tensors, {len(plan.files)} files, {show_bytes(plan.size_bytes)},"
+            f"write    {len(plan.tensors)} tensors, {len(plan.files)} files, {show_bytes(plan.size_bytes)},"
             f" {conversion.dtype.value}",
             f"time     about {show_seconds(needed_s)} where disks do {USUAL_BYTES_PER_S / 1e9:.0f} GB/s",
         )
@@ -34,7 +33,7 @@ def show_tensors(conversion: Conversion) -> str:
     """Every file and every tensor of the output, a line each."""
     files = (f"file     {file.name}  {show_bytes(file.size_bytes)}" for file in conversion.plan.files)
     tensors = (
-        f"tensor   {it.name}  {it.dtype.value} {list(it.shape)}  from {_origin(it)}" for it in conversion.tensors
+        f"tensor   {it.name}  {it.dtype.value} {list(it.shape)}  from {_origin(it)}" for it in conversion.plan.tensors
     )
     return "\n".join((*files, *tensors))
 
@@ -47,11 +46,6 @@ def show_flags(model: Model) -> str:
 def show_releases(releases: Sequence[str]) -> str:
     """`0.11 to 0.15`, or `0.19`."""
     return releases[0] if len(releases) == 1 else f"{releases[0]} to {releases[-1]}"
-
-
-def format_of(source: Folder) -> str:
-    """`hugging-face`, `torch_dist` or `legacy`."""
-    return "hugging-face" if isinstance(source, HuggingFaceFolder) else source.format
 
 
 def _origin(assembly: Assembly) -> str:

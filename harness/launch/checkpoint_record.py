@@ -6,20 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.config.checkpoint import RECORD, RECORD_VERSION, TRACKER, Limit, tracked_folder
 from harness.config.megatron_args import ArgValue, MegatronArgs
-
-TRACKER = "latest_checkpointed_iteration.txt"
-RECORD = "moe-harness.json"
-FORMAT_VERSION = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limit:
-    """Something of the model that Megatron cannot represent in some `releases`, told to the user in `text`."""
-
-    name: str
-    text: str
-    releases: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,30 +26,24 @@ def read_record(load: Path) -> CheckpointRecord | None:
     ValueError says what is wrong with a tracker or a record that is there.
     """
     try:
-        folder = load / _iteration_folder((load / TRACKER).read_text(encoding="utf-8").strip())
+        tracked = (load / TRACKER).read_text(encoding="utf-8").strip()
+        if (name := tracked_folder(tracked)) is None:
+            raise ValueError(f"{TRACKER} says {tracked!r}, so Megatron would load nothing; allowed: release, or a step")
+        folder = load / name
         text = (folder / RECORD).read_text(encoding="utf-8")
     except OSError:
         return None
     try:
         return _parse(json.loads(text), folder)
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"{folder / RECORD} is damaged ({reason}); convert the checkpoint again") from None
 
 
-def _iteration_folder(tracked: str) -> str:
-    """`release`, or `iter_0000007` for a step."""
-    if tracked == "release":
-        return tracked
-    if not tracked.isdecimal():
-        raise ValueError(f"{TRACKER} says {tracked!r}, so Megatron would load nothing; allowed: release, or a step")
-    return f"iter_{int(tracked):07d}"
-
-
 def _parse(content: Mapping[str, Any], folder: Path) -> CheckpointRecord:
     version = content["format_version"]
-    if version > FORMAT_VERSION:
-        raise ValueError(f"{folder / RECORD} has format {version}, this moe-harness knows {FORMAT_VERSION}; update it")
+    if version > RECORD_VERSION:
+        raise ValueError(f"{folder / RECORD} has format {version}, this moe-harness knows {RECORD_VERSION}; update it")
     return CheckpointRecord(
         folder=folder,
         family=str(content["family"]),

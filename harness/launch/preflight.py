@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.config.checkpoint import TRACKER
 from harness.config.provenance import Resolved
 from harness.config.rules.data import sample_prefix
-from harness.launch.checkpoint_record import TRACKER
 from harness.launch.job import JobSpec
 from harness.launch.job_rules import at
 from harness.launch.mounts import source_of
@@ -64,8 +64,20 @@ def _checkpoint_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
     if not load or RUN_DIR in load:
         return
     yield from _not_carried(resolved, spec, "LOAD_PATH", load, Path(load))
-    if seen := host_path(spec, load):
+    seen = host_path(spec, load)
+    if seen and not (seen / TRACKER).exists() and (instead := _instead_of(seen)):
+        yield f"{at(resolved, 'LOAD_PATH')}LOAD_PATH: {instead}"
+    elif seen:
         yield from _unreadable(resolved, "LOAD_PATH", seen / TRACKER)
+
+
+def _instead_of(folder: Path) -> str | None:
+    """What to do with a folder that is none to load from but near to one."""
+    if (folder / ".metadata").exists() and (folder.parent / TRACKER).exists():
+        return f"{folder} is the folder of one step; give the one above it, {folder.parent}"
+    if (folder / "config.json").exists():
+        return f"{folder} is a Hugging Face checkpoint; convert it first: moe-harness convert {folder} TARGET"
+    return None
 
 
 def _tokenizer_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:

@@ -7,12 +7,13 @@ computes something else.
 from pathlib import Path
 
 from harness.arch.layer_pattern import moe_layer_pattern
+from harness.config.checkpoint import GROUP_SCORE, UNNORMED_QUERY, Limit
 from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.config.provenance import Resolved
 from harness.config.releases import Catalogue, load
 from harness.config.rules.data import NULL_COUNTS_EOD
 from harness.errors import ConfigError
-from harness.launch.checkpoint_record import CheckpointRecord, Limit, read_record
+from harness.launch.checkpoint_record import CheckpointRecord, read_record
 from harness.launch.job import JobSpec
 from harness.launch.job_rules import at
 from harness.launch.preflight import host_path
@@ -31,9 +32,6 @@ _STRUCTURE = (
 )
 # The settings through which the shipped models take a flag: the fix is to change these.
 _SETTING = {"--num-layers": "NUM_LAYERS", "--vocab-size": "VOCAB_SIZE"}
-# The names of what the embedded engine can do and Megatron cannot.
-_UNNORMED_QUERY = "unnormed-query"
-_GROUP_SCORE = "group-score"
 
 
 def stored_flag_problems(resolved: Resolved, spec: JobSpec) -> list[str]:
@@ -45,7 +43,7 @@ def stored_flag_problems(resolved: Resolved, spec: JobSpec) -> list[str]:
         return [f"{where}LOAD_PATH: {error}"]
     if record is None:
         return []
-    unloadable = (limit.text for limit in _limits(record, resolved) if limit.name == _UNNORMED_QUERY)
+    unloadable = (limit.text for limit in _limits(record, resolved) if limit.name == UNNORMED_QUERY)
     return [*contradictions(record, resolved), *(f"{where}{record.folder}: {text}" for text in unloadable)]
 
 
@@ -57,7 +55,7 @@ def stored_flag_notices(resolved: Resolved, spec: JobSpec) -> list[str]:
         return []
     if record is None:
         return _unseen(resolved, spec)
-    texts = [limit.text for limit in _limits(record, resolved) if limit.name != _UNNORMED_QUERY]
+    texts = [limit.text for limit in _limits(record, resolved) if limit.name != UNNORMED_QUERY]
     if _has(_MTP, record.flags) and not _has(_MTP, resolved.megatron_args) and _catalogue(resolved).option(_MTP):
         texts.append(f"its multi-token prediction is left aside, for the job has no {_MTP}")
     return [f"{record.folder}: {text}" for text in texts]
@@ -101,8 +99,8 @@ def _limits(record: CheckpointRecord, resolved: Resolved) -> list[Limit]:
     """The limits that this job meets."""
     lifted = set()
     if resolved.embedded:
-        lifted.add(_UNNORMED_QUERY)
-        lifted |= {_GROUP_SCORE} if resolved.text("GROUP_SCORE") == "max" else set()
+        lifted.add(UNNORMED_QUERY)
+        lifted |= {GROUP_SCORE} if resolved.text("GROUP_SCORE") == "max" else set()
     release = ".".join(map(str, _version(_catalogue(resolved))))
     return [limit for limit in record.limits if release in limit.releases and limit.name not in lifted]
 

@@ -9,6 +9,12 @@ from harness.launch.job_rules import job_problems
 from harness.launch.quoting import array_lines, quote, unquotable
 from harness.launch.sbatch_args import split_sbatch_args
 
+_FOR_TRAINING = ("--exclusive", "--gpus", "--gres", "--mem")
+"""What a cluster's SBATCH_ARGS may ask for its benchmarks, and a task of one process does not need."""
+
+_MEMORY = "2G"
+"""Several times what a conversion holds. Without a word Slurm would give, or count, all memory of the node."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSpec:
@@ -39,7 +45,9 @@ def task_spec(
         account=resolved.text("ACCOUNT") or None,
         partition=resolved.text("PARTITION") or None,
         time_limit=time_limit,
-        sbatch_args=split_sbatch_args(resolved.text("SBATCH_ARGS")),
+        sbatch_args=tuple(
+            option for option in split_sbatch_args(resolved.text("SBATCH_ARGS")) if not option.startswith(_FOR_TRAINING)
+        ),
     )
 
 
@@ -59,4 +67,4 @@ def _options(spec: TaskSpec) -> Iterator[str]:
     yield from ("--nodes=1", "--ntasks=1", f"--cpus-per-task={spec.cpus}")
     if spec.time_limit:
         yield f"--time={spec.time_limit}"
-    yield from ("--open-mode=append", *spec.sbatch_args)
+    yield from (f"--mem={_MEMORY}", "--open-mode=append", *spec.sbatch_args)

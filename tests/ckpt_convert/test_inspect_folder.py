@@ -1,5 +1,6 @@
 """What `inspect` tells of Hugging Face folders, interrupted conversions and folders of nothing; never a traceback."""
 
+import json
 import time
 from pathlib import Path
 
@@ -15,12 +16,20 @@ def test_a_hugging_face_folder(tmp_path: Path) -> None:
     """Architecture, tensors and formats."""
     folder = make_tiny("Mixtral", tmp_path / "mixtral", dtype="bf16", shards=3)
     found = inspect(folder)
-    assert (found.folder, found.format, found.family) == (folder, "Hugging Face", "MixtralForCausalLM")
+    assert (found.folder, found.format, found.family) == (folder, "hugging-face", "Mixtral")
     assert found.damage == ()
     assert found.weights
     assert found.weights.dtypes == {"BF16": found.weights.tensors}
     assert found.weights.size_bytes == 2 * found.weights.parameters
     assert (found.release, found.step, found.has_optimizer, dict(found.mapping)) == (None, None, False, {})
+
+
+def test_a_model_that_cannot_be_converted(tmp_path: Path) -> None:
+    """Told by its architecture."""
+    folder = make_tiny("Mixtral", tmp_path / "mixtral")
+    config = json.loads((folder / "config.json").read_text()) | {"architectures": ["OtherForCausalLM"]}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert inspect(folder).family == "OtherForCausalLM"
 
 
 def test_a_hugging_face_folder_with_a_broken_shard(tmp_path: Path) -> None:
@@ -29,7 +38,7 @@ def test_a_hugging_face_folder_with_a_broken_shard(tmp_path: Path) -> None:
     shard = sorted(folder.glob("*.safetensors"))[1]
     shard.write_bytes(shard.read_bytes()[:-10])
     found = inspect(folder)
-    assert found.format == "Hugging Face"
+    assert found.format == "hugging-face"
     assert found.weights is None
     assert any(str(shard) in flaw for flaw in found.damage)
 

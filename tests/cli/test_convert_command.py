@@ -71,6 +71,30 @@ def test_there_and_back_is_the_same_bit_for_bit(family: str, sources: Path, tmp_
         assert run(["convert", "verify", one, other]) == 0
 
 
+def test_fp8_becomes_the_bf16_that_torch_computes(repository: Path, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    source, there, back = (tmp_path / name for name in ("source", "there", "back"))
+    environ = {**os.environ, "PYTHONPATH": str(repository)}
+    tool = [sys.executable, repository / "tools/random_checkpoint.py", source, "--dtype=fp8", "MODEL=DeepSeek-V3"]
+    subprocess.run(tool, check=True, env=environ)
+    assert run(["convert", str(source), str(there)]) == 0
+    assert run(["convert", str(there), str(back)]) == 0
+    assert run(["convert", "verify", str(source), str(there)]) == 0
+    assert "quantization_config" not in json.loads((back / "config.json").read_text())
+    codes, found = (
+        {name: tensor for file in folder.glob("*.safetensors") for name, tensor in load_file(file).items()}
+        for folder in (source, back)
+    )
+    quantised = {name for name, tensor in codes.items() if tensor.dtype is torch.float8_e4m3fn}
+    assert len(quantised) > 50
+    for name in quantised:
+        rows, columns = codes[name].shape
+        scale = codes[f"{name}_scale_inv"].repeat_interleave(128, 0)[:rows].repeat_interleave(128, 1)[:, :columns]
+        assert torch.equal(found[name], (codes[name].float() * scale).bfloat16()), name
+
+
 def test_the_command_says_what_it_did_and_what_the_weights_need(sources: Path, tmp_path: Path) -> None:
     answer = convert(sources / "DeepSeek-V3", "v3", here=tmp_path)
     assert answer.code == 0, answer.err
@@ -174,9 +198,44 @@ def test_mistakes(words: tuple[str, ...], message: str, sources: Path, tmp_path:
     assert not (tmp_path / "target").exists()
 
 
+def test_a_checkpoint_of_another_model_is_noticed(sources: Path, tmp_path: Path) -> None:
+    answer = convert("--dry-run", sources / "DeepSeek-V2-Lite", "target", here=tmp_path, MODEL="DeepSeek-V3")
+    assert answer.code == 0
+    assert "this is not DeepSeek-V3 as it was published: --moe-router-score-function absent, not sigmoid" in answer.err
+    assert "--hidden-size 64, not 7168" in answer.err
+    answer = convert("--dry-run", sources / "DeepSeek-V2-Lite", "target", here=tmp_path, MODEL="DeepSeek-V9")
+    assert answer.code == 2
+
+
+def test_a_slurm_job_needs_no_more_than_account_and_partition(sources: Path, tmp_path: Path) -> None:
+    conf = tmp_path / "cluster_configs/benchmarking/mine.conf"
+    conf.parent.mkdir(parents=True)
+    conf.write_text("[cluster]\nACCOUNT = me\nPARTITION = cpu\nSBATCH_ARGS = --exclusive --gpus-per-node=8 --qos=low\n")
+    words = (sources / "Mixtral", "a b", "--on", "slurm", "--dry-run")
+    answer = convert(*words, here=tmp_path, CLUSTER="mine")
+    assert answer.code == 0, answer.err
+    assert [line for line in answer.out.splitlines() if line.startswith("#SBATCH")] == [
+        f"#SBATCH --{option}"
+        for option in (
+            *("job-name=convert-a_b", "account=me", "partition=cpu", "nodes=1", "ntasks=1", "cpus-per-task=8"),
+            *("mem=2G", "open-mode=append", "qos=low"),
+        )
+    ]
+    answer = convert(*words, here=tmp_path)
+    assert answer.code == 2
+    assert [error.partition(": ")[2].partition(";")[0] for error in answer.errors] == [
+        "ACCOUNT=YOUR_ACCOUNT is not filled in",
+        "PARTITION=YOUR_PARTITION is not filled in",
+    ]
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken/file").touch()
+    answer = convert(sources / "Mixtral", "taken", "--on", "slurm", "--dry-run", here=tmp_path, CLUSTER="mine")
+    assert answer.errors == ["taken: exists already; remove it or choose another target"]
+
+
 def test_a_slurm_job_runs_the_same_command(sources: Path, repository: Path, tmp_path: Path) -> None:
     words = (sources / "Mixtral", "a 'target'", "--on", "slurm", "--dry-run", "--threads", "3")
-    answer = convert(*words, here=tmp_path, MODEL="Mixtral-8x7B", PARTITION="gpu", RUN_TIME="02:00:00")
+    answer = convert(*words, here=tmp_path, ACCOUNT="me", PARTITION="gpu", RUN_TIME="02:00:00")
     assert answer.code == 0, answer.err
     lines = answer.out.splitlines()
     assert {"#SBATCH --partition=gpu", "#SBATCH --cpus-per-task=3", "#SBATCH --time=02:00:00"} <= set(lines)

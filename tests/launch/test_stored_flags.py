@@ -39,7 +39,7 @@ def checkpoint(tmp_path: Path) -> Callable[..., Path]:
         folder = tmp_path / "ckpt" / (tracker if tracker == "release" else f"iter_{int(tracker):07d}")
         folder.mkdir(parents=True)
         (folder.parent / "latest_checkpointed_iteration.txt").write_text(f"{tracker}\n")
-        record = {"format_version": 1, "family": "deepseek-v3", "flags": flags, "limits": limits, "config": {}}
+        record = {"format_version": 1, "family": "DeepSeek-V3", "flags": flags, "limits": limits, "config": {}}
         (folder / "moe-harness.json").write_text(json.dumps(record))
         return folder.parent
 
@@ -121,7 +121,7 @@ def checkpoint_of_step(beside: Path, flags: Mapping[str, ArgValue]) -> Path:
     folder = beside.parent / "steps" / "iter_0000007"
     folder.mkdir(parents=True)
     (folder.parent / "latest_checkpointed_iteration.txt").write_text("7")
-    record = {"format_version": 1, "family": "deepseek-v2", "flags": flags, "limits": [], "config": {}}
+    record = {"format_version": 1, "family": "DeepSeek-V2", "flags": flags, "limits": [], "config": {}}
     (folder / "moe-harness.json").write_text(json.dumps(record))
     return folder.parent
 

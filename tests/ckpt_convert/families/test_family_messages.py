@@ -27,7 +27,7 @@ def test_an_unknown_architecture_names_the_nearest() -> None:
         "architectures 'Qwen3MoeForCausalLM' cannot be converted; did you mean Qwen2MoeForCausalLM"
     )
     assert refused({}) == ("neither architectures nor model_type says what the model is",)
-    assert model_of_config(tiny("Mixtral", architectures=...), WHERE).family == "mixtral"
+    assert model_of_config(tiny("Mixtral", architectures=...), WHERE).family == "Mixtral"
 
 
 def test_all_that_is_missing_or_absurd_is_said_at_once() -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from ckpt_convert.hf.folder import HuggingFaceFolder, open_hugging_face
-from ckpt_convert.hf.open_files import OpenFiles
 from ckpt_convert.hf.safetensors import render_header
+from ckpt_convert.reading.open_files import OpenFiles
 from ckpt_convert.tensors import Dtype, TensorInfo
 from harness.errors import ConfigError
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ckpt_convert.megatron.boxes import Box, BoxedTensor, Place, concatenate, slices, stack, uncovered
 from ckpt_convert.megatron.rows import RowReader
+from ckpt_convert.reading.open_files import OpenFiles
 from ckpt_convert.tensors import Dtype, Rows
 from harness.errors import ConfigError
 
@@ -32,7 +33,7 @@ def read(tensor: BoxedTensor, first: int = 0, count: int | None = None) -> Rows:
     """Rows of a boxed tensor."""
     count = tensor.info.rows if count is None else count
     out = np.full((count, tensor.info.columns), np.nan, np.float32)
-    RowReader().read("it", tensor, first, out)
+    RowReader(OpenFiles()).read("it", tensor, first, out)
     return out
 
 
@@ -88,7 +89,7 @@ def test_memory_does_not_grow_with_the_boxes(tmp_path: Path) -> None:
     values = np.zeros((2048, 4096), np.float32)
     tensor = in_boxes(values, [[], [2048]], tmp_path / "file")
     out = np.ones((2048, 4096), np.float32)
-    reader = RowReader()
+    reader = RowReader(OpenFiles())
     tracemalloc.start()
     reader.read("it", tensor, 0, out)
     peak = tracemalloc.get_traced_memory()[1]
@@ -101,5 +102,5 @@ def test_a_file_that_became_shorter(tmp_path: Path) -> None:
     """Where it ends, and by how much."""
     tensor = in_boxes(np.ones((4, 4), np.float32), [[], []], tmp_path / "file")
     (tmp_path / "file").write_bytes(b"x" * 40)
-    with pytest.raises(ConfigError, match="file: ends at byte 40, 24 bytes early; copy the checkpoint again"):
+    with pytest.raises(ConfigError, match="file: the file ends at byte 40, 24 bytes early: truncated since"):
         read(tensor)

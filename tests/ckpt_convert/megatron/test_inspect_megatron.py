@@ -89,7 +89,8 @@ def test_chunks_without_a_crc(tmp_path: Path) -> None:
         writer.close()
     finally:
         torch.serialization.set_crc32_options(True)
-    print(inspect(tmp_path / "iter_0000009").damage)
+    (flaw,) = inspect(tmp_path / "iter_0000009").damage
+    assert re.search(r"__0_0\.distcp: \d entries without a CRC-32, .*: a flipped bit would not be found", flaw)
 
 
 def test_an_empty_tracker(whole_folder: Path) -> None:

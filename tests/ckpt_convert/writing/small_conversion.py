@@ -11,7 +11,7 @@ from array_source import ArraySource, random_source, unchanged
 from ckpt_convert.blueprint import MegatronBlueprint
 from ckpt_convert.tensors import Dtype, Rows
 from ckpt_convert.writing import hashed_file, torch_dist
-from ckpt_convert.writing.boxes import boxes
+from ckpt_convert.writing.chunks import chunks
 from ckpt_convert.writing.plan import OutputPlan, plan_torch_dist
 from ckpt_convert.writing.progress import Progress, Silent
 from ckpt_convert.writing.write import write
@@ -29,7 +29,7 @@ def small_source() -> ArraySource:
 def small_plan(layers: int = 2) -> OutputPlan:
     """Five files of weights of 256 KiB each, in chunks of 4 KiB."""
     with (
-        mock.patch.object(torch_dist, "boxes", partial(boxes, limit_bytes=4096)),
+        mock.patch.object(torch_dist, "chunks", partial(chunks, limit_bytes=4096)),
         mock.patch.object(torch_dist, "_file_bytes", lambda total_bytes: 2**18),
     ):
         return plan_torch_dist(MegatronBlueprint(tensors=_TENSORS, args={"num_layers": layers}))

@@ -20,7 +20,7 @@ from ckpt_convert.assembly import Assembly, Part
 from ckpt_convert.blueprint import MegatronBlueprint
 from ckpt_convert.tensors import Dtype
 from ckpt_convert.writing import torch_dist
-from ckpt_convert.writing.boxes import boxes
+from ckpt_convert.writing.chunks import chunks
 from ckpt_convert.writing.plan import plan_torch_dist
 from ckpt_convert.writing.progress import Silent
 from ckpt_convert.writing.write import write
@@ -44,7 +44,7 @@ BLUEPRINT = MegatronBlueprint(
     objects=("a._extra_state/shard_0_1", "e._extra_state/shard_1_3"),
     args={"num_layers": 2, "rope": None, "norm_epsilon": 1e-6, "moe_layer_freq": [0, 1], "bf16": True},
     content_metadata={"non_homogeneous_layers": True},
-    record={"family": "deepseek-v3"},
+    record={"family": "DeepSeek-V3"},
 )
 SOURCE = ArraySource(
     {f"{name}{expert}": (BF16, random_array(expert, BF16, 4, 6)) for expert in range(3) for name in ("gate", "up")}
@@ -66,7 +66,7 @@ EXPECTED = {
 def checkpoint(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The blueprint as written; with tiny chunks, tensors are cut along both axes and fill several files."""
     if request.param:
-        monkeypatch.setattr(torch_dist, "boxes", partial(boxes, limit_bytes=request.param))
+        monkeypatch.setattr(torch_dist, "chunks", partial(chunks, limit_bytes=request.param))
         monkeypatch.setattr(torch_dist, "_file_bytes", lambda total_bytes: 6000)
     target = tmp_path / "checkpoint"
     plan = plan_torch_dist(BLUEPRINT)
@@ -110,7 +110,7 @@ def test_megatron_reads_what_is_common(checkpoint: Path) -> None:
     assert dist_checkpointing.load_content_metadata(preloaded_state_dict=common) == {"non_homogeneous_layers": True}
     assert dist_checkpointing.check_is_distributed_checkpoint(folder)
     assert (checkpoint / "latest_checkpointed_iteration.txt").read_text() == "release"
-    assert json.loads((checkpoint / "release/moe-harness.json").read_text()) == {"family": "deepseek-v3"}
+    assert json.loads((checkpoint / "release/moe-harness.json").read_text()) == {"family": "DeepSeek-V3"}
 
 
 @pytest.fixture

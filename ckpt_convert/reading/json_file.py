@@ -1,4 +1,4 @@
-"""The JSON of a Hugging Face folder, and the ways in which a download leaves something else in a file's place."""
+"""JSON files, and the ways in which a download leaves something else in a file's place."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ def no_file_problem(path: Path) -> str | None:
         return None
     if path.is_symlink() and not path.exists():
         return f"{path}: links to {path.readlink()}, which is not there: download it again"
-    return f"{path}: not a file" if path.exists() else f"{path}: no such file"
+    return f"{path}: not a file" if path.exists() else f"{path}: no such file: download it again"
 
 
 def lfs_problem(path: Path) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from harness.errors import EnvironmentProblem
+from ckpt_convert.tensors import Rows
+from harness.errors import ConfigError, EnvironmentProblem
 
 
 @dataclass(slots=True)
@@ -29,9 +30,25 @@ class OpenFiles:
         self._files: OrderedDict[Path, _OpenFile] = OrderedDict()
         self._lock = Lock()
 
+    def read(self, path: Path, offset: int, out: Rows, where: str) -> None:
+        """Fill `out`, C-contiguous, with the file's bytes from `offset` on; errors begin with `where`."""
+        left = memoryview(out).cast("B")
+        with self._descriptor(path) as descriptor:
+            while left:
+                try:
+                    count = os.preadv(descriptor, [left], offset)
+                except OSError as error:
+                    raise EnvironmentProblem(f"{where}: cannot be read at byte {offset}: {error.strerror}") from error
+                if not count:
+                    raise ConfigError(
+                        f"{where}: the file ends at byte {offset}, {len(left)} bytes early: truncated since it was "
+                        "opened; copy the checkpoint again"
+                    )
+                left, offset = left[count:], offset + count
+
     @contextmanager
-    def descriptor(self, path: Path) -> Iterator[int]:
-        """The file's descriptor, which stays open within the block. It has no position of its own: use os.preadv."""
+    def _descriptor(self, path: Path) -> Iterator[int]:
+        """The file's descriptor, which stays open within the block. It has no position of its own."""
         with self._lock:
             file = self._opened(path)
             file.users += 1

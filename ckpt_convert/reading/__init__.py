@@ -1,0 +1,1 @@
+"""What all formats of checkpoints are read with: files that threads share, JSON, rows of tensors."""
