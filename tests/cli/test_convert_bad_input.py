@@ -475,7 +475,6 @@ def test_a_weird_name(name: str, mixtral: Path, tmp_path: Path) -> None:
     [
         ("release", "LOAD_PATH: …/release is the folder of one step; give the one above it, "),
         ("release/", "LOAD_PATH: …/release is the folder of one step; give the one above it, "),
-        ("../../mixtral0/hf", "LOAD_PATH: …/hf is a Hugging Face checkpoint; convert it first: moe-harness convert "),
         ("", "needs --hidden-size 64; write --hidden-size 64"),
         ("/../mixtral/", "needs --hidden-size 64; write --hidden-size 64"),
     ],
@@ -484,6 +483,14 @@ def test_where_a_job_loads_from(path: str, message: str, megatron: Path, capsys:
     """However the folder is written, the flags of its weights count; the weights' own folder is none to load from."""
     errors = errors_of(["check", "MODEL=Mixtral-8x7B", f"LOAD_PATH={megatron}/{path}"], capsys)
     assert any(matches(error, message) for error in errors), errors
+
+
+def test_a_job_does_not_load_from_hugging_face(mixtral: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    errors = errors_of(["check", "MODEL=Mixtral-8x7B", f"LOAD_PATH={mixtral}"], capsys)
+    message = (
+        f"LOAD_PATH: {mixtral} is a Hugging Face checkpoint; convert it first: moe-harness convert {mixtral} TARGET"
+    )
+    assert any(error.endswith(message) for error in errors), errors
 
 
 def test_a_chunk_that_is_absent_or_cut_short(
