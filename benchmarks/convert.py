@@ -2,8 +2,8 @@
 
 A DeepSeek-V3-shaped checkpoint of random weights is made in FOLDER (30 GB are needed there) and converted to
 torch_dist by the command as a process of its own; then its output is copied by `cp` and `sync`: in turn, PAIRS times,
-so that a disk whose speed drifts drifts for both. The figure is the median of the pairwise ratios; peak memory is that
-of the process.
+so that a disk whose speed drifts drifts for both, and with nothing of what is read in the page cache. The figure is the
+median of the pairwise ratios; peak memory is that of the process.
 """
 
 import os
@@ -60,8 +60,10 @@ def _case(folder: Path, size: str, dtype: str, pairs: int) -> str:
     runs, copies = [], []
     for _ in range(pairs + 1):
         shutil.rmtree(target, ignore_errors=True)
+        _forget(source)
         runs.append(_timed(command))
         shutil.rmtree(copy, ignore_errors=True)
+        _forget(target)
         copies.append(_timed(["sh", "-c", f"cp -r {target} {copy} && sync -f {copy}"]))
     written = sum(path.stat().st_size for path in target.rglob("*"))
     ratios = [theirs.wall_s / ours.wall_s for ours, theirs in zip(runs[1:], copies[1:], strict=True)]
@@ -71,6 +73,14 @@ def _case(folder: Path, size: str, dtype: str, pairs: int) -> str:
         f"{dtype}, {written / 1e9:.2f} GB out: {statistics.median(ratios):.2f} of cp [{low:.2f} to {high:.2f}],"
         f" {written / median_s / 1e9:.2f} GB/s, peak {peak / 1e9:.3f} GB"
     )
+
+
+def _forget(folder: Path) -> None:
+    """Take the folder's files out of the page cache, so that both sides read from the disk."""
+    os.sync()
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _whole_plan(folder: Path) -> str:

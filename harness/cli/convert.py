@@ -24,10 +24,10 @@ MOST_THREADS = 8
 
 
 def _usual_threads(ctx: click.Context, _param: click.Parameter, value: int | None) -> int:
-    """As many as this machine has cores; a job's node is another machine."""
+    """Two a core, so that one hashes while another waits for the disk; a job's node is another machine."""
     if value is not None:
         return value
-    return MOST_THREADS if ctx.params.get("place") == "slurm" else min(MOST_THREADS, len(os.sched_getaffinity(0)))
+    return MOST_THREADS if ctx.params.get("place") == "slurm" else min(MOST_THREADS, 2 * len(os.sched_getaffinity(0)))
 
 
 THREADS = click.option("--threads", type=click.IntRange(1, 64), callback=_usual_threads, help="Threads at work.")
