@@ -1,12 +1,10 @@
 """Counts against the parameters of models that Megatron builds: all seven families, small, with and without MTP."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from whole_models import ask_each
 
 from harness.arch.model import model_arch
 from harness.arch.parameters import count_parameters, parameter_groups
@@ -59,19 +57,10 @@ MODELS["multi-head attention"] = small("Mixtral-8x7B", group_query_attention=Fal
 
 @pytest.fixture(scope="module")
 def built() -> dict[str, dict[str, int]]:
-    """What Megatron builds of each of `MODELS`, in one process of its own."""
-    pytest.importorskip("megatron.training")
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1]), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    program = subprocess.run(
-        [sys.executable, HERE / "built_by_megatron.py"],
-        input=json.dumps([args.argv() for args in MODELS.values()]),
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
+    """What Megatron builds of each of `MODELS`."""
+    return dict(
+        zip(MODELS, ask_each(HERE / "built_by_megatron.py", [it.argv() for it in MODELS.values()]), strict=True)
     )
-    assert program.returncode == 0, program.stderr[-3000:]
-    return dict(zip(MODELS, json.loads(program.stdout), strict=True))
 
 
 @pytest.mark.slow

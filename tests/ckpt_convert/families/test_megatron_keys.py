@@ -1,14 +1,11 @@
 """Keys, shapes and objects of a converted checkpoint against those that real Megatron models ask for."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from family_configs import TINY, infos, tiny
+from whole_models import ask_each
 
 from ckpt_convert.families.blueprints import to_megatron
 from ckpt_convert.families.exact import Exact
@@ -20,20 +17,10 @@ MODELS = {name: model_of_config(tiny(name), "config.json") for name in TINY}
 
 
 @pytest.fixture(scope="module")
-def asked(repository: Path) -> dict[str, dict[str, Any]]:
+def asked() -> dict[str, dict[str, Any]]:
     """What Megatron's model of each of `MODELS` asks a checkpoint for."""
-    pytest.importorskip("megatron.training")
-    environment = {**os.environ, "PYTHONPATH": str(repository), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    program = subprocess.run(
-        [sys.executable, HERE / "asked_by_megatron.py"],
-        input=json.dumps([model.flags.argv() for model in MODELS.values()]),
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    assert program.returncode == 0, program.stderr[-3000:]
-    return dict(zip(MODELS, json.loads(program.stdout), strict=True))
+    argvs = [model.flags.argv() for model in MODELS.values()]
+    return dict(zip(MODELS, ask_each(HERE / "asked_by_megatron.py", argvs), strict=True))
 
 
 @pytest.mark.slow
