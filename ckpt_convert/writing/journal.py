@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ckpt_convert.writing.problems import sync_folder, writing
+from ckpt_convert.writing.problems import writing
+from harness.disk import sync_folder
 from harness.errors import ConfigError
 
 

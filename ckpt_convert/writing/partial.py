@@ -14,7 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ckpt_convert.writing.journal import Journal
-from ckpt_convert.writing.problems import sync_folder, writing
+from ckpt_convert.writing.problems import writing
+from harness.disk import sync_folder
 from harness.errors import ConfigError
 
 JOURNAL = "journal.jsonl"

@@ -1,7 +1,6 @@
 """What the user reads when a file or folder cannot be written."""
 
 import errno
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,12 +27,3 @@ def writing(path: Path, *, resumable: bool = False) -> Iterator[None]:
         helps = _WHAT_HELPS.get(error.errno or 0, "check the place")
         then = ", then go on with --resume: what is whole is kept" if resumable else ""
         raise EnvironmentProblem(f"{path}: cannot be written: {error.strerror or error}; {helps}{then}") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Put the folder's entries on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.config.secrets import is_secret, scrub, secret_values
+from harness.disk import sync_folder
 from harness.errors import EnvironmentProblem, HarnessError
 from harness.results.json_codec import Mismatch, decode, encode
 from harness.results.record import SCHEMA_VERSION, RunRecord
@@ -58,7 +59,7 @@ def save(record: RunRecord, path: Path, environ: Mapping[str, str] = os.environ)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()
@@ -81,12 +82,3 @@ def load(path: Path) -> RunRecord:
     except Mismatch as mismatch:
         raise UnreadableRecord(f"{path}: cannot read this record: {mismatch}") from mismatch
     return record
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name itself survive a crash of the machine."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
