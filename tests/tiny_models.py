@@ -169,6 +169,11 @@ def make_tiny(
     return folder
 
 
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    """Every tensor of a Hugging Face folder."""
+    return {name: tensor for file in folder.glob("*.safetensors") for name, tensor in load_file(file).items()}
+
+
 def published_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     """Every tensor that the model of a config.json has on the Hub, by name, with its shape."""
     config = transformers.AutoConfig.from_pretrained(folder)

@@ -1,26 +1,25 @@
 """Arrays as a source of tensors, FP8 with its scales among them, and what a cast makes of one."""
 
 import numpy as np
+from array_source import ArraySource
 from numpy.typing import NDArray
 
 from ckpt_convert.cast import CastSource
 from ckpt_convert.fp8 import BlockShape
-from ckpt_convert.tensors import Dtype, Rows, TensorInfo, TensorSource
+from ckpt_convert.tensors import Dtype, Rows, TensorSource
 
 
-class ScaledSource:
-    """Tensors of a number format, given as arrays of its numpy type."""
+class ScaledSource(ArraySource):
+    """Tensors with the scales of those that are FP8; remembers what it read into."""
 
     def __init__(self, tensors: dict[str, tuple[Dtype, NDArray]], block: tuple[int, int] = (128, 128)) -> None:
+        super().__init__(tensors)
         self.block_shape = BlockShape(rows=block[0], columns=block[1])
-        self.arrays = {name: array for name, (_, array) in tensors.items()}
-        self.tensors = {name: TensorInfo(dtype=dtype, shape=array.shape) for name, (dtype, array) in tensors.items()}
         self.read_into: list[Rows] = []
 
     def read_rows(self, name: str, first: int, out: Rows) -> None:
         self.read_into.append(out)
-        info = self.tensors[name]
-        out[:] = self.arrays[name].reshape(info.rows, info.columns)[first : first + len(out)]
+        super().read_rows(name, first, out)
 
     def scales(self, name: str) -> NDArray[np.float32]:
         return self.arrays[name + "_scale_inv"]

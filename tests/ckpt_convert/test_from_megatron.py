@@ -7,8 +7,7 @@ import pytest
 import torch
 from engine_jobs import Ranks
 from engine_models import ON_CPU, TRAINING
-from safetensors.torch import load_file
-from tiny_models import make_tiny
+from tiny_models import make_tiny, weights_of
 
 from ckpt_convert.conversion import convert, open_folder, plan_conversion
 from ckpt_convert.megatron.open import iteration_folder
@@ -33,11 +32,6 @@ def converted(source: Path, target: Path) -> Path:
     return target
 
 
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    """All tensors of a Hugging Face folder."""
-    return {name: tensor for file in folder.glob("*.safetensors") for name, tensor in load_file(file).items()}
-
-
 @pytest.mark.parametrize(
     ("family", "dtype"),
     [("DeepSeek-V3", "fp32"), ("DeepSeek-V2", "bf16"), ("DeepSeek-V2-Lite", "fp32"), ("Mixtral", "bf16"),
@@ -58,8 +52,8 @@ def test_saved_by_megatron(family: str, dtype: str, ranks: Ranks, tmp_path: Path
     found = open_folder(saved)
     assert any("optimizer.distributed" in name for name in found.skipped)
     assert found.record is None
-    back = weights(converted(saved, tmp_path / "back"))
-    original = weights(source)
+    back = weights_of(converted(saved, tmp_path / "back"))
+    original = weights_of(source)
     assert back.keys() == original.keys()
     for name, tensor in original.items():
         assert back[name].dtype == tensor.dtype, name

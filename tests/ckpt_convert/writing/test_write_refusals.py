@@ -144,7 +144,7 @@ def _run(before: list[str], root: Path, script: str) -> list[str]:
     imports = "import os, resource; from pathlib import Path; from small_conversion import *; "
     imports += f"from harness.errors import EnvironmentProblem; root = Path({str(root)!r})\n"
     code = imports + "\n".join(line[8:] for line in script.splitlines())
-    path = os.pathsep.join([str(HERE.parents[2]), str(HERE)])
+    path = os.pathsep.join(map(str, (HERE.parents[2], HERE.parents[1], HERE)))
     done = subprocess.run(
         [*before, sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True
     )

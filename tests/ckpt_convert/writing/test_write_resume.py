@@ -180,8 +180,7 @@ def _start(target: Path) -> subprocess.Popen[bytes]:
 
 
 def _environment() -> dict[str, str]:
-    root = HERE.parents[2]
-    return os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{HERE}"}
+    return os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (HERE.parents[2], HERE.parents[1], HERE)))}
 
 
 def _partial(target: Path) -> Path:

@@ -19,7 +19,7 @@ class ArraySource:
     def read_rows(self, name: str, first: int, out: Rows) -> None:
         info = self.tensors[name]
         assert out.dtype == info.dtype.numpy
-        out[:] = self.arrays[name].reshape(-1, info.columns)[first : first + len(out)]
+        out[:] = self.arrays[name].reshape(info.rows, info.columns)[first : first + len(out)]
 
 
 def random_array(seed: int, dtype: Dtype, *shape: int) -> NDArray:
