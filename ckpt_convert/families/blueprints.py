@@ -78,7 +78,7 @@ def _megatron_blueprint(
         objects=written.objects,
         args=namespace_of(model.flags),
         content_metadata=CONTENT_METADATA,
-        record=_record(model, dtype),
+        record=_record(model, dtype, written.vocabulary_rows),
     )
 
 
@@ -95,13 +95,14 @@ def _dtype(rule: Rule, dtype: Dtype) -> Dtype:
     return Dtype.F32 if rule.fp32 else dtype
 
 
-def _record(model: Model, dtype: Dtype) -> dict[str, object]:
+def _record(model: Model, dtype: Dtype, vocabulary_rows: int) -> dict[str, object]:
     """What moe-harness.json says; lists where JSON has no tuples."""
     return {
         "format_version": RECORD_VERSION,
         "family": model.family,
         "architecture": model.kind.architecture,
         "dtype": dtype.value,
+        "vocabulary_rows": vocabulary_rows,
         "flags": {flag: list(value) if isinstance(value, tuple) else value for flag, value in model.flags.items()},
         "limits": [
             {"name": limit.name, "text": limit.text, "releases": list(limit.releases)} for limit in limits(model)

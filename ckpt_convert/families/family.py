@@ -80,4 +80,4 @@ def family_of_flags(flags: MegatronArgs) -> str:
     """The family that is nearest to a network; whether it really is one of the family's is seen afterwards."""
     if flags.switch("--multi-latent-attention"):
         return "DeepSeek-V3" if flags.text("--moe-router-score-function") == "sigmoid" else "DeepSeek-V2"
-    return "Qwen2-MoE" if flags.switch("--moe-shared-expert-gate") else "Mixtral"
+    return "Qwen2-MoE" if flags.integer("--moe-shared-expert-intermediate-size") else "Mixtral"

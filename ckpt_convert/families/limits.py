@@ -10,6 +10,7 @@ type Release = tuple[int, int]
 
 FIRST_MTP: Release = (0, 12)
 FIRST_FIXED_YARN: Release = (0, 14)
+FIRST_EXACT_BIAS: Release = (0, 14)
 FIRST_SHARED_GATE: Release = (0, 16)
 LAST_UNNORMED_QUERY: Release = (0, 18)
 YARN_LENGTH = 4096
@@ -30,6 +31,13 @@ def _routing(model: Model) -> Iterator[Limit]:
     flags = model.flags
     group_top_k = flags.integer("--moe-router-group-topk")
     scored_by = flags.integer("--moe-router-topk") // group_top_k if group_top_k else 1
+    if flags.switch("--moe-router-enable-expert-bias"):
+        yield Limit(
+            name="router-bias",
+            text="The router's bias is rounded to bf16 as it is loaded, so what is saved does not go back exactly. "
+            "Use 0.14 or later.",
+            releases=_between(before=FIRST_EXACT_BIAS),
+        )
     if model.family == "DeepSeek-V2" and scored_by > 1:
         yield Limit(
             name=GROUP_SCORE,

@@ -9,9 +9,9 @@ from harness.config.provenance import Resolved
 from harness.config.releases import load
 from harness.errors import ConfigError
 from harness.launch.job import job_spec
+from harness.launch.loaded_checkpoint import checkpoint_notices, checkpoint_problems
 from harness.launch.place import Place
 from harness.launch.preflight import path_problems
-from harness.launch.stored_flags import stored_flag_notices, stored_flag_problems
 from harness.plan.constraints import check
 from harness.plan.engine_rules import engine_release
 from harness.plan.violation import Violation
@@ -37,14 +37,14 @@ def problems(resolved: Resolved, place: Place) -> list[str]:
         spec = job_spec(resolved, place)
     except ConfigError as error:
         return [*found, *error.problems]
-    found += stored_flag_problems(resolved, spec)
+    found += checkpoint_problems(resolved, spec)
     return [*found, *(path_problems(resolved, spec) if place != "slurm" else ())]
 
 
 def notices(resolved: Resolved, place: Place) -> list[str]:
     """What is worth knowing of the checkpoint that the job starts from."""
     try:
-        return stored_flag_notices(resolved, job_spec(resolved, place))
+        return checkpoint_notices(resolved, job_spec(resolved, place))
     except ConfigError:
         return []  # there is no such job; `problems` says why
 

@@ -37,7 +37,7 @@ class Wish:
     @property
     def number(self) -> str | None:
         """The release as `0.16`, however it was written. ConfigError where it is unknown."""
-        return None if self.release is None else ".".join(load(self.release).release.split(".")[:2])
+        return None if self.release is None else load(self.release).series
 
     def form(self) -> Exact | None:
         """The exact form asked for, if one is."""

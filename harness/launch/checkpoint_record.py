@@ -12,12 +12,13 @@ from harness.config.megatron_args import ArgValue, MegatronArgs
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointRecord:
-    """The flags that the weights in `folder` need, and what limits their use."""
+    """The flags that the weights in `folder` need, the rows of their embedding, and what limits their use."""
 
     folder: Path
     family: str
     flags: MegatronArgs
     limits: tuple[Limit, ...]
+    vocabulary_rows: int | None
 
 
 def read_record(load: Path) -> CheckpointRecord | None:
@@ -52,6 +53,7 @@ def _parse(content: Mapping[str, Any], folder: Path) -> CheckpointRecord:
             Limit(name=limit["name"], text=limit["text"], releases=tuple(limit["releases"]))
             for limit in content["limits"]
         ),
+        vocabulary_rows=content.get("vocabulary_rows"),
     )
 
 

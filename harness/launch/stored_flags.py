@@ -4,66 +4,33 @@ Megatron compares a few sizes and no more: with another epsilon, rotary base or 
 computes something else.
 """
 
-from pathlib import Path
-
 from harness.arch.layer_pattern import moe_layer_pattern
-from harness.config.checkpoint import GROUP_SCORE, UNNORMED_QUERY, Limit
 from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.config.provenance import Resolved
 from harness.config.releases import Catalogue, load
 from harness.config.rules.data import NULL_COUNTS_EOD
 from harness.errors import ConfigError
-from harness.launch.checkpoint_record import CheckpointRecord, read_record
-from harness.launch.job import JobSpec
+from harness.launch.checkpoint_record import CheckpointRecord
 from harness.launch.job_rules import at
-from harness.launch.preflight import host_path
-from harness.launch.quoting import RUN_DIR
 
 # The job pads as it likes, and positions count only where YaRN's length comes from them, which a rule looks after.
 _NOT_COMPARED = frozenset({"--make-vocab-size-divisible-by", "--max-position-embeddings"})
-_MTP = "--mtp-num-layers"
+MTP = "--mtp-num-layers"
 # What gives the network another shape or another routing where a checkpoint says nothing of it.
 _STRUCTURE = (
     *("--multi-latent-attention", "--q-lora-rank", "--group-query-attention", "--num-query-groups", "--add-qkv-bias"),
     *("--add-bias-linear", "--qk-layernorm", "--num-experts", "--moe-shared-expert-intermediate-size"),
     *("--moe-shared-expert-gate", "--moe-router-pre-softmax", "--moe-router-score-function"),
     *("--moe-router-enable-expert-bias", "--moe-router-num-groups", "--moe-router-group-topk"),
-    *("--moe-router-topk-scaling-factor", "--untie-embeddings-and-output-weights", "--rotary-scaling-factor", _MTP),
+    *("--moe-router-topk-scaling-factor", "--untie-embeddings-and-output-weights", "--rotary-scaling-factor", MTP),
 )
 # The settings through which the shipped models take a flag: the fix is to change these.
 _SETTING = {"--num-layers": "NUM_LAYERS", "--vocab-size": "VOCAB_SIZE"}
 
 
-def stored_flag_problems(resolved: Resolved, spec: JobSpec) -> list[str]:
-    """Every flag with which the job would misread its checkpoint, and why it cannot load it; empty without a record."""
-    where = at(resolved, "LOAD_PATH")
-    try:
-        record = _record(resolved, spec)
-    except ValueError as error:
-        return [f"{where}LOAD_PATH: {error}"]
-    if record is None:
-        return []
-    unloadable = (limit.text for limit in _limits(record, resolved) if limit.name == UNNORMED_QUERY)
-    return [*contradictions(record, resolved), *(f"{where}{record.folder}: {text}" for text in unloadable)]
-
-
-def stored_flag_notices(resolved: Resolved, spec: JobSpec) -> list[str]:
-    """What is worth knowing of a checkpoint that can be loaded, or that this machine cannot see."""
-    try:
-        record = _record(resolved, spec)
-    except ValueError:
-        return []
-    if record is None:
-        return _unseen(resolved, spec)
-    texts = [limit.text for limit in _limits(record, resolved) if limit.name != UNNORMED_QUERY]
-    if _has(_MTP, record.flags) and not _has(_MTP, resolved.megatron_args) and _catalogue(resolved).option(_MTP):
-        texts.append(f"its multi-token prediction is left aside, for the job has no {_MTP}")
-    return [f"{record.folder}: {text}" for text in texts]
-
-
 def contradictions(record: CheckpointRecord, resolved: Resolved) -> list[str]:
     """Each flag in which the job and the checkpoint differ, where it was written, and the fix."""
-    catalogue, asked, needed = _catalogue(resolved), _counted_vocabulary(resolved), record.flags
+    catalogue, asked, needed = load(resolved.text("MCORE_RELEASE_VERSION")), counted_vocabulary(resolved), record.flags
     found = []
     for flag in dict.fromkeys((*needed, *_STRUCTURE)):
         if not _is_compared(flag, catalogue, asked, needed):
@@ -74,49 +41,13 @@ def contradictions(record: CheckpointRecord, resolved: Resolved) -> list[str]:
     return found
 
 
-def _record(resolved: Resolved, spec: JobSpec) -> CheckpointRecord | None:
-    """The record of the checkpoint that the job starts from, if this machine sees it. ValueError if it is damaged."""
-    folder = _folder(resolved, spec)
-    return read_record(folder) if folder else None
-
-
-def _folder(resolved: Resolved, spec: JobSpec) -> Path | None:
-    """`--load` as this machine names it; None without one, for the run's own, and for one in the image."""
-    load_path = resolved.megatron_args.text("--load")
-    return host_path(spec, load_path) if load_path and RUN_DIR not in load_path else None
-
-
-def _unseen(resolved: Resolved, spec: JobSpec) -> list[str]:
-    """Slurm's nodes may see more than this machine; what is missing elsewhere is a problem, not a notice."""
-    load_path = resolved.megatron_args.text("--load")
-    folder = _folder(resolved, spec)
-    if spec.place != "slurm" or not load_path or RUN_DIR in load_path or (folder and folder.exists()):
-        return []
-    return [f"{load_path} is not to be seen from here: whether the flags fit the checkpoint was not checked"]
-
-
-def _limits(record: CheckpointRecord, resolved: Resolved) -> list[Limit]:
-    """The limits that this job meets."""
-    lifted = set()
-    if resolved.embedded:
-        lifted.add(UNNORMED_QUERY)
-        lifted |= {GROUP_SCORE} if resolved.text("GROUP_SCORE") == "max" else set()
-    release = ".".join(map(str, _version(_catalogue(resolved))))
-    return [limit for limit in record.limits if release in limit.releases and limit.name not in lifted]
-
-
-def _catalogue(resolved: Resolved) -> Catalogue:
-    return load(resolved.text("MCORE_RELEASE_VERSION"))
-
-
-def _version(catalogue: Catalogue) -> tuple[int, ...]:
-    return tuple(int(part) for part in catalogue.release.split(".")[:2])
-
-
-def _counted_vocabulary(resolved: Resolved) -> MegatronArgs:
+def counted_vocabulary(resolved: Resolved) -> MegatronArgs:
     """The job's flags, `--vocab-size` with the token that NullTokenizer adds in older releases."""
     flags = resolved.megatron_args
-    if flags.text("--tokenizer-type") != "NullTokenizer" or _version(_catalogue(resolved)) >= NULL_COUNTS_EOD:
+    if (
+        flags.text("--tokenizer-type") != "NullTokenizer"
+        or load(resolved.text("MCORE_RELEASE_VERSION")).number >= NULL_COUNTS_EOD
+    ):
         return flags
     return MegatronArgs({**flags, "--vocab-size": str(flags.integer("--vocab-size") + 1)})
 
@@ -125,8 +56,8 @@ def _is_compared(flag: str, catalogue: Catalogue, asked: MegatronArgs, needed: M
     """Not where the release lacks the flag, and not where it has no bearing on what is computed."""
     if flag in _NOT_COMPARED or catalogue.option(flag) is None:
         return False
-    if flag == _MTP:
-        return _has(_MTP, asked)
+    if flag == MTP:
+        return has(MTP, asked)
     if flag == "--kv-channels":
         return not needed.switch("--multi-latent-attention")
     if flag == "--moe-layer-freq":
@@ -138,7 +69,7 @@ def _effective(flag: str, flags: MegatronArgs, catalogue: Catalogue) -> ArgValue
     """What Megatron takes for a flag: as written, or what follows from others, or its default; None: off or nothing."""
     if flag == "--moe-layer-freq":
         return _pattern(flags)
-    if _has(flag, flags):
+    if has(flag, flags):
         return flags[flag]
     if flag == "--kv-channels":
         return str(flags.integer("--hidden-size") // max(1, flags.integer("--num-attention-heads")))
@@ -159,7 +90,7 @@ def _pattern(flags: MegatronArgs) -> ArgValue:
         return written
 
 
-def _has(flag: str, flags: MegatronArgs) -> bool:
+def has(flag: str, flags: MegatronArgs) -> bool:
     return flags.get(flag, False) is not False
 
 
@@ -180,7 +111,7 @@ def _number(value: ArgValue | None) -> float | None:
 def _contradiction(
     flag: str, job: ArgValue | None, checkpoint: ArgValue | None, record: CheckpointRecord, resolved: Resolved
 ) -> str:
-    written = _has(flag, resolved.megatron_args)
+    written = has(flag, resolved.megatron_args)
     where = at(resolved, flag) if written else at(resolved, "LOAD_PATH")
     if checkpoint is None:
         return f"{where}{_worded(flag, job)}: the checkpoint in {record.folder} has nothing of the kind; leave it out"

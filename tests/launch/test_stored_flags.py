@@ -11,8 +11,8 @@ from harness.config.megatron_args import ArgValue
 from harness.config.provenance import Resolved
 from harness.config.releases import known
 from harness.launch.job import job_spec
+from harness.launch.loaded_checkpoint import checkpoint_notices, checkpoint_problems
 from harness.launch.place import Place
-from harness.launch.stored_flags import stored_flag_notices, stored_flag_problems
 
 PUBLISHED = Path(__file__).parent.parent / "fixtures/hf_configs"
 
@@ -35,11 +35,13 @@ NO_Q_NORM = {"name": "unnormed-query", "text": "0.19 cannot load it", "releases"
 def checkpoint(tmp_path: Path) -> Callable[..., Path]:
     """Makes a checkpoint's folder with a record, and nothing else in it."""
 
-    def make(flags: Mapping[str, ArgValue], limits: Sequence[object] = (), tracker: str = "release") -> Path:
+    def make(
+        flags: Mapping[str, ArgValue], limits: Sequence[object] = (), tracker: str = "release", **more: object
+    ) -> Path:
         folder = tmp_path / "ckpt" / (tracker if tracker == "release" else f"iter_{int(tracker):07d}")
         folder.mkdir(parents=True)
         (folder.parent / "latest_checkpointed_iteration.txt").write_text(f"{tracker}\n")
-        record = {"format_version": 1, "family": "DeepSeek-V3", "flags": flags, "limits": limits, "config": {}}
+        record = {"format_version": 1, "family": "DeepSeek-V3", "flags": flags, "limits": limits, "config": {}, **more}
         (folder / "moe-harness.json").write_text(json.dumps(record))
         return folder.parent
 
@@ -47,11 +49,11 @@ def checkpoint(tmp_path: Path) -> Callable[..., Path]:
 
 
 def problems(resolved: Resolved, place: Place = "local") -> list[str]:
-    return stored_flag_problems(resolved, job_spec(resolved, place))
+    return checkpoint_problems(resolved, job_spec(resolved, place))
 
 
 def notices(resolved: Resolved, place: Place = "local") -> list[str]:
-    return stored_flag_notices(resolved, job_spec(resolved, place))
+    return checkpoint_notices(resolved, job_spec(resolved, place))
 
 
 @pytest.mark.parametrize("release", known())
@@ -66,6 +68,33 @@ def test_the_shipped_models_fit_what_the_converter_stores(
     assert resolved.megatron_args.text("--load") == str(folder)
     assert problems(resolved) == []
     assert notices(resolved) == []
+
+
+@pytest.mark.parametrize(("release", "refused"), [("0.11", True), ("0.12", True), ("0.13", False)])
+def test_old_releases_want_the_moe_layers_as_a_list(
+    resolve: Resolve, checkpoint: Callable[..., Path], release: str, refused: bool
+) -> None:
+    flags = stored("Mixtral-8x7B")
+    words = ("MODEL=Mixtral-8x7B", *FULL[1:], f"LOAD_PATH={checkpoint(flags)}", f"MCORE_RELEASE_VERSION={release}")
+    found = problems(resolve(*words, "MEGATRON_PATH=/m", extra=("--moe-layer-freq", "1")))
+    assert [text.partition("write ")[2] for text in found] == [
+        f"--moe-layer-freq '{flags['--moe-layer-freq']}'"
+    ] * refused
+
+
+@pytest.mark.parametrize(
+    ("release", "rows", "refused"), [("0.11", 32000, True), ("0.11", 32768, False), ("0.12", 1, False)]
+)
+def test_release_0_11_wants_the_rows_that_it_pads_to(
+    resolve: Resolve, checkpoint: Callable[..., Path], release: str, rows: int, refused: bool
+) -> None:
+    folder = checkpoint(stored("Mixtral-8x7B"), vocabulary_rows=rows)
+    words = ("MODEL=Mixtral-8x7B", *FULL[1:], f"LOAD_PATH={folder}", f"MCORE_RELEASE_VERSION={release}")
+    found = problems(resolve(*words, "MEGATRON_PATH=/m", extra=("--make-vocab-size-divisible-by", "2048")))
+    expected = "pads the vocabulary to 32768 rows here, and loads no embedding of 32000"
+    assert [expected in text and text.endswith("--exact --target-release 0.11 --tp 1") for text in found] == [
+        True
+    ] * refused
 
 
 def test_every_contradiction_with_its_place_and_its_fix(resolve: Resolve, checkpoint: Callable[..., Path]) -> None:

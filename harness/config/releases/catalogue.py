@@ -49,6 +49,16 @@ class Catalogue:
     release: str
     options: Mapping[str, Option]
 
+    @property
+    def number(self) -> tuple[int, ...]:
+        """(0, 19) of release 0.19.2: what can be compared."""
+        return tuple(int(part) for part in self.series.split("."))
+
+    @property
+    def series(self) -> str:
+        """`0.19` of release 0.19.2: as a catalogue is called."""
+        return ".".join(self.release.split(".")[:2])
+
     def option(self, flag: str) -> Option | None:
         """The option of this name; None if the release has none."""
         return self.options.get(flag)

@@ -15,7 +15,6 @@ YARN = {"type": "yarn", "factor": 40, "mscale": 1.0, "mscale_all_dim": 0.5, "ori
     [
         ("DeepSeek-V2", "GROUP_SCORE=max", known()),
         ("DeepSeek-V2-Lite", "linear_q_proj.layer_norm_weight", ("0.19",)),
-        ("DeepSeek-V3", "multi-token prediction", ("0.11",)),
         ("Qwen2-57B-A14B", "--moe-shared-expert-gate", ("0.11", "0.12", "0.13", "0.14", "0.15")),
     ],
 )
@@ -23,6 +22,14 @@ def test_published_models(name: str, word: str, releases: tuple[str, ...]) -> No
     (limit,) = limits(model_of_config(published(name), "config.json"))
     assert word in limit.text
     assert limit.releases == releases
+
+
+def test_deepseek_v3_in_early_releases() -> None:
+    bias, mtp = limits(model_of_config(published("DeepSeek-V3"), "config.json"))
+    assert "rounded to bf16" in bias.text
+    assert bias.releases == ("0.11", "0.12", "0.13")
+    assert "multi-token prediction" in mtp.text
+    assert mtp.releases == ("0.11",)
 
 
 def test_mixtral_has_none() -> None:

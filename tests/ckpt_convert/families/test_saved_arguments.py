@@ -111,6 +111,16 @@ def test_a_network_that_no_family_has_is_refused(changes: dict[str, Any], messag
     assert message in str(error.value)
 
 
+def test_a_qwen2_without_the_gate_is_told_of_the_gate() -> None:
+    """As every release before 0.16 saves it."""
+    flags = dict(model_of_config(tiny("Qwen2-MoE"), "config.json").flags)
+    del flags["--moe-shared-expert-gate"]
+    with pytest.raises(ConfigError) as error:
+        model_of_megatron(saved(MegatronArgs(flags), "0.15"), embedding(300), "here", None)
+    (problem,) = error.value.problems
+    assert "--moe-shared-expert-gate off, and Qwen2MoeForCausalLM of transformers has on here" in problem
+
+
 def test_every_attribute_is_of_a_type_that_every_release_may_load() -> None:
     for name in PUBLISHED:
         attributes = namespace_of(model_of_config(published(name), "config.json").flags)
