@@ -1,6 +1,8 @@
 """Quantities are kept in bytes, seconds and FLOPs; these convert at the edges, when printing or parsing."""
 
+MIB = 1024**2
 GIB = 1024**3
+GIGA = 10**9
 TERA = 10**12
 
 

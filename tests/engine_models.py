@@ -1,4 +1,4 @@
-"""Two tiny models, as Megatron's arguments: one like DeepSeek-V3, one like Mixtral and Qwen2."""
+"""Tiny models, as Megatron's arguments: like DeepSeek-V3, like Mixtral and Qwen2, and like Qwen3 (normed heads)."""
 
 ON_CPU = (
     *("--transformer-impl", "local", "--distributed-backend", "gloo"),
@@ -36,4 +36,5 @@ GROUPED_QUERY = (
     *("--moe-router-pre-softmax", "--moe-shared-expert-gate"),
     *("--moe-router-load-balancing-type", "aux_loss", "--moe-aux-loss-coeff", "1e-3"),
 )
+NORMED_HEADS = (*GROUPED_QUERY, "--qk-layernorm")
 GROUPED_GEMM = ("--moe-grouped-gemm",)

@@ -5,20 +5,10 @@ from dataclasses import dataclass
 from harness.arch.attention import Attention, attention
 from harness.arch.layer_pattern import moe_layer_pattern
 from harness.arch.moe import FeedForward, dense, moe
-from harness.arch.weights import Norm, Weights, linear
+from harness.arch.shape_problems import learned_positions, shape_problems
+from harness.arch.weights import Norm, Split, Weights, linear
 from harness.config.megatron_args import MegatronArgs
 from harness.errors import ConfigError
-
-REQUIRED = ("--num-layers", "--hidden-size", "--num-attention-heads", "--vocab-size")
-UNCOUNTED = (
-    "--attention-output-gate",
-    "--experimental-attention-variant",
-    "--heterogeneous-layers-config-path",
-    "--hybrid-layer-pattern",
-    "--moe-latent-size",
-    "--mtp-use-repeated-layer",
-    "--quick-geglu",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +42,32 @@ class ModelArch:
     mtp_layers: int
     learned_positions: int = 0
 
+    def __hash__(self) -> int:
+        """Cheap, for caches that are asked often: of all but the layers, of which there are many."""
+        return hash((self.name, self.hidden, self.padded_vocab_size, len(self.layers), self.mtp_layers))
+
+    @property
+    def word_embeddings(self) -> Weights:
+        """The table (padded vocabulary, H) that turns tokens into vectors."""
+        return linear("embedding.word_embeddings", self.hidden, self.padded_vocab_size, Split.OUTPUTS)
+
+    @property
+    def position_embeddings(self) -> tuple[Weights, ...]:
+        """The table (positions, H), where positions are learned."""
+        if not self.learned_positions:
+            return ()
+        return (linear("embedding.position_embeddings", self.hidden, self.learned_positions, Split.WHOLE),)
+
+    @property
+    def output_layer(self) -> Weights:
+        """The table (padded vocabulary, H) that makes logits; with tied embeddings the same as `word_embeddings`."""
+        return linear("output_layer", self.hidden, self.padded_vocab_size, Split.OUTPUTS)
+
+    @property
+    def final_norm(self) -> Weights:
+        """The norm (H) after the last layer."""
+        return self.norm.weights("decoder.final_layernorm", self.hidden)
+
     @property
     def mtp_layer(self) -> LayerSpec:
         """The transformer layer inside each multi-token-prediction module: Megatron repeats the last one."""
@@ -65,16 +81,19 @@ class ModelArch:
         norms = tuple(self.norm.weights(name, self.hidden) for name in ("enorm", "hnorm", "final_layernorm"))
         return (
             *norms,
-            linear("eh_proj", 2 * self.hidden, self.hidden),
+            linear("eh_proj", 2 * self.hidden, self.hidden, Split.OUTPUTS),
             *self.mtp_layer.weights(self.hidden, self.norm),
         )
 
 
 def model_arch(args: MegatronArgs, name: str = "model") -> ModelArch:
-    """The network that these flags make Megatron build; every flag that is missing has Megatron's default."""
-    _refuse_what_is_not_modelled(args)
-    learned = args.text("--position-embedding-type", "learned_absolute") == "learned_absolute"
-    rotary = args.switch("--use-rotary-position-embeddings")
+    """The network that these flags make Megatron build; every flag that is missing has Megatron's default.
+
+    ConfigError for a shape that is missing, impossible or contradicts itself, and for what is not modelled.
+    """
+    problems = shape_problems(args)
+    if problems:
+        raise ConfigError(problems)
     return ModelArch(
         name=name,
         hidden=args.integer("--hidden-size"),
@@ -84,7 +103,7 @@ def model_arch(args: MegatronArgs, name: str = "model") -> ModelArch:
         norm=Norm.RMS_NORM if args.text("--normalization") == "RMSNorm" else Norm.LAYER_NORM,
         tied_embeddings=not args.switch("--untie-embeddings-and-output-weights"),
         mtp_layers=args.integer("--mtp-num-layers"),
-        learned_positions=args.integer("--max-position-embeddings") if learned and not rotary else 0,
+        learned_positions=args.integer("--max-position-embeddings") if learned_positions(args) else 0,
     )
 
 
@@ -111,19 +130,8 @@ def moe_layers(args: MegatronArgs) -> tuple[bool, ...]:
 
 
 def _layers(args: MegatronArgs) -> tuple[LayerSpec, ...]:
-    mixing, plain = attention(args), dense(args)
+    mixing = attention(args)
     pattern = moe_layers(args)
-    mixture = moe(args) if any(pattern) else plain
-    return tuple(LayerSpec(attention=mixing, ffn=mixture if is_moe else plain) for is_moe in pattern)
-
-
-def _refuse_what_is_not_modelled(args: MegatronArgs) -> None:
-    """A count that leaves something out is worse than none."""
-    missing = [f"{flag} is missing: the network's shape needs it" for flag in REQUIRED if not args.integer(flag)]
-    uncounted = [
-        f"{flag} changes the network in a way that is not counted; leave it out"
-        for flag in UNCOUNTED
-        if args.get(flag, False) is not False
-    ]
-    if missing or uncounted:
-        raise ConfigError(missing + uncounted)
+    plain = LayerSpec(attention=mixing, ffn=dense(args))
+    mixture = LayerSpec(attention=mixing, ffn=moe(args)) if any(pattern) else plain
+    return tuple(mixture if is_moe else plain for is_moe in pattern)

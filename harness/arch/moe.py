@@ -3,9 +3,9 @@
 Legend of shapes: H hidden size, F and f the inner size of a dense MLP and of one expert, E experts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from harness.arch.weights import Norm, Weights, linear
+from harness.arch.weights import Norm, Split, Weights, linear
 from harness.config.megatron_args import MegatronArgs
 
 
@@ -25,8 +25,8 @@ class Dense:
     def weights(self, hidden: int, norm: Norm) -> tuple[Weights, ...]:
         """linear_fc1 (2F or F, H) and linear_fc2 (H, F)."""
         return (
-            linear("linear_fc1", hidden, self.ffn_hidden * (self.matrices - 1), bias=self.bias),
-            linear("linear_fc2", self.ffn_hidden, hidden, bias=self.bias),
+            linear("linear_fc1", hidden, self.ffn_hidden * (self.matrices - 1), Split.OUTPUTS, bias=self.bias),
+            linear("linear_fc2", self.ffn_hidden, hidden, Split.INPUTS, bias=self.bias),
         )
 
 
@@ -62,19 +62,17 @@ class MoE:
     def weights(self, hidden: int, norm: Norm) -> tuple[Weights, ...]:
         """The router (E, H), the routed experts, the shared expert and its gate (1, H)."""
         routed = tuple(
-            Weights(name=f"experts.{part.name}", size=part.size, copies=self.experts, used=self.top_k)
+            replace(part, name=f"experts.{part.name}", expert=True, copies=self.experts, used=self.top_k)
             for part in self.expert.weights(hidden, norm)
         )
-        router = linear("router", hidden, self.experts, bias=self.bias)
+        router = linear("router", hidden, self.experts, Split.WHOLE, bias=self.bias)
         return (router, *routed, *self._shared_weights(hidden, norm))
 
     def _shared_weights(self, hidden: int, norm: Norm) -> tuple[Weights, ...]:
         if not self.shared_ffn_hidden:
             return ()
-        shared = tuple(
-            Weights(name=f"shared_experts.{part.name}", size=part.size) for part in self.shared.weights(hidden, norm)
-        )
-        return (*shared, linear("shared_experts.gate", hidden, 1)) if self.shared_gate else shared
+        shared = tuple(replace(part, name=f"shared_experts.{part.name}") for part in self.shared.weights(hidden, norm))
+        return (*shared, linear("shared_experts.gate", hidden, 1, Split.WHOLE)) if self.shared_gate else shared
 
 
 type FeedForward = Dense | MoE

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from harness.arch.model import ModelArch
-from harness.arch.weights import Weights, active, linear, total
+from harness.arch.weights import Weights, active, total
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +36,28 @@ MEGATRON = Convention(mtp=True, padded_vocab=True)
 """All that Megatron builds on this mapping."""
 
 PUBLISHED_TOTAL = Convention()
-"""How DeepSeek, Mistral and Qwen count the total: both embedding tables, no MTP, no padding."""
+"""How DeepSeek, Mistral, Moonshot and Qwen count the total: both embedding tables, no MTP, no padding."""
 
 PUBLISHED_ACTIVE = Convention()
-"""How Mistral and Qwen count the active parameters: like the total (Mixtral-8x7B 12.88, Qwen2-57B 14.25)."""
+"""How Mistral counts the active parameters: like the total (Mixtral-8x7B 12.88)."""
+
+QWEN_ACTIVE = Convention(router=False)
+"""How Qwen counts the active parameters, as far as its figures tell: Qwen3-30B is 3.340 → 3.3 so, and 3.353 with the
+router; Qwen2-57B (14.24 → 14.2) and Qwen3-235B (22.14 → 22) round to what is published either way."""
 
 DEEPSEEK_ACTIVE = Convention(input_embedding=False, router=False)
 """How DeepSeek counts the active parameters, found by arithmetic: of the subsets that could be meant, this one alone
 rounds to all three figures published (V3 36.52 → 37, V2 20.80 → 21, V2-Lite 2.448 → 2.4). The input embedding is a
-look-up of one row; with the router V2-Lite would be 2.451."""
+look-up of one row; with the router V2-Lite would be 2.451. Moonshot's cards round from the same subset (Kimi-K2 31.52 →
+32, Moonlight 2.58 → 3); Moonlight's paper leaves out both tables, of 15.29 and of 2.24."""
+
+_ACTIVE_BY_PUBLISHER = {
+    "DeepSeek": DEEPSEEK_ACTIVE,
+    "Kimi": DEEPSEEK_ACTIVE,
+    "Moonlight": DEEPSEEK_ACTIVE,
+    "Qwen": QWEN_ACTIVE,
+}
+"""By how the names of a publisher's models begin."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +88,8 @@ def count_parameters(
 
 def published_parameters(arch: ModelArch) -> ParameterCount:
     """Both figures as the model's publisher counts them (known by the model's name)."""
-    by_publisher = DEEPSEEK_ACTIVE if arch.name.startswith("DeepSeek") else PUBLISHED_ACTIVE
-    return count_parameters(arch, PUBLISHED_TOTAL, by_publisher)
+    of_publisher = [rule for begins, rule in _ACTIVE_BY_PUBLISHER.items() if arch.name.startswith(begins)]
+    return count_parameters(arch, PUBLISHED_TOTAL, of_publisher[0] if of_publisher else PUBLISHED_ACTIVE)
 
 
 def parameter_groups(arch: ModelArch) -> dict[str, Weights]:
@@ -103,12 +116,11 @@ def _counted(arch: ModelArch, convention: Convention) -> list[Weights]:
 def _ends(arch: ModelArch, convention: Convention) -> list[Weights]:
     """What stands before and after the layers. A tied table is counted once, wherever it is counted."""
     rows = arch.padded_vocab_size if convention.padded_vocab else arch.vocab_size
-    table = linear("embedding.word_embeddings", arch.hidden, rows)
-    ends = [arch.norm.weights("decoder.final_layernorm", arch.hidden)]
+    ends = [arch.final_norm]
     if convention.input_embedding or (convention.output_layer and arch.tied_embeddings):
-        ends.append(table)
-    if convention.input_embedding and arch.learned_positions:
-        ends.append(linear("embedding.position_embeddings", arch.hidden, arch.learned_positions))
+        ends.append(replace(arch.word_embeddings, outputs=rows))
+    if convention.input_embedding:
+        ends += arch.position_embeddings
     if convention.output_layer and not arch.tied_embeddings:
-        ends.append(replace(table, name="output_layer"))
+        ends.append(replace(arch.output_layer, outputs=rows))
     return ends

@@ -2,7 +2,20 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, auto
+
+
+class Split(Enum):
+    """How tensor parallelism divides a weight (outputs, inputs) and its bias (outputs)."""
+
+    OUTPUTS = auto()
+    """Column parallel: weight and bias by outputs."""
+    INPUTS = auto()
+    """Row parallel: the weight by inputs; each rank holds the whole bias."""
+    LATENT = auto()
+    """MLA's down projections: whole with Transformer Engine, by outputs in Megatron's local layers."""
+    WHOLE = auto()
+    """Each rank holds all of it: norms, routers, position embeddings."""
 
 
 class Norm(Enum):
@@ -13,20 +26,29 @@ class Norm(Enum):
 
     def weights(self, name: str, width: int) -> "Weights":
         """The norm's parameters over a vector of `width`."""
-        return Weights(name=name, size=self.value * width)
+        return Weights(name=name, outputs=width, bias=self is Norm.LAYER_NORM)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """`copies` tensors (or a tensor with its bias) of `size` parameters each, `used` of which process a token.
+    """`copies` weights (outputs, inputs), each with a bias (outputs) if it has one; `used` of them process a token.
 
-    Experts are the only weights with `used < copies`. `name` is Megatron's module name.
+    Routed experts alone have more than one copy. `name` is Megatron's module name.
     """
 
     name: str
-    size: int
+    outputs: int
+    inputs: int = 1
+    bias: bool = False
+    split: Split = Split.WHOLE
+    expert: bool = False
     copies: int = 1
     used: int = 1
+
+    @property
+    def size(self) -> int:
+        """Parameters of one copy."""
+        return self.outputs * (self.inputs + self.bias)
 
     @property
     def total(self) -> int:
@@ -39,9 +61,9 @@ class Weights:
         return self.size * self.used
 
 
-def linear(name: str, inputs: int, outputs: int, *, bias: bool = False) -> Weights:
+def linear(name: str, inputs: int, outputs: int, split: Split, *, bias: bool = False) -> Weights:
     """A weight (outputs, inputs) and, with `bias`, a vector (outputs)."""
-    return Weights(name=name, size=inputs * outputs + (outputs if bias else 0))
+    return Weights(name=name, inputs=inputs, outputs=outputs, split=split, bias=bias)
 
 
 def total(weights: Iterable[Weights]) -> int:

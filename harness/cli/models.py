@@ -8,31 +8,39 @@ from harness.cli import screen
 from harness.config.provenance import Resolved
 from harness.config.roots import Roots
 from harness.config.sources import Request, resolve_request
+from harness.cost.flops import Counting, megatron_flops_per_token
 from harness.errors import ConfigError
 from harness.report.table import plain_table
-from harness.units import show_count
+from harness.units import GIGA, show_count
 
 _MAPPING = ("TP", "PP", "EP", "CP", "VPP", "MBS", "GBS", "NNODES")
+_CONVENTIONS = f"""
+total, active: parameters as the publisher counts them; docs/models.md says what that takes in
+GFLOP/token: training on one token at the preset SEQ_LEN, with MTP where the preset trains it
+{Counting.MEGATRON.value}"""
 _AS_PUBLISHED = ("PROXY=none", "DATASET=mock", "PRETRAIN=1")
 
 
 @click.command("models")
 def command() -> None:
-    """The models there are: parameters as their publishers count them, layers, and the preset mapping."""
+    """The models there are: parameters as their publishers count them, FLOPs, layers, and the preset mapping."""
     roots = Roots.standard()
     rows = [_row(name, roots) for name in roots.names("model")]
-    click.echo(plain_table(rows, headers=["model", "total", "active", "layers", *_MAPPING]))
+    click.echo(plain_table(rows, headers=["model", "total", "active", "GFLOP/token", "layers", *_MAPPING]))
+    click.echo(_CONVENTIONS)
 
 
 def _row(name: str, roots: Roots) -> list[str]:
     request = Request(words=(f"MODEL={name}", *_AS_PUBLISHED), default_cluster="template")
     try:
         resolved = resolve_request(request, roots)
-        count = published_parameters(model_arch(resolved.megatron_args, name))
+        arch = model_arch(resolved.megatron_args, name)
     except ConfigError as error:
         screen.notice(f"{name}: {error}")
         return [name]
-    return [name, show_count(count.total), show_count(count.active), *_settings(resolved)]
+    count = published_parameters(arch)
+    flops = megatron_flops_per_token(arch, seq_len=resolved.megatron_args.integer("--seq-length"))
+    return [name, show_count(count.total), show_count(count.active), f"{flops / GIGA:.1f}", *_settings(resolved)]
 
 
 def _settings(resolved: Resolved) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from harness.config.megatron_args import ArgValue, MegatronArgs
 
-type SettingValue = str | int | bool | None
+type SettingValue = str | int | float | bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +62,11 @@ class Resolved:
         """A whole-number setting; `default` if unset."""
         value = self.settings.get(name)
         return default if value is None else int(value)
+
+    def number(self, name: str) -> float | None:
+        """A setting that is a number; None if unset."""
+        value = self.settings.get(name)
+        return None if value is None else float(value)
 
     def switch(self, name: str) -> bool:
         """A yes/no setting; False if unset."""

@@ -1,5 +1,6 @@
 """The settings a user may write, their types and their built-in defaults."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from typing import Literal
 
 from harness.config.provenance import SettingValue
 
-type Kind = Literal["text", "path", "name", "int", "switch", "time", "version"]
+type Kind = Literal["text", "path", "name", "int", "number", "switch", "time", "version"]
 
 _TIME = re.compile(r"(\d+-)?\d+(:\d{1,2}){0,2}")
 _VERSION = re.compile(r"\d+\.\d+(\.\w+)*")
@@ -35,6 +36,8 @@ class Setting:
             return None
         if self.kind == "int":
             return self._parse_int(raw)
+        if self.kind == "number":
+            return self._parse_number(raw)
         if self.kind == "switch":
             return self._parse_switch(raw)
         if self.kind == "time" and not _TIME.fullmatch(raw):
@@ -55,6 +58,16 @@ class Setting:
             raise ValueError(allowed) from None
         if not self.least <= value <= self.most:
             raise ValueError(allowed)
+        return value
+
+    @staticmethod
+    def _parse_number(raw: str) -> float:
+        try:
+            value = float(raw)
+        except ValueError:
+            value = math.nan
+        if not 0 < value < math.inf:  # NaN fails every comparison
+            raise ValueError("a number above 0")
         return value
 
     @staticmethod
@@ -150,8 +163,18 @@ SETTINGS: Mapping[str, Setting] = _table(
     ),
     # The machine
     Setting(name="DEVICE", choices=("gpu", "cpu", "auto"), default="gpu", help="auto: GPUs if this machine has any"),
+    Setting(name="GPUS", kind="int", help="GPUs of the job in all: another way to say NNODES"),
     Setting(name="NNODES", kind="int", default=1, help="nodes"),
     Setting(name="GPUS_PER_NODE", kind="int", default=8, help="ranks a node"),
+    Setting(name="GPU", help="the GPU's name, e.g. H100: what memory and speed are predicted for"),
+    Setting(name="HBM_GB", kind="number", help="memory of a GPU, where it is not the data sheet's"),
+    Setting(name="HBM_TB_S", kind="number", help="bandwidth of that memory, in TB/s"),
+    Setting(name="BF16_TFLOPS", kind="number", help="dense bf16 peak of a GPU"),
+    Setting(name="FP8_TFLOPS", kind="number", help="dense fp8 peak of a GPU"),
+    Setting(name="FP4_TFLOPS", kind="number", help="dense fp4 peak of a GPU"),
+    Setting(name="NVLINK_DOMAIN", kind="int", help="GPUs that NVLink joins"),
+    Setting(name="NVLINK_GB_S", kind="number", help="NVLink bandwidth of a GPU, one way, in GB/s"),
+    Setting(name="NIC_GB_S", kind="number", help="network bandwidth of a GPU, one way, in GB/s"),
     Setting(name="RUN_TIME", kind="time", default="00:20:00", help="the job's time limit"),
     Setting(name="ACCOUNT", help="Slurm account"),
     Setting(name="PARTITION", help="Slurm partition"),

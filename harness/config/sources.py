@@ -41,7 +41,7 @@ class Request:
 
 def resolve_request(request: Request, roots: Roots) -> Resolved:
     """Read every file the request names and resolve it. ConfigError holds all mistakes."""
-    typed = _typed_words(request.words)
+    typed = typed_words(request.words)
     chosen = _Chosen(request, typed)
     model = chosen.get("MODEL")
     if not model:
@@ -89,7 +89,8 @@ class _Chosen:
         return str(next(found, "") or "")
 
 
-def _typed_words(words: Sequence[str]) -> dict[str, str]:
+def typed_words(words: Sequence[str]) -> dict[str, str]:
+    """`KEY=VALUE` words by name; ConfigError for other words, and for a name given twice."""
     typed: dict[str, str] = {}
     problems = []
     for word in words:

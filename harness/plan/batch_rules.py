@@ -22,6 +22,23 @@ def global_batch(case: Case) -> Iterator[Violation]:
         )
 
 
+def evaluation_batch(case: Case) -> Iterator[Violation]:
+    """Evaluation may have a batch of its own, which is divided like the other (validate_args)."""
+    args, size = case.args, case.batch
+    whole, micro = args.integer("--eval-global-batch-size"), args.integer("--eval-micro-batch-size")
+    unit = (micro or size.micro) * case.parallel.dp
+    if not (whole or micro) or case.parallel.world_size % case.parallel.dense_grid:
+        return
+    if (whole or size.global_) % unit:
+        flag = "--eval-global-batch-size"
+        yield Violation(
+            rule="evaluation-batch",
+            message=f"{flag} {whole or size.global_} is no multiple of its micro-batches times DP = {unit}",
+            fix=either(flag, neighbouring_multiples(whole or size.global_, unit)),
+            names=names(flag, "--eval-micro-batch-size", "GBS", "MBS"),
+        )
+
+
 def interleaving(case: Case) -> Iterator[Violation]:
     """Virtual stages want a pipeline, and micro-batches in whole groups of PP (forward_backward_…_interleaving)."""
     par = case.parallel

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from harness.plan.layout import layout_problems, layout_stages
-from harness.plan.parallel import pipeline_units
+from harness.arch.layout import layout_problems, layout_stages
+from harness.arch.parallel import pipeline_units
 from harness.plan.violation import (
     FLAG_OF_SETTING,
     Case,

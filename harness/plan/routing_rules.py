@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from harness.arch.model import moe_layers
 from harness.errors import ConfigError
-from harness.plan.violation import Case, Violation, divisors, either, listed, names, neighbours
+from harness.plan.violation import Case, Violation, divisors, either, listed, names, neighbours, refused
 
-BIASED_SCORES = ("sigmoid", "sqrtsoftplus")
-HYBRIDEP_ON_ONE_RANK = (0, 17)  # first release whose flex dispatcher takes HybridEP without peers
+BALANCING, COEFFICIENTS = "--moe-router-load-balancing-type", "--moe-aux-loss-coeff"
+BIASED_SCORES = {"sigmoid": (0, 11), "sqrtsoftplus": (0, 18)}  # and the first release that biases them
 
 
 def readable_moe_pattern(case: Case) -> tuple[bool, ...]:
@@ -33,10 +33,8 @@ def layer_pattern(case: Case) -> Iterator[Violation]:
 
 def top_k(case: Case) -> Iterator[Violation]:
     """A token goes to at most all experts; to one only with the softmax taken before (its gradient would vanish)."""
-    if not case.experts:
-        return
     args, chosen = case.args, case.args.integer("--moe-router-topk", 2)
-    if chosen > case.experts:
+    if 0 < case.experts < chosen:
         yield Violation(
             rule="top-k",
             message=f"--moe-router-topk {chosen} exceeds --num-experts {case.experts}",
@@ -87,10 +85,25 @@ def groups(case: Case) -> Iterator[Violation]:
     yield Violation(rule="expert-groups", message=message, fix=fix, names=(*about, "--num-experts"))
 
 
+def balancing(case: Case) -> Iterator[Violation]:
+    """Several losses have a coefficient each (TransformerConfig), and Sinkhorn's balancing has none (TopKRouter)."""
+    kinds = case.args.text(BALANCING, "aux_loss").split()
+    coefficients = case.args.text(COEFFICIENTS, "0").split()
+    if len(kinds) > 1 and len(coefficients) != len(kinds):
+        found = f"{BALANCING} {' '.join(kinds)} with {len(coefficients)} {COEFFICIENTS}"
+        yield refused(
+            "balancing", found, f"{len(kinds)} of them", f"give {COEFFICIENTS} one each", COEFFICIENTS, BALANCING
+        )
+    if case.experts and kinds == ["sinkhorn"] and any(map(float, coefficients)):
+        found, fix = f"{BALANCING} sinkhorn with {COEFFICIENTS} {' '.join(coefficients)}", f"{COEFFICIENTS} 0"
+        yield refused("balancing", found, "0", fix, COEFFICIENTS, BALANCING)
+
+
 def expert_bias(case: Case) -> Iterator[Violation]:
     """Balancing by a bias works on independent scores, not on a softmax (TransformerConfig)."""
     score = case.args.text("--moe-router-score-function", "softmax")
-    if case.args.switch("--moe-router-enable-expert-bias") and score not in BIASED_SCORES:
+    biased = score in BIASED_SCORES and case.release >= BIASED_SCORES[score]
+    if case.args.switch("--moe-router-enable-expert-bias") and not biased:
         yield Violation(
             rule="expert-bias",
             message=f"--moe-router-enable-expert-bias with --moe-router-score-function {score}; allowed: sigmoid",
@@ -122,34 +135,4 @@ def sequence_parallel(case: Case) -> Iterator[Violation]:
             message=f"TP={case.parallel.tp} with experts, but without --sequence-parallel",
             fix="add --sequence-parallel, or TP=1",
             names=names("TP", "--sequence-parallel"),
-        )
-
-
-def dispatcher(case: Case) -> Iterator[Violation]:
-    """The flex dispatcher needs peers, DeepEP needs flex, and shared experts overlap with alltoall and flex only."""
-    args, par = case.args, case.parallel
-    kind = args.text("--moe-token-dispatcher-type", "allgather")
-    hybrid = args.text("--moe-flex-dispatcher-backend", "deepep") == "hybridep"
-    alone_is_fine = hybrid and case.release >= HYBRIDEP_ON_ONE_RANK
-    if case.experts and kind == "flex" and par.etp * par.ep == 1 and not alone_is_fine:
-        yield Violation(
-            rule="dispatcher",
-            message="the flex dispatcher needs ETP·EP > 1, but both are 1",
-            fix="EP=2 or more, or MOE_TOKEN_DISPATCHER=alltoall",
-            names=names("MOE_TOKEN_DISPATCHER", "EP"),
-        )
-    if args.switch("--moe-enable-deepep") and kind != "flex":
-        yield Violation(
-            rule="dispatcher",
-            message=f"--moe-enable-deepep with the {kind} dispatcher; allowed: flex",
-            fix="MOE_TOKEN_DISPATCHER=flex, or leave --moe-enable-deepep out",
-            names=names("MOE_TOKEN_DISPATCHER", "--moe-enable-deepep"),
-        )
-    shared = "--moe-shared-expert-intermediate-size" in args
-    if shared and args.switch("--moe-shared-expert-overlap") and kind not in {"alltoall", "flex"}:
-        yield Violation(
-            rule="dispatcher",
-            message=f"--moe-shared-expert-overlap with the {kind} dispatcher; allowed: alltoall, flex",
-            fix="MOE_TOKEN_DISPATCHER=alltoall, or leave --moe-shared-expert-overlap out",
-            names=names("MOE_TOKEN_DISPATCHER", "--moe-shared-expert-overlap"),
         )

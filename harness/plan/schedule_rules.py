@@ -3,13 +3,14 @@
 import math
 from collections.abc import Iterator
 
-from harness.plan.violation import Case, Violation
+from harness.plan.violation import Case, Violation, refused
 
 LENGTHS = {
     "--train-iters": ("--train-samples", "--lr-decay-samples", "--lr-warmup-samples"),
     "--train-samples": ("--lr-decay-iters", "--lr-warmup-iters"),
 }
 WARMUP = {"--train-iters": "--lr-warmup-iters", "--train-samples": "--lr-warmup-samples"}
+DECAY_STYLE, DECAY_ENDS = "--weight-decay-incr-style", ("--start-weight-decay", "--end-weight-decay")
 SCHEDULE_OF_EVALUATION = (0, 17)  # first release that lets a run without training say what it likes
 RAMPUP_BY_ITERATIONS = (0, 18)
 
@@ -60,6 +61,19 @@ def learning_rate(case: Case) -> Iterator[Violation]:
             fix="lower --min-lr, or raise --lr",
             names=("--min-lr", "--lr"),
         )
+
+
+def weight_decay(case: Case) -> Iterator[Violation]:
+    """A decay that changes has a beginning and an end, and one that does not has neither (validate_args)."""
+    style, flag = case.args.text(DECAY_STYLE, "constant"), DECAY_STYLE
+    given = [end for end in DECAY_ENDS if end in case.args]
+    if style == "constant" and given:
+        yield refused(
+            "weight-decay", f"{flag} constant with {given[0]}", "--weight-decay", f"leave {given[0]} out", flag
+        )
+    if style != "constant" and len(given) < len(DECAY_ENDS):
+        both = " and ".join(DECAY_ENDS)
+        yield refused("weight-decay", f"{flag} {style} without {both}", "with both", f"add {both}", flag, *DECAY_ENDS)
 
 
 def _rate(text: str) -> float:

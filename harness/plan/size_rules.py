@@ -1,5 +1,6 @@
 """The sizes themselves: there, whole and positive. Every other rule relies on these."""
 
+import math
 from collections.abc import Iterator
 
 from harness.config.megatron_args import MegatronArgs
@@ -16,6 +17,8 @@ REQUIRED = (
 POSITIVE = (
     *REQUIRED,
     *(flag for flag in FLAG_OF_SETTING.values() if flag not in {*REQUIRED, "--moe-token-dispatcher-type"}),
+    "--eval-global-batch-size",
+    "--eval-micro-batch-size",
     "--ffn-hidden-size",
     "--kv-channels",
     "--kv-lora-rank",
@@ -31,10 +34,29 @@ POSITIVE = (
     "--q-lora-rank",
     "--qk-head-dim",
     "--qk-pos-emb-head-dim",
+    "--recompute-num-layers",
     "--v-head-dim",
     "--vocab-size",
 )
-COUNTS = ("--num-experts", "--mtp-num-layers")  # 0 means none
+COUNTS = (  # 0 means none
+    "--cpu-offloading-num-layers",
+    "--cuda-graph-warmup-steps",
+    "--fine-grained-offloading-max-inflight-offloads",
+    "--mtp-num-layers",
+    "--num-experts",
+    "--num-layers-at-end-in-bf16",
+    "--num-layers-at-start-in-bf16",
+)
+LISTS_OF_NUMBERS = ("--moe-aux-loss-coeff",)
+LISTS = ("--hierarchical-context-parallel-sizes",)
+NUMBERS = (
+    "--activation-offload-fraction",
+    "--attention-dropout",
+    "--hidden-dropout",
+    "--loss-scale",
+    "--moe-expert-capacity-factor",
+    "--moe-expert-rank-capacity-factor",
+)
 
 
 def sizes(args: MegatronArgs, world_size: int) -> Iterator[Violation]:
@@ -47,6 +69,14 @@ def sizes(args: MegatronArgs, world_size: int) -> Iterator[Violation]:
             if flag in args and not _at_least(args.text(flag), least):
                 found = f"{flag} is {args.text(flag)!r}; allowed: whole numbers from {least}"
                 yield _violation(flag, found, f"give {flag} a whole number")
+    for flag in LISTS:
+        if not all(_at_least(word, 1) for word in args.text(flag).split()):
+            found = f"{flag} is {args.text(flag)!r}; allowed: whole numbers from 1"
+            yield _violation(flag, found, f"give {flag} whole numbers")
+    for flag in (*NUMBERS, *LISTS_OF_NUMBERS):
+        words = args.text(flag).split() if flag in LISTS_OF_NUMBERS else [args.text(flag)]
+        if flag in args and not all(map(_finite, words)):
+            yield _violation(flag, f"{flag} is {args.text(flag)!r}; allowed: finite numbers", f"give {flag} a number")
     if world_size < 1:
         yield Violation(
             rule="sizes",
@@ -64,5 +94,12 @@ def _violation(flag: str, message: str, fix: str) -> Violation:
 def _at_least(text: str, least: int) -> bool:
     try:
         return int(text) >= least
+    except ValueError:
+        return False
+
+
+def _finite(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
     except ValueError:
         return False

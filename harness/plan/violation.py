@@ -1,10 +1,11 @@
 """What a rule says of a mapping that cannot run, and the arithmetic of helpful answers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from harness.arch.parallel import Batch, Parallel
 from harness.config.megatron_args import MegatronArgs
-from harness.plan.parallel import Batch, Parallel
+from harness.cost.hardware import Gpu
 
 FLAG_OF_SETTING = {
     "TP": "--tensor-model-parallel-size",
@@ -43,7 +44,10 @@ class Violation:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Everything that a rule may look at; a Transformer Engine version (`te`) that is not known has no say."""
+    """Everything that a rule may look at.
+
+    What is not known has no say: a Transformer Engine version (`te`), a `gpu`, the job's environment (`env`).
+    """
 
     args: MegatronArgs
     parallel: Parallel
@@ -51,6 +55,8 @@ class Case:
     release: tuple[int, ...]
     gpus_per_node: int | None
     te: tuple[int, ...] | None = None
+    gpu: Gpu | None = None
+    env: Mapping[str, str] | None = None
 
     @property
     def experts(self) -> int:
@@ -61,6 +67,41 @@ class Case:
     def sequence_parallel(self) -> bool:
         """Whether activations are split along the sequence; Megatron ignores the flag at TP=1."""
         return self.args.switch("--sequence-parallel") and self.parallel.tp > 1
+
+    @property
+    def fp8_recipe(self) -> str | None:
+        """How fp8 GEMMs are scaled (Megatron's default: delayed); None without fp8."""
+        return self.args.text("--fp8-recipe", "delayed") if "--fp8-format" in self.args else None
+
+    @property
+    def dispatcher(self) -> str:
+        """The token dispatcher."""
+        return self.args.text("--moe-token-dispatcher-type", "allgather")
+
+    @property
+    def flex_backend(self) -> str | None:
+        """What the flex dispatcher sends tokens with; None with another dispatcher."""
+        return self.args.text("--moe-flex-dispatcher-backend", "deepep") if self.dispatcher == "flex" else None
+
+    def older_te(self, *least: int) -> bool:
+        """Whether Transformer Engine is known to be older than `least`."""
+        return self.te is not None and self.te < least
+
+
+def refused(rule: str, found: str, allowed: str, fix: str, *about: str) -> Violation:
+    """`found; allowed: …; fix: …`, about these settings and flags."""
+    return Violation(rule=rule, message=f"{found}; allowed: {allowed}", fix=fix, names=names(*about))
+
+
+def needs_te(rule: str, found: str, least: str, *about: str) -> Violation:
+    """`found` on a Transformer Engine that is too old for it."""
+    fix = f"an image with Transformer Engine {least}, or leave it out"
+    return refused(rule, f"{found} on an older Transformer Engine", f"Transformer Engine {least} or later", fix, *about)
+
+
+def dotted(version: Iterable[int]) -> str:
+    """`2.8`."""
+    return ".".join(map(str, version))
 
 
 def names(*settings_and_flags: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Counts against the parameters of models that Megatron builds: all seven families, small, with and without MTP."""
+"""Counts against the parameters of models that Megatron builds: every shipped family, small, with and without MTP."""
 
 import json
 from pathlib import Path

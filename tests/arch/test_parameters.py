@@ -22,6 +22,10 @@ PUBLISHED = {
     "Mixtral-8x7B": (46.7, 12.9, 1),
     "Mixtral-8x22B": (141, 39, 0),
     "Qwen2-57B-A14B": (57.4, 14.2, 1),
+    "Qwen3-30B-A3B": (30.5, 3.3, 1),
+    "Qwen3-235B-A22B": (235, 22, 0),
+    "Kimi-K2": (1026, 32, 0),
+    "Moonlight-16B-A3B": (16, 3, 0),
 }
 
 
@@ -45,9 +49,23 @@ def test_each_figure_names_its_convention() -> None:
     assert str(count.active_counts) == "with output layer; without input embedding, router, MTP; published vocabulary"
 
 
-def test_deepseek_v3_without_mtp_equals_the_sum_of_its_published_tensors() -> None:
-    # The Hub's tensors sum to 671,026,419,200 with the 58·256 of e_score_correction_bias, a buffer in Megatron.
-    assert published_parameters(arch("DeepSeek-V3")).total == 671_026_419_200 - 58 * 256
+@pytest.mark.parametrize(
+    ("name", "on_the_hub", "router_biases"),
+    [
+        ("DeepSeek-V3", 671_026_419_200, 58 * 256),
+        ("Kimi-K2", 1_026_408_232_448, 60 * 384),
+        ("Qwen3-30B-A3B", 30_532_122_624, 0),
+        ("Qwen3-235B-A22B", 235_093_634_560, 0),
+    ],
+)
+def test_total_equals_the_sum_of_the_published_tensors(name: str, on_the_hub: int, router_biases: int) -> None:
+    # The Hub's sum has e_score_correction_bias, a buffer in Megatron; DeepSeek-V3's is without its MTP module.
+    assert published_parameters(arch(name)).total == on_the_hub - router_biases
+
+
+def test_moonlights_paper_leaves_out_both_embedding_tables() -> None:
+    count = count_parameters(arch("Moonlight-16B-A3B"), Convention(input_embedding=False, output_layer=False))
+    assert (round(count.total / 1e9, 2), round(count.active / 1e9, 2)) == (15.29, 2.24)
 
 
 def test_mtp_adds_one_layer_three_norms_and_a_projection() -> None:
@@ -97,3 +115,37 @@ def test_missing_and_unmodelled_flags_are_named() -> None:
         "--vocab-size is missing: the network's shape needs it",
         "--moe-latent-size changes the network in a way that is not counted; leave it out",
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"hidden_size": "nan"}, "--hidden-size nan is no size; write a whole number of 1 or more"),
+        ({"num_layers": "0"}, "--num-layers 0 is no size; write a whole number of 1 or more"),
+        ({"num_experts": "-8"}, "--num-experts -8 is no size; write a whole number of 1 or more"),
+        ({"ffn_hidden_size": "1.5"}, "--ffn-hidden-size 1.5 is no size; write a whole number of 1 or more"),
+        ({"mtp_num_layers": "-1"}, "--mtp-num-layers -1 is no size; write a whole number of 0 or more"),
+        ({"num_query_groups": "5"}, "--num-query-groups 5 does not divide --num-attention-heads 32"),
+        ({"moe_router_topk": "9"}, "--moe-router-topk 9 asks for more experts than --num-experts 8"),
+        ({"padded_vocab_size": "31999"}, "--padded-vocab-size 31999 is smaller than --vocab-size 32000"),
+    ],
+)
+def test_impossible_and_contradictory_sizes_are_named(changes: dict[str, str], problem: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        arch("Mixtral-8x7B", **changes)
+    assert error.value.problems == (problem,)
+
+
+def test_heads_that_do_not_divide_the_hidden_size_need_a_size() -> None:
+    flags = {key: value for key, value in FLAGS["Mixtral-8x7B"].items() if key != "--kv-channels"}
+    odd = {**flags, "--num-attention-heads": "24", "--num-query-groups": "8"}
+    with pytest.raises(ConfigError, match="--num-attention-heads 24 does not divide --hidden-size 4096"):
+        model_arch(MegatronArgs(odd))
+    assert model_arch(MegatronArgs({**odd, "--kv-channels": "128"})).layers[0].attention.heads == 24
+
+
+def test_learned_positions_need_a_number() -> None:
+    left_out = ("--position-embedding-type", "--max-position-embeddings")
+    flags = {key: value for key, value in FLAGS["Mixtral-8x7B"].items() if key not in left_out}
+    with pytest.raises(ConfigError, match="--max-position-embeddings is missing: learned positions need it"):
+        model_arch(MegatronArgs(flags))

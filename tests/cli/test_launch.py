@@ -14,7 +14,8 @@ from cli_command import CODE, moe_harness
 
 from harness.config.roots import Roots
 
-MODELS = Roots.standard().names("model")
+# Of the four that came last these are the cheapest proof: Qwen3's normed heads, and Moonlight's queries without a rank.
+TRAINED = [name for name in Roots.standard().names("model") if name not in ("Qwen3-235B-A22B", "Kimi-K2")]
 
 
 def the_record(here: Path) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def the_record(here: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", TRAINED)
 def test_each_model_trains_and_its_loss_falls(model: str, tmp_path: Path) -> None:
     answer = moe_harness("launch", f"MODEL={model}", "TRAIN_ITERS=12", here=tmp_path)
     assert answer.code == 0, answer.err

@@ -215,6 +215,8 @@ def test_long_context(resolve) -> None:
     assert limit("DeepSeek-V3", "MCORE_RELEASE_VERSION=0.13", "PRETRAIN=1") == "65536"
     with pytest.raises(ConfigError, match="YaRN's original length"):
         limit("DeepSeek-V3", "MCORE_RELEASE_VERSION=0.13")
+    # Moonlight stretches nothing, so its limit is only a limit
+    assert limit("Moonlight-16B-A3B", "MCORE_RELEASE_VERSION=0.13", "LOAD_PATH=/ckpt") == "65536"
 
 
 def test_pretrain(resolve) -> None:

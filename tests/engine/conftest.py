@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from engine_jobs import Curve, Job, Ranks
-from engine_models import GROUPED_GEMM, GROUPED_QUERY, LATENT, ON_CPU, TRAINING
+from engine_models import GROUPED_GEMM, LATENT, NORMED_HEADS, ON_CPU, TRAINING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +36,8 @@ def latent(ranks: Ranks, tmp_path_factory: pytest.TempPathFactory) -> Baseline:
 
 @pytest.fixture(scope="session")
 def grouped_query(ranks: Ranks, tmp_path_factory: pytest.TempPathFactory) -> Baseline:
-    """The model like Mixtral and Qwen2."""
-    return baseline(ranks, GROUPED_QUERY, tmp_path_factory.mktemp("grouped_query"))
+    """The model like Mixtral and Qwen, heads normed."""
+    return baseline(ranks, NORMED_HEADS, tmp_path_factory.mktemp("grouped_query"))
 
 
 def baseline(ranks: Ranks, model: tuple[str, ...], checkpoint: Path) -> Baseline:

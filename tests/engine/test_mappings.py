@@ -45,7 +45,7 @@ def test_latent_attention_model(latent: Any, mapping: str) -> None:
 
 @pytest.mark.parametrize("mapping", ["TP2", "PP2·VPP2", "EP2", "CP2", "TP2·EP2 on 4"])
 def test_grouped_query_model(grouped_query: Any, mapping: str) -> None:
-    """GQA with biases, softmax before top-k, and a gated shared expert."""
+    """GQA with biases and normed heads, softmax before top-k, and a gated shared expert."""
     world_size, argv = MAPPINGS[mapping]
     assert_same(grouped_query.run(*argv, world_size=world_size).curve, grouped_query.curve)
 

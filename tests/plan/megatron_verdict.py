@@ -2,13 +2,12 @@
 
 import argparse
 import io
-import os
-import sys
-from collections.abc import Iterator
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from functools import cache
-from types import SimpleNamespace
-from unittest.mock import patch
+from types import MappingProxyType
 
 import torch
 from megatron.core import parallel_state
@@ -18,6 +17,8 @@ from megatron.core.transformer.moe.moe_utils import topk_routing_with_score_func
 from megatron.core.transformer.transformer_block import get_num_layers_to_build
 from megatron.training.argument_utils import core_transformer_config_from_args
 from megatron.training.arguments import add_megatron_arguments, validate_args
+from megatron.training.training import get_megatron_ddp_config, get_megatron_optimizer_config
+from pretended_gpu import pretended_gpu
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from harness.config.megatron_args import MegatronArgs
@@ -28,9 +29,9 @@ BASE = {
     "--train-iters": "1",
     "--mock-data": True,
     "--tokenizer-type": "NullTokenizer",
-    "--transformer-impl": "local",
-    "--no-rope-fusion": True,
 }
+NEWEST_TE = (2, 14)
+NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
 
 
 class ChecksPassedError(Exception):
@@ -49,9 +50,16 @@ class UntouchableModel(torch.nn.Module):
         raise ChecksPassedError
 
 
-def refusal(args: MegatronArgs, world_size: int) -> str | None:
+def refusal(
+    args: MegatronArgs,
+    world_size: int,
+    *,
+    gpu: str = "B200",
+    te: tuple[int, ...] = NEWEST_TE,
+    env: Mapping[str, str] = NO_ENVIRONMENT,
+) -> str | None:
     """The message of the first check that refuses these flags, or None if Megatron would run them."""
-    with _pretended_gpu(), redirect_stdout(io.StringIO()):
+    with pretended_gpu(gpu, te, env), redirect_stdout(io.StringIO()), _silence():
         try:
             _run_checks(_parsed(args, world_size))
         except ChecksPassedError:
@@ -61,9 +69,23 @@ def refusal(args: MegatronArgs, world_size: int) -> str | None:
     return None
 
 
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Megatron's advice is no verdict."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.ERROR)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)
+
+
 def _run_checks(args: argparse.Namespace) -> None:
     validate_args(args)
     config = core_transformer_config_from_args(args)
+    get_megatron_optimizer_config(args)
+    get_megatron_ddp_config(args)
     _check_layers(config, args)
     ConstantNumMicroBatchesCalculator(
         args.global_batch_size, args.micro_batch_size, args.data_parallel_size, False, rank=1
@@ -144,18 +166,3 @@ def _process_groups(args: argparse.Namespace) -> Iterator[None]:
     finally:
         parallel_state.destroy_model_parallel()
         torch.distributed.destroy_process_group()
-
-
-@contextmanager
-def _pretended_gpu() -> Iterator[None]:
-    """Validation asks a GPU for its generation: say Blackwell, which wants no environment of its own."""
-    properties = SimpleNamespace(major=10, minor=0)
-    with (
-        patch.object(torch.cuda, "get_device_properties", lambda *_: properties),
-        patch.object(torch.cuda, "get_device_capability", lambda *_: (10, 0)),
-        patch.object(torch.cuda, "current_device", lambda: "cpu"),
-        patch.object(torch, "zeros", lambda *size, device=None, zeros=torch.zeros, **options: zeros(*size, **options)),
-        patch.object(sys, "excepthook", sys.excepthook),  # a process group leaves its own behind
-        patch.dict(os.environ, {"CUDA_DEVICE_MAX_CONNECTIONS": "1"}),
-    ):
-        yield

@@ -33,6 +33,18 @@ PRESETS = [
     ("DeepSeek-V2-Lite", 8, {"EP": 8, "GBS": 512}),
     ("DeepSeek-V3", 1024, {"PP": 16, "EP": 64, "GBS": 8192, "DISPATCHER": "flex", "PP_FIRST": 4, "PP_LAST": 1}),
     ("Qwen2-57B-A14B", 64, {"TP": 2, "PP": 4, "EP": 4, "VPP": 7, "GBS": 256, "ETP": 1}),
+    ("Qwen3-30B-A3B", 32, {"EP": 8, "GBS": 256}),
+    (
+        "Qwen3-235B-A22B",
+        256,
+        {"TP": 2, "PP": 8, "EP": 32, "GBS": 2048, "ETP": 1, "DISPATCHER": "flex", "PP_FIRST": 11, "PP_LAST": 11},
+    ),
+    (
+        "Kimi-K2",
+        1024,
+        {"TP": 2, "PP": 16, "EP": 32, "GBS": 4096, "ETP": 1, "DISPATCHER": "flex", "PP_FIRST": 4, "PP_LAST": 1},
+    ),
+    ("Moonlight-16B-A3B", 8, {"EP": 8, "GBS": 512}),
 ]
 
 
@@ -154,6 +166,63 @@ def test_sizes_that_are_no_sizes_are_reported_alone(value: str) -> None:
     assert [str(violation) for violation in found] == [
         f"--tensor-model-parallel-size is {value!r}; allowed: whole numbers from 1; "
         "fix: give --tensor-model-parallel-size a whole number"
+    ]
+
+
+BLOCKWISE = {"fp8_format": "e4m3", "fp8_recipe": "blockwise"}
+MXFP8 = {"fp8_format": "e4m3", "fp8_recipe": "mxfp8"}
+GPUS = [
+    ("A100", {"fp8_format": "hybrid"}, "fp8 on A100-80GB (Ampere); allowed: bf16; fix: PR=bf16"),
+    ("H100", MXFP8, "mxfp8 on H100 (Hopper); allowed: Blackwell, CDNA4; fix: PR=fp8, or PR=bf16"),
+    ("B200", MXFP8, None),
+    ("H100", BLOCKWISE, None),
+    (
+        "GB200", BLOCKWISE,
+        "blockwise fp8 on Blackwell on an older Transformer Engine; allowed: Transformer Engine 2.9 or later; "
+        "fix: an image with Transformer Engine 2.9, or leave it out",
+    ),
+    (
+        "MI355X", BLOCKWISE,
+        "blockwise fp8 on CDNA4; allowed: Hopper, Blackwell; fix: --fp8-recipe delayed, or PR=bf16",
+    ),
+    ("H200", {"fp4_format": "e2m1"}, "nvfp4 on H200 (Hopper); allowed: Blackwell; fix: PR=bf16"),
+    ("GB300", {"fp4_format": "e2m1"}, None),
+    (
+        "A100", {"moe_token_dispatcher_type": "flex", "expert_model_parallel_size": "16"},
+        "deepep on A100-80GB (Ampere), its 16 ranks on several nodes; allowed: Hopper, Blackwell; "
+        "fix: MOE_TOKEN_DISPATCHER=alltoall",
+    ),
+    ("A100", {"moe_token_dispatcher_type": "flex"}, None),
+    (
+        "A100", {"moe_token_dispatcher_type": "flex", "moe_flex_dispatcher_backend": "hybridep"},
+        "hybridep on A100-80GB (Ampere); allowed: Hopper, Blackwell; fix: MOE_TOKEN_DISPATCHER=alltoall",
+    ),
+    ("a GPU of tomorrow", MXFP8, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("gpu", "extra", "message"), GPUS)
+def test_what_a_gpu_cannot_do(gpu: str, extra: dict[str, str], message: str | None) -> None:
+    found = check(flags("DeepSeek-V2-Lite", LITE, **extra), 16, gpus_per_node=8, te=(2, 8), gpu=gpu)
+    assert [str(violation) for violation in found] == ([] if message is None else [message])
+
+
+def test_sizes_of_what_the_model_does_not_have_are_named() -> None:
+    extra: dict[str, ArgValue] = {"num_experts": "0", "multi_latent_attention": False}
+    found = check(flags("DeepSeek-V3", {"GBS": 1024}, **extra), 1024)
+    assert {violation.message.partition(";")[0] for violation in found if violation.rule == "shape"} == {
+        "--q-lora-rank, --kv-lora-rank, --qk-head-dim, --qk-pos-emb-head-dim, --v-head-dim "
+        "without --multi-latent-attention",
+        "--moe-shared-expert-intermediate-size, --moe-router-num-groups without --num-experts",
+    }
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "much"])
+def test_numbers_that_are_no_numbers_are_reported_alone(value: str) -> None:
+    found = check(flags("DeepSeek-V3", V3 | {"EP": 48}, moe_expert_capacity_factor=value), 1024)
+    assert [str(violation) for violation in found] == [
+        f"--moe-expert-capacity-factor is {value!r}; allowed: finite numbers; "
+        "fix: give --moe-expert-capacity-factor a number"
     ]
 
 

@@ -25,6 +25,32 @@ DELAY: dict[str, ArgValue] = {**OVERLAP, "--delay-wgrad-compute": True}
 MTP: dict[str, ArgValue] = {"--mtp-num-layers": "1"}
 PIPELINE: dict[str, ArgValue] = {"--pipeline-model-parallel-size": "2"}
 FP8: dict[str, ArgValue] = {"--fp8-format": "e4m3"}
+SELECTIVE: dict[str, ArgValue] = {"--recompute-granularity": "selective"}
+WHOLE_LAYERS: dict[str, ArgValue] = {
+    "--recompute-granularity": "full",
+    "--recompute-method": "uniform",
+    "--recompute-num-layers": "1",
+}
+TE_GRAPHS: dict[str, ArgValue] = {"--cuda-graph-impl": "transformer_engine"}
+LOCAL_GRAPHS: dict[str, ArgValue] = {
+    "--cuda-graph-impl": "local",
+    "--moe-pad-experts-for-cuda-graph-inference": True,
+}
+PADDED: dict[str, ArgValue] = {"--moe-expert-capacity-factor": "1.0", "--moe-pad-expert-input-to-capacity": True}
+SPREAD: dict[str, ArgValue] = {"--use-distributed-optimizer": True, "--overlap-grad-reduce": True}
+OFFLOADED: dict[str, ArgValue] = {"--fine-grained-activation-offloading": True, "--offload-modules": ("expert_fc1",)}
+QUIET: dict[str, ArgValue] = {"--attention-dropout": "0", "--hidden-dropout": "0"}
+SHARED: dict[str, ArgValue] = {"--moe-shared-expert-intermediate-size": "32", "--moe-shared-expert-overlap": True}
+ALONE: dict[str, ArgValue] = {"--expert-model-parallel-size": "1"}
+DENSE: dict[str, ArgValue] = {**ALONE, "--num-experts": "0"}
+SCORED: dict[str, ArgValue] = {
+    "--moe-router-enable-expert-bias": True,
+    "--moe-router-score-function": "sqrtsoftplus",
+}
+OFFLOADED_OPTIMIZER: dict[str, ArgValue] = {
+    "--optimizer-cpu-offload": True,
+    "--use-precision-aware-optimizer": True,
+}
 LAYOUT = "--pipeline-model-parallel-layout"
 MTP_APART: dict[str, ArgValue] = {**MTP, **PIPELINE, LAYOUT: "Et*4|t*3|tm|L"}
 
@@ -51,9 +77,9 @@ MESSAGES: list[tuple[str, dict[str, ArgValue], str]] = [
         "fix: MOE_TOKEN_DISPATCHER=alltoall, or leave --overlap-moe-expert-parallel-comm out",
     ),
     (
-        "0.19", OVERLAP | {"--recompute-granularity": "full", "--recompute-method": "uniform"},
-        "--overlap-moe-expert-parallel-comm with --recompute-granularity full, --recompute-method uniform; "
-        "allowed: --recompute-granularity selective; "
+        "0.19", OVERLAP | WHOLE_LAYERS,
+        "--overlap-moe-expert-parallel-comm with --recompute-granularity full, --recompute-method uniform, "
+        "--recompute-num-layers 1; allowed: --recompute-granularity selective; "
         "fix: --recompute-granularity selective, without --recompute-method and --recompute-num-layers, "
         "or leave --overlap-moe-expert-parallel-comm out",
     ),
@@ -115,6 +141,51 @@ MESSAGES: list[tuple[str, dict[str, ArgValue], str]] = [
         "fix: leave m out: the last stage holds it anyway",
     ),
     (
+        "0.11", SPREAD | {"--overlap-param-gather": True, "--overlap-grad-reduce": False},
+        "--overlap-param-gather without --overlap-grad-reduce; allowed: with it; "
+        "fix: add --overlap-grad-reduce, or leave --overlap-param-gather out",
+    ),
+    (
+        "0.15", SELECTIVE | {"--recompute-modules": ("moe_act",)},
+        "--recompute-modules moe_act without --moe-grouped-gemm; allowed: other modules; "
+        "fix: MOE_GROUPED_GEMM=1, or leave moe_act out",
+    ),
+    (
+        "0.13", SELECTIVE | {"--recompute-modules": ("shared_experts", "core_attn")},
+        "--recompute-modules shared_experts; allowed: core_attn, moe_act, layernorm, mla_up_proj, mlp, moe; "
+        "fix: leave shared_experts out",
+    ),
+    (
+        "0.19", WHOLE_LAYERS | TE_GRAPHS,
+        "CUDA graphs with whole layers recomputed; allowed: selective recomputation; "
+        "fix: --recompute-granularity as allowed, or leave CUDA graphs out",
+    ),
+    (
+        "0.15", SELECTIVE | TE_GRAPHS | {"--cuda-graph-scope": "attn"},
+        "CUDA graphs with core_attn recomputed in captured attention; allowed: other modules; "
+        "fix: --recompute-modules as allowed, or leave CUDA graphs out",
+    ),
+    (
+        "0.14", SELECTIVE | {"--enable-cuda-graph": True},
+        "CUDA graphs with recomputation; allowed: without, before Megatron 0.15; "
+        "fix: --recompute-granularity as allowed, or leave CUDA graphs out",
+    ),
+    (
+        "0.17", {"--cuda-graph-impl": "local"},
+        "--cuda-graph-impl local with EP=2 and without --moe-pad-experts-for-cuda-graph-inference; "
+        "allowed: with it, in Megatron 0.16 and 0.17; fix: add --moe-pad-experts-for-cuda-graph-inference",
+    ),
+    (
+        "0.19", FP8 | {"--fp8-param-gather": True},
+        "--fp8-param-gather without --use-distributed-optimizer; allowed: with it; "
+        "fix: add --use-distributed-optimizer",
+    ),
+    (
+        "0.12", PADDED | {"--moe-token-dispatcher-type": "flex"},
+        "--moe-pad-expert-input-to-capacity with the flex dispatcher and deepep; allowed: alltoall; "
+        "fix: MOE_TOKEN_DISPATCHER=alltoall",
+    ),
+    (
         "0.19", {"--train-iters": "100", "--lr-decay-samples": "6400"},
         "--train-iters with --lr-decay-samples; allowed: schedules in iterations; fix: leave --lr-decay-samples out",
     ),
@@ -146,7 +217,13 @@ ENDED: list[tuple[str, str, dict[str, ArgValue]]] = [
     ("0.15", "0.16", {"--moe-grouped-gemm": True, "--bf16": False}),
     ("0.15", "0.16", {"--fp16": True, "--bf16": False}),
     ("0.17", "0.18", OVERLAP | MTP),
-    ("0.17", "0.18", OVERLAP | {"--cuda-graph-impl": "local"}),
+    ("0.17", "0.18", OVERLAP | LOCAL_GRAPHS),
+    ("0.15", "0.16", TE_GRAPHS | SELECTIVE | {"--recompute-modules": ("moe_act",), "--moe-grouped-gemm": True}),
+    ("0.17", "0.18", {"--cuda-graph-impl": "local"}),
+    ("0.17", "0.18", {"--moe-token-dispatcher-type": "flex", **SHARED}),
+    ("0.17", "0.18", SCORED),
+    ("0.18", "0.19", OFFLOADED | LOCAL_GRAPHS | {"--cuda-graph-modules": ("attn",)}),
+    ("0.16", "0.17", {"--moe-token-dispatcher-type": "flex", "--moe-flex-dispatcher-backend": "hybridep"} | ALONE),
     ("0.17", "0.18", {"--train-iters": "100", "--rampup-batch-size": ("16", "16", "6400")}),
     ("0.16", "0.17", {"--train-iters": "100", "--lr-decay-samples": "6400", "--skip-train": True}),
     ("0.18", "0.19", OVERLAP | {"--mtp-num-layers": "0"}),
@@ -155,7 +232,13 @@ BEGUN: list[tuple[str, str, dict[str, ArgValue]]] = [
     ("0.13", "0.14", {"--delay-wgrad-compute": True}),
     ("0.13", "0.14", MTP | PIPELINE | {LAYOUT: "Et*4|t*4L"}),
     ("0.15", "0.16", OVERLAP | MTP),
-    ("0.15", "0.16", OVERLAP | {"--cuda-graph-impl": "transformer_engine", "--cuda-graph-scope": ("attn", "moe")}),
+    ("0.15", "0.16", OVERLAP | TE_GRAPHS | PADDED | {"--cuda-graph-scope": ("attn", "moe")}),
+    ("0.13", "0.14", SELECTIVE | FP8 | {"--recompute-modules": ("layernorm",)}),
+    ("0.15", "0.16", TE_GRAPHS | {"--cuda-graph-scope": ("moe",)}),
+    ("0.17", "0.18", {"--cross-entropy-loss-fusion": True, "--cross-entropy-fusion-impl": "te"}),
+    ("0.18", "0.19", SELECTIVE | OFFLOADED | {"--recompute-modules": ("moe",)}),
+    ("0.13", "0.14", SPREAD | OFFLOADED_OPTIMIZER | FP8 | {"--fp8-param-gather": True, "--fp8-recipe": "blockwise"}),
+    ("0.11", "0.12", DENSE | {"--moe-ffn-hidden-size": "32"}),
     ("0.16", "0.17", OVERLAP | {"--recompute-granularity": "selective", "--recompute-modules": ("core_attn", "moe")}),
 ]
 
@@ -192,3 +275,46 @@ def test_a_schedule_in_its_own_unit_may_run() -> None:
     rates: dict[str, ArgValue] = {"--lr": "3e-4", "--min-lr": "3e-4"}
     unit: dict[str, ArgValue] = {"--train-iters": "100", "--lr-decay-iters": "90", "--lr-warmup-samples": "0"}
     assert said(rates | unit | {"--lr-warmup-fraction": "0.1"}, "0.11") == []
+
+
+TE_NEEDS: list[tuple[tuple[int, ...], str, dict[str, ArgValue]]] = [
+    ((1, 7), "0.19", FP8),
+    ((1, 11), "0.19", FP8 | {"--moe-grouped-gemm": True}),
+    ((2, 7), "0.19", {"--fp4-format": "e2m1"}),
+    ((2, 6), "0.19", SELECTIVE | FP8 | {"--fp8-recipe": "tensorwise", "--recompute-modules": ("layernorm",)}),
+    ((2, 1), "0.11", {"--moe-permute-fusion": True}),
+    ((2, 9), "0.16", {"--log-max-attention-logit": True}),
+    ((2, 10), "0.16", DELAY | TE_GRAPHS | {"--cuda-graph-scope": ("moe_router",)}),
+    ((2, 12), "0.17", DELAY | {"--overlap-grad-reduce": True, "--cuda-graph-scope": ("attn",)}),
+    ((2, 3), "0.18", {"--overlap-dispatch-backward-with-experts-wgrad": True}),
+]
+
+
+@pytest.mark.parametrize(("least", "release", "flags"), TE_NEEDS)
+def test_what_a_transformer_engine_must_have(least: tuple[int, ...], release: str, flags: dict[str, ArgValue]) -> None:
+    older = (least[0], least[1] - 1)
+    (violation,) = check(MegatronArgs({**BASE, **flags}), 16, release=release, te=older)
+    assert f"allowed: Transformer Engine {least[0]}.{least[1]} or later" in str(violation)
+    assert said(flags, release, te=least) == said(flags, release, te=None) == []
+
+
+GROWING = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
+ENVIRONMENTS: list[tuple[str, dict[str, ArgValue], dict[str, str], dict[str, str]]] = [
+    ("0.19", TE_GRAPHS, GROWING, GROWING | {"NCCL_GRAPH_REGISTER": "0"}),
+    ("0.14", {"--external-cuda-graph": True}, GROWING | {"NCCL_GRAPH_REGISTER": "0"}, {}),
+    ("0.19", OFFLOADED, {}, {"NVTE_CPU_OFFLOAD_V1": "1"}),
+    (
+        "0.19", {"--use-megatron-fsdp": True, "--ckpt-format": "fsdp_dtensor"},
+        {"CUDA_DEVICE_MAX_CONNECTIONS": "1"}, {"CUDA_DEVICE_MAX_CONNECTIONS": "8"},
+    ),
+    ("0.19", {"--context-parallel-size": "2"}, {}, {"CUDA_DEVICE_MAX_CONNECTIONS": "1"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("release", "flags", "wrong", "right"), ENVIRONMENTS)
+def test_what_the_environment_must_say(
+    release: str, flags: dict[str, ArgValue], wrong: dict[str, str], right: dict[str, str]
+) -> None:
+    args = MegatronArgs({**BASE, **flags})
+    assert len(check(args, 16, release=release, te=(2, 12), gpu="H100", env=wrong)) == 1
+    assert check(args, 16, release=release, te=(2, 12), gpu="H100", env=right) == check(args, 16, release=release) == []

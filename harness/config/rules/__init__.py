@@ -21,6 +21,7 @@ type Rule = Callable[[Draft], Iterable[Word]]
 
 BEFORE_FLAGS: tuple[Rule, ...] = (
     engine.device,
+    engine.gpus,
     mapping.no_pipeline,
     mapping.layers_per_virtual_stage,
     mapping.uneven_layers,
@@ -29,6 +30,7 @@ RULES: tuple[Rule, ...] = (
     engine.transformer_impl,
     engine.cpu_ranks,
     mapping.layout,
+    mapping.balanced_stages,
     mapping.virtual_pipeline,
     mapping.uneven_pipeline,
     mapping.sequence_parallel,

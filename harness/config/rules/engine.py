@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from harness.config.draft import Derived, Draft, Env, Flag, Notice, Word
+from harness.config.draft import Derived, Draft, Env, Flag, Notice, Problem, Word
 from harness.config.layers import LAYER_ORDER
 
 # Kernels of Transformer Engine or Apex, which the embedded engine does without.
@@ -27,6 +27,27 @@ def device(draft: Draft) -> Iterator[Word]:
         yield Derived(name="GPUS_PER_NODE", value=draft.gpus)
         if draft.layer_rank("EP", LAYER_ORDER) < LAYER_ORDER.index("environment"):
             yield Derived(name="EP", value=math.gcd(draft.number("EP"), draft.gpus))
+
+
+def gpus(draft: Draft) -> Iterator[Word]:
+    """GPUS counts the GPUs of the whole job: NNODES follows, and GPUS_PER_NODE where they do not fill a node."""
+    wanted, node = draft.number("GPUS"), draft.number("GPUS_PER_NODE")
+    if not wanted:
+        return
+    where = f"GPUS={wanted} ({draft.origin('GPUS')})"
+    rank = draft.layer_rank("GPUS", LAYER_ORDER)
+    if draft.layer_rank("NNODES", LAYER_ORDER) >= rank and draft.number("NNODES") * node != wanted:
+        also = f"NNODES={draft.text('NNODES')} ({draft.origin('NNODES')})"
+        yield Problem(text=f"{where}, but {also} with GPUS_PER_NODE={node}; keep one of them")
+    elif wanted < node and draft.layer_rank("GPUS_PER_NODE", LAYER_ORDER) < rank:
+        yield Derived(name="NNODES", value=1)
+        yield Derived(name="GPUS_PER_NODE", value=wanted)
+    elif wanted % node:
+        below = wanted // node * node
+        near = " or ".join(str(count) for count in (below, below + node) if count)
+        yield Problem(text=f"{where} fills no whole nodes of GPUS_PER_NODE={node}; allowed near it: {near}")
+    else:
+        yield Derived(name="NNODES", value=wanted // node)
 
 
 def transformer_impl(draft: Draft) -> Iterator[Word]:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from harness.config.balanced_layout import balanced_layout
 from harness.config.draft import Derived, Draft, Flag, Notice, Problem, Word, shown_settings
 from harness.config.layers import LAYER_ORDER
 
 _LAYOUT = (0, 13)  # the first release with --pipeline-model-parallel-layout
+_MTP_IN_LAYOUT = (0, 14)  # the first release whose layouts name MTP modules
 
 
 def layers_per_virtual_stage(draft: Draft) -> Iterator[Word]:
@@ -69,6 +71,26 @@ def uneven_layers(draft: Draft) -> Iterator[Word]:
     yield from layers_per_virtual_stage(draft)
 
 
+def balanced_stages(draft: Draft) -> Iterator[Word]:
+    """Where neither even stages nor PP_FIRST and PP_LAST can hold the layers, a layout is chosen."""
+    pp, vpp, layers = draft.number("PP"), draft.number("VPP"), draft.number("NUM_LAYERS")
+    given = [name for name in ("PP_FIRST", "PP_LAST") if draft.number(name)]
+    if pp < 2 or _divides(draft) or draft.text("PP_LAYOUT") or (given and not _stale(draft, given)):
+        return
+    if draft.release < _LAYOUT or draft.has("--pipeline-model-parallel-layout"):
+        return
+    mtp_layers = int(draft.arg("--mtp-num-layers") or 0) if draft.release >= _MTP_IN_LAYOUT else 0
+    stages = pp * vpp
+    if stages > layers:
+        return
+    chosen = balanced_layout(layers, stages, dense_layers=draft.number("DENSE_LAYERS"), mtp_layers=mtp_layers)
+    yield Notice(
+        text=f"NUM_LAYERS={layers} over PP={pp} VPP={vpp} does not divide: taking PP_LAYOUT='{chosen}'; "
+        "set PP_LAYOUT to choose"
+    )
+    yield Flag(flag="--pipeline-model-parallel-layout", value=chosen)
+
+
 def layout(draft: Draft) -> Iterator[Word]:
     """PP_LAYOUT is `--pipeline-model-parallel-layout`, which says what VPP, PP_FIRST and PP_LAST would say."""
     if not draft.text("PP_LAYOUT"):
@@ -114,6 +136,15 @@ def _middle_layers(draft: Draft) -> int:
     if ranks == 0:
         return ends[0] if left == 0 and ends[0] == ends[1] else 0
     return left // ranks if left > 0 and left % ranks == 0 else 0
+
+
+def _divides(draft: Draft) -> bool:
+    """Whether every virtual stage gets a whole number of layers."""
+    ends = [draft.number(name) for name in ("PP_FIRST", "PP_LAST") if draft.number(name)]
+    between, left = draft.number("PP") - len(ends), draft.number("NUM_LAYERS") - sum(ends)
+    counts = [*ends, left // between if between else 0]
+    whole = left == 0 if between == 0 else left > 0 and left % between == 0
+    return whole and all(count % draft.number("VPP") == 0 for count in counts)
 
 
 def _divisors(number: int) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from harness.config.draft import Draft, Flag, Notice, Problem, Replace, Word
 
 _ROPE_TYPE = (0, 14)  # the first release with --rope-type; YaRN's original length is fixed there
-_Q_NORM_WITHOUT_LORA = (0, 19)  # the release whose Transformer Engine spec wants a q norm that V2-Lite lacks
+_Q_NORM_WITHOUT_LORA = (0, 19)  # the release whose Transformer Engine spec wants a q norm that no model has
 
 
 def yarn(draft: Draft) -> Iterator[Word]:
@@ -26,7 +26,7 @@ def long_context(draft: Draft) -> Iterator[Word]:
     origin = draft.flags.entry("--max-position-embeddings")
     if origin and origin.origin.layer == "extra flags":
         return  # the user's own number: `check` says that it is too small
-    if draft.has("--multi-latent-attention") and draft.release < _ROPE_TYPE:
+    if _stretches_positions(draft) and draft.release < _ROPE_TYPE:
         text = (
             f"SEQ_LEN={seq_len} ({draft.origin('SEQ_LEN')}) is beyond --max-position-embeddings {limit}, which up to "
             "Megatron 0.13 is YaRN's original length too: raising it bends every position"
@@ -38,12 +38,17 @@ def long_context(draft: Draft) -> Iterator[Word]:
     yield Replace(flag="--max-position-embeddings", value=str(seq_len))
 
 
+def _stretches_positions(draft: Draft) -> bool:
+    """Whether YaRN does anything; at a factor of 1 it is plain rope, whatever its original length."""
+    return draft.has("--multi-latent-attention") and draft.arg("--rotary-scaling-factor") not in ("1", "1.0")
+
+
 def missing_q_norm(draft: Draft) -> Iterator[Word]:
-    """0.19's Transformer Engine spec gives q a norm even without q LoRA; DeepSeek-V2-Lite has none."""
+    """0.19's Transformer Engine spec gives q a norm even without q LoRA; no published model has one there."""
     adds_norm = not draft.embedded and draft.release >= _Q_NORM_WITHOUT_LORA and draft.has("--qk-layernorm")
     if not adds_norm or not draft.has("--multi-latent-attention") or draft.has("--q-lora-rank"):
         return
     yield Notice(
-        text="Megatron 0.19 with Transformer Engine adds a q norm that DeepSeek-V2-Lite does not have, and refuses "
-        "checkpoints without it; 0.18 and the embedded engine build the model as published"
+        text=f"Megatron 0.19 with Transformer Engine adds a q norm that {draft.text('MODEL')} does not have, and "
+        "refuses checkpoints without it; 0.18 and the embedded engine build the model as published"
     )

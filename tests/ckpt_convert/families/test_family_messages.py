@@ -53,6 +53,12 @@ def test_all_that_is_missing_or_absurd_is_said_at_once() -> None:
         ("DeepSeek-V3", {"quantization_config": {"quant_method": "awq"}}, "quantization_config: quant_method is 'awq'"),
         ("DeepSeek-V3", {"n_group": 3}, "n_group 3 does not divide n_routed_experts 16"),
         ("DeepSeek-V3", {"rope_theta": 10000.5}, "rope_theta is 10000.5; Megatron's --rotary-base takes a whole"),
+        ("DeepSeek-V3", {"rms_norm_eps": 1e-5}, "rms_norm_eps is 1e-05; the norms inside latent"),  # Moonlight
+        (
+            "DeepSeek-V3",
+            {"rope_scaling": {"type": "yarn", "beta_fast": 1.0}},  # Kimi-K2
+            "rope_scaling: beta_fast is 1.0; Megatron fixes it for latent attention",
+        ),
         ("DeepSeek-V3", {"rope_scaling": 4}, "rope_scaling is 4; allowed: an object, or null"),
         ("DeepSeek-V3", {"rope_scaling": {"type": "linear"}}, "rope type is 'linear'; allowed: 'yarn', 'default'"),
         ("DeepSeek-V3", {"rope_scaling": {"type": "yarn"}}, "rope_scaling: factor is missing"),

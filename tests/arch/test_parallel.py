@@ -2,9 +2,9 @@
 
 import pytest
 
+from harness.arch.layout import layout_problems, layout_stages
+from harness.arch.parallel import Batch, Parallel, batch, parallel
 from harness.config.megatron_args import MegatronArgs
-from harness.plan.layout import layout_problems, layout_stages
-from harness.plan.parallel import Batch, Parallel, batch, parallel
 
 
 def test_grids_and_replicas() -> None:

@@ -5,8 +5,8 @@ One set of ranks is cut twice: attention and dense layers by the grid TP·CP·PP
 
 from dataclasses import dataclass
 
+from harness.arch.layout import layout_stages
 from harness.config.megatron_args import MegatronArgs
-from harness.plan.layout import layout_stages
 
 
 @dataclass(frozen=True, kw_only=True)

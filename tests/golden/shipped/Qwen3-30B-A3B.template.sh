@@ -1,0 +1,145 @@
+#!/bin/bash
+#SBATCH --job-name=Qwen3-30B-A3B-benchmarking
+#SBATCH --account=YOUR_ACCOUNT
+#SBATCH --partition=YOUR_PARTITION
+#SBATCH --nodes=4
+#SBATCH --ntasks-per-node=8
+#SBATCH --gpus-per-node=8
+#SBATCH --time=00:20:00
+#SBATCH --exclusive
+#SBATCH --mem=0
+#SBATCH --no-requeue
+#SBATCH --open-mode=append
+
+set -euo pipefail
+
+# The run's own folder, made before the job starts: a job whose log has no folder dies without a word.
+: "${RUN_DIR:?is not set: use moe-harness launch, or export RUN_DIR=a new folder before sbatch}"
+mkdir -p -- "$RUN_DIR/ranks"
+cd -- "$RUN_DIR"
+
+hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
+export MASTER_ADDR=${hosts%%$'\n'*}
+export MASTER_PORT=$((10000 + SLURM_JOB_ID % 20000))
+
+# The job's environment. Secrets are not here: they are inherited.
+export TORCH_NCCL_AVOID_RECORD_STREAMS=1
+export NVTE_ALLOW_NONDETERMINISTIC_ALGO=1
+export PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True
+export NCCL_NVLS_ENABLE=0
+export NCCL_DEBUG=VERSION
+export CUDA_DEVICE_MAX_CONNECTIONS=1
+export NVTE_FWD_LAYERNORM_SM_MARGIN=0
+export NVTE_BWD_LAYERNORM_SM_MARGIN=0
+export WANDB_MODE=disabled
+
+# What every rank runs.
+program=(
+  python -u /opt/megatron-lm/pretrain_gpt.py
+  --num-layers 48
+  --hidden-size 2048
+  --ffn-hidden-size 6144
+  --num-attention-heads 32
+  --group-query-attention
+  --num-query-groups 4
+  --kv-channels 128
+  --qk-layernorm
+  --max-position-embeddings 40960
+  --position-embedding-type rope
+  --rotary-base 1000000
+  --normalization RMSNorm
+  --norm-epsilon 1e-6
+  --swiglu
+  --disable-bias-linear
+  --untie-embeddings-and-output-weights
+  --make-vocab-size-divisible-by 1187
+  --num-experts 128
+  --moe-router-topk 8
+  --moe-ffn-hidden-size 768
+  --moe-router-dtype fp32
+  --moe-router-load-balancing-type aux_loss
+  --moe-aux-loss-coeff 1e-3
+  --attention-dropout 0.0
+  --hidden-dropout 0.0
+  --weight-decay 0.1
+  --clip-grad 1.0
+  --init-method-std 0.02
+  --lr-decay-style cosine
+  --lr-warmup-fraction 0.01
+  --adam-beta1 0.9
+  --adam-beta2 0.95
+  --tensor-model-parallel-size 1
+  --pipeline-model-parallel-size 1
+  --expert-model-parallel-size 8
+  --context-parallel-size 1
+  --expert-tensor-parallel-size 1
+  --micro-batch-size 1
+  --global-batch-size 256
+  --seq-length 4096
+  --train-iters 50
+  --distributed-timeout-minutes 60
+  --use-mcore-models
+  --use-distributed-optimizer
+  --overlap-grad-reduce
+  --overlap-param-gather
+  --split 100,0,0
+  --no-mmap-bin-files
+  --no-create-attention-mask-in-dataloader
+  --eval-iters 0
+  --eval-interval 1000
+  --manual-gc
+  --manual-gc-interval 10
+  --log-interval 1
+  --log-throughput
+  --log-timers-to-tensorboard
+  --log-memory-to-tensorboard
+  --transformer-impl transformer_engine
+  --bf16
+  --moe-token-dispatcher-type alltoall
+  --moe-grouped-gemm
+  --moe-permute-fusion
+  --data-path /YOUR_STORAGE/data/qwen3/slimpajama_text_document
+  --tokenizer-type HuggingFaceTokenizer
+  --tokenizer-model /YOUR_STORAGE/models/Qwen3-30B-A3B
+  --vocab-size 151936
+  --lr 1.2e-4
+  --min-lr 1.2e-05
+  --tensorboard-dir "$RUN_DIR"/tensorboard
+)
+
+# Each rank's own shell. It outlives a TERM, so that every rank leaves its own exit code.
+rank_shell='
+trap : TERM
+export RANK=$SLURM_PROCID LOCAL_RANK=$SLURM_LOCALID WORLD_SIZE=$SLURM_NTASKS
+code=0
+if [ /moe-harness-run -ef "$RUN_DIR" ]; then
+  export HOME=/tmp
+  export XDG_CACHE_HOME=/tmp/.cache
+  "$@" || code=$?
+else
+  code=125
+  echo "rank $RANK is not in the container: does this cluster have pyxis?" >&2
+fi
+echo "$code" >"$RUN_DIR/ranks/$RANK.exit"
+exit "$code"
+'
+
+image=/YOUR_IMAGES/megatron.sqsh
+: "${image:?is empty: srun would run on the bare host}"
+[ -r "$image" ] || { echo "cannot read the container image $image on $(hostname)" >&2; exit 1; }
+
+# srun would read the rest of this script as its input: give it none.
+srun \
+  --mpi=pmix -l --kill-on-bad-exit=1 --export=ALL \
+  --container-image="$image" \
+  --container-mounts=/YOUR_STORAGE:/YOUR_STORAGE,"$RUN_DIR":"$RUN_DIR","$RUN_DIR":/moe-harness-run \
+  --container-workdir="$RUN_DIR" \
+  --no-container-mount-home \
+  --container-writable \
+  --container-env=CUDA_DEVICE_MAX_CONNECTIONS,HF_TOKEN,MASTER_ADDR,MASTER_PORT,NCCL_DEBUG,NCCL_NVLS_ENABLE,NVTE_ALLOW_NONDETERMINISTIC_ALGO,NVTE_BWD_LAYERNORM_SM_MARGIN,NVTE_FWD_LAYERNORM_SM_MARGIN,PYTORCH_CUDA_ALLOC_CONF,RUN_DIR,TORCH_NCCL_AVOID_RECORD_STREAMS,WANDB_API_KEY,WANDB_MODE \
+  bash -c "$rank_shell" rank "${program[@]}" </dev/null
+
+# srun ends with 0 though tasks were never launched: every rank must have ended well.
+for ((rank = 0; rank < 32; rank++)); do
+  grep -qx 0 "$RUN_DIR/ranks/$rank.exit" || { echo "rank $rank did not end well" >&2; exit 1; }
+done
