@@ -28,7 +28,7 @@ if [ ! -x .venv/bin/python ]; then
 fi
 
 case $extras in
-  "" | convert) say "[2/2] installing moe-harness${extras:+[$extras]} (a few seconds)" ;;
+  "" | convert | plan) say "[2/2] installing moe-harness${extras:+[$extras]} (a few seconds)" ;;
   *) say "[2/2] installing moe-harness[$extras] (some 5 GB of packages, a minute or two)" ;;
 esac
 .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".${extras:+[$extras]}"

@@ -3,12 +3,11 @@
 import json
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from harness.config.secrets import is_secret, scrub, secret_values
-from harness.disk import sync_folder
+from harness.disk import write_whole
 from harness.errors import EnvironmentProblem, HarnessError
 from harness.results.json_codec import Mismatch, decode, encode
 from harness.results.record import SCHEMA_VERSION, RunRecord
@@ -52,17 +51,9 @@ def migrate(document: Document, migrations: Mapping[int, Migration] = MIGRATIONS
 def save(record: RunRecord, path: Path, environ: Mapping[str, str] = os.environ) -> None:
     """Write a record so that a reader finds the old one or the new one, never a part."""
     text = json.dumps(to_document(record, environ), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
+        write_whole(path, text)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         fix = "make OUTPUT_PATH a writable folder with free space"
         raise EnvironmentProblem(f"{path}: cannot write the run's record: {error.strerror}; {fix}") from error
 

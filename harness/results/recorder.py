@@ -24,8 +24,10 @@ from harness.results.stats import Summary, summarise
 _ENDED: Mapping[str, Status] = {"done": "completed", "failed": "failed", "cancelled": "cancelled"}
 
 
-def begin(run: Run, resolved: Resolved, *, status: Status = "running") -> RunRecord:
-    """Write the record of a run that is about to start, or was submitted."""
+def begin(
+    run: Run, resolved: Resolved, *, status: Status = "running", predicted: Mapping[str, float] | None = None
+) -> RunRecord:
+    """Write the record of a run that is about to start, or was submitted, with what was predicted of it."""
     now = utc_now()
     record = RunRecord(
         run_id=run.paths.run_id,
@@ -42,6 +44,7 @@ def begin(run: Run, resolved: Resolved, *, status: Status = "running") -> RunRec
             host=socket.gethostname(),
         ),
         asked=asked_of(resolved),
+        predicted=predicted,
         paths=_paths(run.paths),
     )
     save(record, run.paths.record, os.environ)

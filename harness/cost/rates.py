@@ -1,0 +1,74 @@
+"""How fast one GPU computes, moves and launches: data sheet times efficiency."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from harness.cost.constants import Constants
+from harness.cost.hardware import Gpu
+from harness.cost.training import Precision
+from harness.errors import ConfigError
+
+PEAK_OF = {
+    "fp32": "bf16",  # TF32 runs at half of the bf16 rate; see HALF_RATE
+    "bf16": "bf16",
+    "fp8-delayed": "fp8",
+    "fp8-tensorwise": "fp8",
+    "fp8-blockwise": "fp8",
+    "mxfp8": "fp8",
+    "nvfp4": "fp4",
+}
+HALF_RATE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rates:
+    """Operations, bytes and seconds as they come out in practice.
+
+    `gemm_flops_per_s` is that of a large GEMM in the job's precision; attention and logits stay in bf16.
+    Bandwidths of links are one way, per GPU. Compared by identity, so that caches find them fast.
+    """
+
+    gemm_flops_per_s: float
+    bf16_flops_per_s: float
+    attention_forward_flops_per_s: float
+    attention_backward_flops_per_s: float
+    hbm_bytes_per_s: float
+    nvlink_domain: int
+    nvlink_bytes_per_s: float
+    nic_bytes_per_s: float
+    all_to_all_nic_bytes_per_s: float
+    host_factor: float
+    constants: Constants
+
+
+@lru_cache(maxsize=64)
+def rates(gpu: Gpu, precision: Precision, constants: Constants) -> Rates:
+    """The rates of `gpu`; ConfigError for a precision that it does not have."""
+    bf16, peak = gpu.peak("bf16"), gpu.peak(PEAK_OF[precision])
+    if bf16 is None or peak is None:
+        has = ", ".join(sorted(gpu.peak_flops))
+        raise ConfigError(f"{gpu.name} has no {PEAK_OF[precision]} (for {precision}); it has {has}")
+    attention = constants.attention_blackwell if gpu.architecture == "Blackwell" else 1.0
+    return Rates(
+        gemm_flops_per_s=peak * _gemm_efficiency(precision, constants),
+        bf16_flops_per_s=bf16 * constants.gemm_bf16,
+        attention_forward_flops_per_s=bf16 * constants.attention_forward * attention,
+        attention_backward_flops_per_s=bf16 * constants.attention_backward * attention,
+        hbm_bytes_per_s=gpu.hbm_bytes_per_s * constants.hbm,
+        nvlink_domain=gpu.nvlink_domain,
+        nvlink_bytes_per_s=gpu.nvlink_bytes_per_s * constants.nvlink,
+        nic_bytes_per_s=gpu.nic_bytes_per_s * constants.nic,
+        all_to_all_nic_bytes_per_s=gpu.nic_bytes_per_s * constants.nic_all_to_all,
+        host_factor=constants.host_grace if gpu.name in ("GB200", "GB300") else 1.0,
+        constants=constants,
+    )
+
+
+def _gemm_efficiency(precision: Precision, constants: Constants) -> float:
+    if precision == "fp32":
+        return HALF_RATE * constants.gemm_bf16
+    if precision == "bf16":
+        return constants.gemm_bf16
+    if precision == "fp8-blockwise":
+        return constants.gemm_fp8_blockwise
+    return constants.gemm_mxfp8 if precision in ("mxfp8", "nvfp4") else constants.gemm_fp8

@@ -1,0 +1,53 @@
+"""The GPU that a configuration names, with what its cluster conf says otherwise."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from harness.config.provenance import Resolved
+from harness.cost.hardware import GPUS, Gpu, find_gpu
+from harness.errors import ConfigError, nearest
+from harness.units import GIB, GIGA, TERA
+
+PEAKS: Mapping[str, str] = MappingProxyType({"BF16_TFLOPS": "bf16", "FP8_TFLOPS": "fp8", "FP4_TFLOPS": "fp4"})
+"""Settings that override a dense peak."""
+OVERRIDES = ("HBM_GB", "HBM_TB_S", "NVLINK_DOMAIN", "NVLINK_GB_S", "NIC_GB_S", *PEAKS)
+
+
+def machine(resolved: Resolved) -> Gpu:
+    """GPU with its overrides; ConfigError where it is not set or not known."""
+    name = resolved.text("GPU")
+    names = [gpu.name for gpu in GPUS]
+    if not name:
+        raise ConfigError(f"GPU is not set; set GPU=NAME, one of: {', '.join(names)}")
+    gpu = find_gpu(name)
+    if gpu is None:
+        where = resolved.origin("GPU")
+        raise ConfigError(f"{where}: GPU={name}: no such GPU; {nearest(name, names)}")
+    return _overridden(gpu, resolved)
+
+
+def known_machine(resolved: Resolved) -> Gpu | None:
+    """The GPU of a job that runs on GPUs and says on which; None where nobody said."""
+    if resolved.text("DEVICE") != "gpu" or not resolved.text("GPU"):
+        return None
+    return machine(resolved)
+
+
+def _overridden(gpu: Gpu, resolved: Resolved) -> Gpu:
+    given = {name: resolved.number(name) for name in OVERRIDES}
+    said = {name: value for name, value in given.items() if value is not None}
+    if not said:
+        return gpu
+    peaks = {PEAKS[name]: value * TERA for name, value in said.items() if name in PEAKS}
+    by = ", ".join(f"{name}={value:g} ({resolved.origin(name)})" for name, value in said.items())
+    return replace(
+        gpu,
+        hbm_bytes=int(said["HBM_GB"] * GIB) if "HBM_GB" in said else gpu.hbm_bytes,  # GB of memory are 2**30 bytes
+        hbm_bytes_per_s=said["HBM_TB_S"] * TERA if "HBM_TB_S" in said else gpu.hbm_bytes_per_s,
+        nvlink_domain=int(said.get("NVLINK_DOMAIN", gpu.nvlink_domain)),
+        nvlink_bytes_per_s=said["NVLINK_GB_S"] * GIGA if "NVLINK_GB_S" in said else gpu.nvlink_bytes_per_s,
+        nic_bytes_per_s=said["NIC_GB_S"] * GIGA if "NIC_GB_S" in said else gpu.nic_bytes_per_s,
+        peak_flops=MappingProxyType({**gpu.peak_flops, **peaks}),
+        source=f"{gpu.source}; {by}",
+    )

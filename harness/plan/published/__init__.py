@@ -1,0 +1,1 @@
+"""Published measurements, and the jobs that were measured."""

@@ -1,0 +1,194 @@
+"""The best mappings of a model onto so many GPUs: exhaustive within the bounds of its space.
+
+Best first: every way to run every mapping waits under a time that it cannot beat (harness/cost/step_bound.py). The one
+with the least is taken, its memory and then its step time predicted; once the best are faster than whatever waits, no
+other can be among them.
+"""
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import inf
+
+from harness.cost.hardware import Gpu
+from harness.cost.memory import StageMemory, peak_stage, stage_memory
+from harness.cost.step_time import step_time
+from harness.cost.training import Recompute, Training
+from harness.plan.bounds import Bounds
+from harness.plan.candidate import Candidate
+from harness.plan.predict import violations_of
+from harness.plan.space import Grid, Point, Space, point_flags, point_settings
+from harness.plan.ways import Way, added_flags, with_flags
+
+
+@dataclass(kw_only=True)
+class Counts:
+    """How many ways to run there are, and what became of them."""
+
+    grids: int = 0
+    enumerated: int = 0
+    too_large: int = 0
+    no_faster: int = 0
+    refused: int = 0
+    timed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The best way to run each of the best grids, the fastest first; and all that were predicted on the way."""
+
+    best: tuple[Candidate, ...]
+    timed: tuple[Candidate, ...]
+    counts: Counts
+
+
+@dataclass(order=True, frozen=True)
+class _Waiting:
+    """Ways to run a mapping that take `least_s` or longer; `recompute` None stands for all sets together."""
+
+    least_s: float
+    serial: int
+    point: Point = field(compare=False)
+    way: Way = field(compare=False)
+    recompute: Recompute | None = field(compare=False)
+
+
+def search(space: Space, *, keep: int = 10, until_s: float = inf) -> Found:
+    """The `keep` best grids, each with its best virtual stages, micro-batch, dispatcher and recomputation.
+
+    `until_s` ends the search at a step time beyond which nobody asks.
+    """
+    return _Search(space, keep, until_s).run()
+
+
+class _Search:
+    """What a search knows so far."""
+
+    def __init__(self, space: Space, keep: int, until_s: float) -> None:
+        self.space, self.keep, self.until_s = space, keep, until_s
+        self.counts = Counts()
+        self.best: dict[Grid, Candidate] = {}
+        self.timed: list[Candidate] = []
+        self.squeezed: set[Grid] = set()
+        self.full_from: dict[tuple[Grid, int, int], int] = {}
+        self.bounds = Bounds(space)
+
+    def run(self) -> Found:
+        """Until nothing that waits can be among the best."""
+        waiting = list(self._all())
+        heapq.heapify(waiting)
+        serial = len(waiting)
+        while waiting and waiting[0].least_s < self._enough_s():
+            one = heapq.heappop(waiting)
+            if self._held_s(one.point.grid) <= one.least_s:
+                self.counts.no_faster += len(one.way.recomputes) if one.recompute is None else 1
+            elif one.recompute is None:
+                if not self._has_room(one.point, one.way):
+                    self.counts.too_large += len(one.way.recomputes)
+                    self.squeezed.add(one.point.grid)
+                    continue
+                for recompute in one.way.recomputes:
+                    least_s = self.bounds.step_s(one.point, one.way, recompute)
+                    serial += 1
+                    heapq.heappush(waiting, _Waiting(least_s, serial, one.point, one.way, recompute))
+            else:
+                self._try(one.point, one.way, one.recompute)
+        self.counts.no_faster += sum(len(one.way.recomputes) if one.recompute is None else 1 for one in waiting)
+        ranked = sorted(self.best.values(), key=lambda candidate: candidate.step_time.total_s)
+        return Found(best=tuple(ranked[: self.keep]), timed=tuple(self.timed), counts=self.counts)
+
+    def _all(self) -> Iterator[_Waiting]:
+        """Everything there is, but for grids whose parameters alone are too large."""
+        serial = 0
+        for grid in self.space.grids():
+            self.counts.grids += 1
+            fits = self.bounds.parameter_bytes(grid) <= self.space.gpu.hbm_bytes
+            for point in self.space.points(grid):
+                for way in self.space.ways_of(point):
+                    self.counts.enumerated += len(way.recomputes)
+                    if not fits:
+                        self.counts.too_large += len(way.recomputes)
+                        continue
+                    serial += 1
+                    yield _Waiting(self.bounds.step_s(point, way, Recompute()), serial, point, way, None)
+
+    def _enough_s(self) -> float:
+        """The time that a newcomer must beat."""
+        if len(self.best) < self.keep:
+            return self.until_s
+        times = sorted(candidate.step_time.total_s for candidate in self.best.values())
+        return min(self.until_s, times[self.keep - 1])
+
+    def _has_room(self, point: Point, way: Way) -> bool:
+        """Whether it fits with most recomputed; what does not with one micro-batch does not with a larger one."""
+        key = (point.grid, point.split.vpp, id(way))
+        if point.micro >= self.full_from.get(key, point.micro + 1):
+            return False
+        if _fitting(self.space.job(point, way, way.recomputes[-1]), self.space.gpu):
+            return True
+        self.full_from[key] = point.micro
+        return False
+
+    def _try(self, point: Point, way: Way, recompute: Recompute) -> None:
+        memory = _fitting(self.space.job(point, way, recompute), self.space.gpu)
+        if memory is None:
+            self.counts.too_large += 1
+            self.squeezed.add(point.grid)
+            return
+        self.counts.timed += 1
+        squeezed = point.grid in self.squeezed
+        candidate = _candidate(self.space, point, way, recompute, memory, squeezed=squeezed)
+        self.timed.append(candidate)
+        if candidate.step_time.total_s < self._held_s(point.grid) and self._may_run(point, way, recompute):
+            self.best[point.grid] = candidate
+
+    def _held_s(self, grid: Grid) -> float:
+        """The best time of a grid so far."""
+        return self.best[grid].step_time.total_s if grid in self.best else inf
+
+    def _may_run(self, point: Point, way: Way, recompute: Recompute) -> bool:
+        """Whether Megatron takes the very flags that it would be launched with."""
+        found = violations_of(with_flags(way.resolved, point_flags(point, way, recompute)), self.space.gpu)
+        self.counts.refused += bool(found)
+        return not found
+
+
+def _fitting(job: Training, gpu: Gpu) -> tuple[StageMemory, ...] | None:
+    """The memory of all pipeline ranks, or None if the fullest does not fit."""
+    memory = stage_memory(job)
+    return memory if peak_stage(memory).total_bytes <= gpu.hbm_bytes else None
+
+
+def leanest(space: Space) -> Candidate | None:
+    """The way to run that needs least memory, whether it fits or not; None where nothing splits the batch."""
+    found: Candidate | None = None
+    for grid in space.grids():
+        for point in list(space.points(grid)):
+            for way in space.ways_of(point):
+                recompute = way.recomputes[-1]
+                memory = stage_memory(space.job(point, way, recompute))
+                if found is None or peak_stage(memory).total_bytes < found.peak.total_bytes:
+                    found = _candidate(space, point, way, recompute, memory)
+    return found
+
+
+def _candidate(
+    space: Space,
+    point: Point,
+    way: Way,
+    recompute: Recompute,
+    memory: tuple[StageMemory, ...],
+    *,
+    squeezed: bool = False,
+) -> Candidate:
+    job = space.job(point, way, recompute)
+    return Candidate(
+        job=job,
+        gpu=space.gpu,
+        layout=point.split.layout,
+        memory=memory,
+        step_time=step_time(job, space.gpu),
+        squeezed=squeezed,
+        settings=point_settings(point, way),
+        flags=added_flags(way.resolved, recompute),
+    )

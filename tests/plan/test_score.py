@@ -1,0 +1,92 @@
+"""The public scoreboard: what ships meets the aims, and what is left out says why."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+
+import pytest
+from cli_command import moe_harness
+
+from harness.cost.constants import FITTED
+from harness.cost.step_time import step_time
+from harness.errors import ConfigError
+from harness.plan.cross_validation import fitted, left_out_errors
+from harness.plan.fit import Measured, fit
+from harness.plan.published.rows import SHIPPED, read_rows
+from harness.plan.score import AIM_MEDIAN, AIM_MEMORY, AIM_P90, Case, accuracy, cases, score
+
+
+@pytest.fixture(scope="module")
+def scored():  # type: ignore[no-untyped-def]
+    return score(read_rows())
+
+
+def test_the_aims_are_met(scored) -> None:  # type: ignore[no-untyped-def]
+    speed = accuracy([row.tflops_error for row in scored if row.tflops_error is not None])
+    memory = accuracy([row.memory_error for row in scored if row.memory_error is not None])
+    assert speed.rows > 150
+    assert speed.median <= AIM_MEDIAN
+    assert speed.p90 <= AIM_P90
+    assert memory.rows >= 16
+    assert memory.median <= AIM_MEMORY
+
+
+def test_every_row_has_figures_or_a_reason(scored) -> None:  # type: ignore[no-untyped-def]
+    assert len(scored) == len(read_rows())
+    for row in scored:
+        figures = (row.predicted_tflops, row.predicted_mem_gb)
+        assert all(map(math.isfinite, figures)) if row.left_out is None else row.left_out
+
+
+def test_p90_is_the_tenth_worst_of_a_hundred() -> None:
+    found = accuracy([sign * size / 100 for size in range(1, 101) for sign in (1,)])
+    assert (found.median, found.p90, found.bias) == (0.505, 0.9, 0.505)
+
+
+def test_constants_come_back_from_what_they_predict() -> None:
+    """The fit finds constants that made the data, as far as the priors let it."""
+    truth = FITTED.with_values({"hbm": 0.5})
+    chosen = cases(read_rows())[::6]
+    made = [Measured(job=it.job, gpu=it.gpu, step_s=step_time(it.job, it.gpu, truth).total_s) for it in chosen]
+    assert fit(made, FITTED, ["hbm"]).hbm == pytest.approx(0.5, rel=0.02)
+
+
+@pytest.mark.slow
+def test_what_ships_is_what_the_fit_finds_and_holds_for_models_left_out() -> None:
+    usable = cases(read_rows())
+    found = fitted(usable)
+    for name in ("gemm_bf16", "hbm", "attention_forward", "nic"):
+        assert getattr(found, name) == pytest.approx(getattr(FITTED, name), rel=0.05)
+    errors = [error for own in left_out_errors(usable).values() for error in own]
+    assert accuracy(errors).median < 0.1
+    assert accuracy(errors).median < 0.5 * accuracy(list(_by_median_of_other_models(usable))).median
+
+
+def _by_median_of_other_models(usable: Sequence[Case]) -> Iterator[float]:
+    """The errors of a rule of thumb: as fast as other models are on this GPU in the median."""
+    for case in usable:
+        others = [it.measured_tflops for it in usable if it.row.gpu == case.row.gpu and it.row.model != case.row.model]
+        known = [tflops for tflops in others if tflops is not None]
+        if known and case.measured_tflops is not None:
+            yield median(known) / case.measured_tflops - 1
+
+
+def test_another_file_is_scored_as_json(tmp_path: Path) -> None:
+    lines = SHIPPED.read_text().splitlines()
+    chosen = tmp_path / "mine.csv"
+    chosen.write_text("\n".join([lines[0], lines[13], lines[109]]) + "\n")
+    rows = json.loads(moe_harness("plan", "score", "--published", str(chosen), "--json", here=tmp_path).out)
+    assert [row["line"] for row in rows] == [2, 3]
+    assert rows[0]["predicted_tflops"] == pytest.approx(rows[0]["measured_tflops"], rel=0.3)
+    assert rows[0]["left_out"] is None
+    assert rows[1]["predicted_tflops"] is None
+    assert "256 GPUs cannot hold" in rows[1]["left_out"]
+
+
+def test_a_file_that_is_no_table(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("model,gpu\nMixtral-8x7B,H100\n")
+    with pytest.raises(ConfigError, match=r"wrong\.csv"):
+        read_rows(wrong)
