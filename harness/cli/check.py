@@ -1,33 +1,70 @@
 """`moe-harness check`: everything that keeps a job from running, at once."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import click
 
 from harness.cli import request
+from harness.cli.machines import known
 from harness.config.provenance import Resolved
 from harness.config.releases import load
+from harness.cost.hardware import Gpu
 from harness.errors import ConfigError
 from harness.launch.job import job_spec
 from harness.launch.loaded_checkpoint import checkpoint_notices, checkpoint_problems
 from harness.launch.place import Place
 from harness.launch.preflight import path_problems
-from harness.plan.constraints import check
+from harness.launch.time_limit import parse_time_limit_s
+from harness.plan.candidate import Candidate
 from harness.plan.engine_rules import engine_release
+from harness.plan.forecast import Forecast, forecast
+from harness.plan.machine import known_machine
+from harness.plan.predict import violations_of, world_size
 from harness.plan.violation import Violation
+from harness.units import show_bytes, show_seconds
 
 
 @click.command("check")
 @request.config_arguments
+@request.FORCE
 @click.pass_context
-def command(ctx: click.Context, words: Sequence[str], place: Place) -> None:
+def command(ctx: click.Context, words: Sequence[str], place: Place, force: bool) -> None:
     """Check a configuration against Megatron's own rules and this machine; exit code 2 if it cannot run."""
     resolved = request.resolved(ctx, words, place)
-    request.say_notices([*resolved.notices, *notices(resolved, place)])
-    if found := problems(resolved, place):
+    foreseen = foresee(resolved, force=force)
+    request.say_notices([*resolved.notices, *notices(resolved, place), *foreseen.notices])
+    if found := [*problems(resolved, place), *foreseen.problems]:
         raise ConfigError(found)
     nodes, ranks = resolved.integer("NNODES", 1), resolved.integer("GPUS_PER_NODE", 1)
     click.echo(f"{resolved.text('MODEL')} can run on {nodes * ranks} ranks ({nodes} x {ranks})")
+    if foreseen.candidate:
+        click.echo(cost(resolved, foreseen.candidate))
+
+
+def foresee(resolved: Resolved, *, force: bool) -> Forecast:
+    """The forecast; what it would stop for is only noticed if the user forces it. A GPU not known is a problem."""
+    try:
+        found = forecast(resolved, known(resolved))
+    except ConfigError as error:
+        return Forecast(problems=error.problems)
+    return replace(found, notices=(*found.notices, *found.problems), problems=()) if force else found
+
+
+def cost(resolved: Resolved, found: Candidate) -> str:
+    """What the time limit may cost, and what one step is predicted to take."""
+    step, memory = show_seconds(found.step_time.total_s), show_bytes(found.peak.total_bytes)
+    if found.gpu.architecture == "CPU":
+        return f"predicted: {step} a step"
+    return (
+        f"predicted: {step} a step, {found.tflops_per_gpu:.0f} TFLOP/s/GPU, {memory};"
+        f" at most {gpu_hours(resolved):,.0f} GPU-hours (RUN_TIME={resolved.text('RUN_TIME')})"
+    )
+
+
+def gpu_hours(resolved: Resolved) -> float:
+    """What the time limit may cost."""
+    return world_size(resolved) * parse_time_limit_s(resolved.text("RUN_TIME")) / 3600
 
 
 def problems(resolved: Resolved, place: Place) -> list[str]:
@@ -51,17 +88,22 @@ def notices(resolved: Resolved, place: Place) -> list[str]:
 
 def violations(resolved: Resolved) -> list[str]:
     """What Megatron would refuse, each with the place where it was written."""
-    ranks = resolved.integer("GPUS_PER_NODE", 1)
     release = load(resolved.text("MCORE_RELEASE_VERSION")).release
-    world_size = resolved.integer("NNODES", 1) * ranks
-    te = tuple(int(part) for part in resolved.text("TE_VERSION").split(".") if part.isdigit())
-    found = check(resolved.megatron_args, world_size, gpus_per_node=ranks, release=release, te=te or None)
+    found = violations_of(resolved, _gpu(resolved))
     if resolved.embedded:
         found += engine_release(tuple(map(int, release.split("."))))
-    return [*(_located(violation, resolved) for violation in found), *resolved.blockers]
+    return [*(located(violation, resolved) for violation in found), *resolved.blockers]
 
 
-def _located(violation: Violation, resolved: Resolved) -> str:
+def _gpu(resolved: Resolved) -> Gpu | None:
+    """The GPU if it is known; `foresee` says so if it is not."""
+    try:
+        return known_machine(resolved)
+    except ConfigError:
+        return None
+
+
+def located(violation: Violation, resolved: Resolved) -> str:
     """`runtime.conf:12: EP=48 does not divide …; fix: …`: where the first of its names was written.
 
     A setting reaches Megatron through a flag, so a flag that the user wrote after `--` comes before its setting.

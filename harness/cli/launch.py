@@ -5,24 +5,28 @@ from collections.abc import Sequence
 import click
 
 from harness.cli import request
-from harness.cli.check import notices, problems
+from harness.cli.check import cost, foresee, notices, problems
 from harness.errors import ConfigError
 from harness.launch.place import Place
 from harness.launch.plan import plan_launch
+from harness.plan.forecast import figures
 
 
 @click.command("launch")
 @request.config_arguments
+@request.FORCE
 @click.option("--dry-run", is_flag=True, help="Print the script, byte for byte what would run, and stop.")
 @click.pass_context
-def command(ctx: click.Context, words: Sequence[str], place: Place, dry_run: bool) -> int:
+def command(ctx: click.Context, words: Sequence[str], place: Place, dry_run: bool, force: bool) -> int:
     """Train with the settings KEY=VALUE; Megatron's own flags after --.
 
     Every run gets a folder of its own in OUTPUT_PATH, with its script, configuration, log and record.
     """
     resolved = request.resolved(ctx, words, place)
-    request.say_notices([*resolved.notices, *notices(resolved, place)])
-    if found := problems(resolved, place):
+    foreseen = foresee(resolved, force=force)
+    costs = [cost(resolved, foreseen.candidate)] if foreseen.candidate else []
+    request.say_notices([*resolved.notices, *notices(resolved, place), *foreseen.notices, *costs])
+    if found := [*problems(resolved, place), *foreseen.problems]:
         raise ConfigError(found)
     launch = plan_launch(resolved, place)
     if dry_run or resolved.switch("DRY_RUN"):
@@ -30,4 +34,5 @@ def command(ctx: click.Context, words: Sequence[str], place: Place, dry_run: boo
         return 0
     from harness.cli.run import run_launch  # a dry run starts faster without what running takes
 
-    return run_launch(launch, resolved)
+    predicted = figures(foreseen.candidate) if foreseen.candidate else None
+    return run_launch(launch, resolved, predicted)

@@ -18,13 +18,15 @@ VERBS = {
     "resolve": ("harness.cli.resolve", "The settings, Megatron flags and environment that a job gets."),
     "explain": ("harness.cli.explain", "Where one value came from, and what it won over."),
     "check": ("harness.cli.check", "Everything that keeps a job from running, at once."),
+    "estimate": ("harness.cli.estimate", "Memory and step time of one mapping, before it is run."),
+    "plan": ("harness.cli.plan", "The best mappings of a model onto so many GPUs."),
     "launch": ("harness.cli.launch", "Run a job here, or submit it to Slurm."),
     "convert": ("harness.cli.convert", "Checkpoints from Hugging Face to Megatron and back."),
     "runs": ("harness.cli.runs", "List and show past runs."),
     "data": ("harness.cli.data", "Make training data from text."),
     "releases": ("harness.cli.releases", "The Megatron releases whose flags are known."),
 }
-TAKES_FLAGS = ("resolve", "explain", "check", "launch")
+TAKES_FLAGS = ("resolve", "explain", "check", "estimate", "plan", "launch")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """What all verbs that resolve a configuration share: their arguments, and the way from words to `Resolved`."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,18 @@ from harness.cli.main import Invocation
 from harness.config.provenance import Resolved
 from harness.config.roots import Roots
 from harness.config.schema import SETTINGS
-from harness.config.sources import Request, resolve_request
+from harness.config.sources import Request, resolve_request, typed_words
 from harness.launch.place import Place
 
 PLACES = ("local", "interactive", "slurm")
+
+AS_PLANNED = {"PROXY": "none", "DATASET": "mock", "PRETRAIN": "1"}
+"""What a verb that launches nothing takes for granted, unless told: the full model, whatever data it will read."""
+OF_LAUNCHING = ("WandB: ", "is not filled in: ")
+"""Notices of what only a launch needs."""
+
+
+FORCE = click.option("--force", is_flag=True, help="Go on although the predicted memory exceeds the GPU's.")
 
 
 class Word(click.ParamType[str]):
@@ -44,13 +52,15 @@ def config_arguments[F: Callable[..., Any]](function: F) -> F:
 
 
 def _place(ctx: click.Context, param: click.Parameter, value: Place | None) -> Place:
-    """Whoever names a cluster means to run there."""
+    """Whoever names a cluster means to run there, and so does who asks for several nodes and names none."""
     if value is not None:
         return value
     words: Sequence[str] = ctx.params.get("words") or ()
-    typed = [word.removeprefix("CLUSTER=") for word in words if word.startswith("CLUSTER=")]
-    cluster = typed[-1] if typed else os.environ.get("CLUSTER", "")
-    return "local" if cluster in ("", "laptop") else "slurm"
+    said = {**os.environ, **dict(word.split("=", 1) for word in words if "=" in word)}
+    cluster, nodes = said.get("CLUSTER", ""), said.get("NNODES", "")
+    if cluster:
+        return "local" if cluster == "laptop" else "slurm"
+    return "slurm" if nodes.isdecimal() and int(nodes) > 1 else "local"
 
 
 def resolved(ctx: click.Context, words: Sequence[str], place: Place) -> Resolved:
@@ -65,6 +75,21 @@ def resolved(ctx: click.Context, words: Sequence[str], place: Place) -> Resolved
         gpus=len(list(Path("/dev").glob("nvidia[0-9]*"))),
     )
     return resolve_request(request, Roots.standard())
+
+
+def planned(ctx: click.Context, words: Sequence[str]) -> Resolved:
+    """Resolve for a verb that predicts: a job on a cluster, of the template if none is named."""
+    return resolved(ctx, as_planned(typed_words(words)), "slurm")
+
+
+def as_planned(settings: Mapping[str, str]) -> list[str]:
+    """Settings as words, with what a prediction takes for granted."""
+    return [f"{name}={value}" for name, value in {**AS_PLANNED, **settings}.items()]
+
+
+def say_planned(resolved: Resolved) -> None:
+    """The notices of a resolved configuration, without those of launching it."""
+    say_notices([text for text in resolved.notices if not any(of in text for of in OF_LAUNCHING)])
 
 
 def say_notices(notices: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from harness.cli import request
+from harness.cli.check import foresee
 from harness.config.provenance import History, Resolved
 from harness.launch.place import Place
 
@@ -18,14 +19,16 @@ from harness.launch.place import Place
 def command(ctx: click.Context, words: Sequence[str], place: Place, as_json: bool) -> None:
     """Print what MODEL=… and all other settings come to; Megatron flags after --.
 
-    Nothing is checked against the machine; `check` does that.
+    Nothing is checked against the machine; `check` does that. Where the GPU is known, a notice tells of memory that
+    may not suffice.
     """
     resolved = request.resolved(ctx, words, place)
     if as_json:
         click.echo(json.dumps(as_data(resolved), indent=2))
         return
     click.echo(_as_text(resolved))
-    request.say_notices(resolved.notices)
+    foreseen = foresee(resolved, force=True)
+    request.say_notices([*resolved.notices, *foreseen.notices, *foreseen.problems])
 
 
 def as_data(resolved: Resolved) -> dict[str, Any]:

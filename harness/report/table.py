@@ -1,6 +1,6 @@
 """Plain-text tables for the terminal. A figure that is not known is shown as a dash."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from harness.results.record import RunRecord
 from harness.results.stats import Summary
@@ -20,18 +20,24 @@ def show_summary(record: RunRecord) -> str:
     """The table of results that ends a run."""
     summary = record.summary
     if summary is None:
-        return plain_table([("run", record.run_id), ("status", record.status), ("results", MISSING)])
+        return plain_table(
+            [("run", record.run_id), ("status", record.status), ("results", MISSING), *_foreseen(record)]
+        )
     rows = [
         ("run", record.run_id),
         ("status", record.status),
         ("ran on", _machine(record)),
-        ("step time", _step_time(summary)),
+        ("step time", _step_time(summary) + _beside(record, "step_time_s", summary.median_s)),
         ("tokens/s", _number(summary.tokens_per_s, ",.0f")),
-        ("tokens/s/GPU", _number(summary.tokens_per_s_per_gpu, ",.0f")),
+        (
+            "tokens/s/GPU",
+            _number(summary.tokens_per_s_per_gpu, ",.0f")
+            + _beside(record, "tokens_per_s_per_gpu", summary.tokens_per_s_per_gpu),
+        ),
         ("TFLOP/s/GPU, printed by Megatron", _number(summary.tflops_per_gpu_printed, ".1f")),
-        ("TFLOP/s/GPU, computed", _tflops(summary)),
+        ("TFLOP/s/GPU, computed", _tflops(summary) + _beside(record, "tflops_per_gpu", summary.tflops_per_gpu)),
         ("MFU", _mfu(summary)),
-        ("peak memory", _memory(summary)),
+        ("peak memory", _memory(summary) + _beside(record, "peak_memory_bytes", summary.peak_memory_bytes)),
         ("loss", f"{_number(summary.loss_first, '.4f')} → {_number(summary.loss_last, '.4f')}"),
         ("log lines", _lines(summary)),
         ("skipped / NaN steps", f"{summary.skipped} / {summary.nan}"),
@@ -68,6 +74,31 @@ def _run_row(record: RunRecord) -> tuple[str, ...]:
         _number(setup.world_size, "d"),
         *figures,
     )
+
+
+_FIGURES: Mapping[str, Callable[[float], str]] = {
+    "step_time_s": show_seconds,
+    "tokens_per_s_per_gpu": "{:,.0f} tokens/s/GPU".format,
+    "tflops_per_gpu": "{:.3g} TFLOP/s/GPU".format,
+    "peak_memory_bytes": show_bytes,
+}
+"""How the predicted figures of a record are shown."""
+
+
+def _foreseen(record: RunRecord) -> list[tuple[str, str]]:
+    """What was predicted of a run that has no results."""
+    figures = record.predicted or {}
+    known = [show(figures[name]) for name, show in _FIGURES.items() if name in figures]
+    return [("predicted", ", ".join(known))] if known else []
+
+
+def _beside(record: RunRecord, name: str, measured: float | None) -> str:
+    """`; predicted 27.23 s (-3.1%)`, or nothing if nothing was."""
+    value = (record.predicted or {}).get(name)
+    if value is None:
+        return ""
+    apart = f" ({value / measured - 1:+.1%})" if measured else ""
+    return f"; predicted {_FIGURES[name](value)}{apart}"
 
 
 def _machine(record: RunRecord) -> str:

@@ -9,8 +9,8 @@ TEMPLATE = ("--on", "slurm", "CLUSTER=template", "OUTPUT_PATH=/out")
 RUNTIME = "runtime_configs/benchmarking/runtime.conf"
 LONG = "x" * 5000
 MODELS = (
-    *("DeepSeek-V2", "DeepSeek-V2-Lite", "DeepSeek-V3", "Mixtral-8x22B", "Mixtral-8x2B", "Mixtral-8x7B"),
-    "Qwen2-57B-A14B",
+    *("DeepSeek-V2", "DeepSeek-V2-Lite", "DeepSeek-V3", "Kimi-K2", "Mixtral-8x22B", "Mixtral-8x2B", "Mixtral-8x7B"),
+    *("Moonlight-16B-A3B", "Qwen2-57B-A14B", "Qwen3-235B-A22B", "Qwen3-30B-A3B"),
 )
 CASES = {
     "unknown model": (

@@ -92,7 +92,7 @@ def allowed(setting: Setting) -> str:
     if setting.kind == "int":
         return f"{setting.least} or more"
     kinds = {"text": "text", "path": "a path", "name": "a name or a path", "switch": "0 | 1"}
-    return {**kinds, "time": "a time", "version": "a version"}[setting.kind]
+    return {**kinds, "time": "a time", "version": "a version", "number": "a number above 0"}[setting.kind]
 
 
 def default(setting: Setting) -> str:

@@ -83,3 +83,25 @@ def test_runs_are_listed_a_row_each() -> None:
 
 def test_cells_stay_the_text_they_are() -> None:
     assert plain_table([("a", "0012"), ("b", "1e5")]) == "a  0012\nb  1e5"
+
+
+PREDICTED = {
+    "step_time_s": 2.0,
+    "tokens_per_s_per_gpu": 16_400.0,
+    "tflops_per_gpu": 325.4,
+    "peak_memory_bytes": 40 * 2.0**30,
+}
+
+
+def test_what_was_predicted_stands_beside_what_was_measured() -> None:
+    text = show_summary(replace(RECORD, predicted=PREDICTED))
+    assert "(median [p05 to p95]); predicted 2.00 s (-2.2%)" in text
+    assert "16,023; predicted 16,400 tokens/s/GPU (+2.3%)" in text
+    assert "317.8; predicted 325.4 TFLOP/s/GPU (+2.4%)" in text
+    assert "fullest rank); predicted 40.00 GiB (-6.0%)" in text
+
+
+def test_a_run_without_results_shows_what_was_predicted() -> None:
+    waiting = replace(RECORD, status="submitted", summary=None, predicted=PREDICTED)
+    assert "predicted  2.00 s, 16,400 tokens/s/GPU, 325.4 TFLOP/s/GPU, 40.00 GiB" in show_summary(waiting)
+    assert "predicted" not in show_summary(replace(waiting, predicted=None))

@@ -1,0 +1,93 @@
+"""`moe-harness estimate`: memory and step time of one mapping, before it is run."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from harness.arch.parameters import MEGATRON, count_parameters
+from harness.cli import request
+from harness.cli.check import gpu_hours, located
+from harness.cli.machines import calibrated
+from harness.config.provenance import Resolved
+from harness.errors import ConfigError
+from harness.plan.candidate import Candidate
+from harness.plan.machine import machine
+from harness.plan.neighbours import neighbours, show_neighbour
+from harness.plan.predict import candidate_of, violations_of
+from harness.plan.recompute_sets import shown
+from harness.report.prediction import candidate_data, show_exchange, show_memory, show_room, show_step
+from harness.report.table import MISSING, plain_table
+from harness.units import show_count, show_seconds
+
+
+@click.command("estimate")
+@click.argument("words", nargs=-1, type=request.Word())
+@click.option("--json", "as_json", is_flag=True, help="For a program.")
+@click.pass_context
+def command(ctx: click.Context, words: Sequence[str], as_json: bool) -> None:
+    """Predict the memory and the step time of one mapping; Megatron's own flags after --."""
+    resolved = request.planned(ctx, words)
+    request.say_planned(resolved)
+    gpu = calibrated(resolved, machine(resolved))
+    if refused := violations_of(resolved, gpu):
+        raise ConfigError([located(violation, resolved) for violation in refused])
+    found = candidate_of(resolved, gpu)
+    click.echo(json.dumps(_data(resolved, found), indent=2) if as_json else _text(resolved, found))
+
+
+def _text(resolved: Resolved, found: Candidate) -> str:
+    parts = [_head(found), show_memory(found), show_step(found), plain_table(_figures(resolved, found))]
+    return "\n\n".join([*parts, "\n".join(_published(found))])
+
+
+def _head(found: Candidate) -> str:
+    """What is estimated, in a line or two."""
+    par, size, job = found.parallel, found.batch, found.job
+    mapping = f"TP={par.tp} PP={par.pp} VPP={par.vpp} EP={par.ep} ETP={par.etp} CP={par.cp} DP={par.dp} EDP={par.edp}"
+    lines = [
+        f"{job.arch.name} on {par.world_size:,} {found.gpu.name}: {mapping}, MBS={size.micro} GBS={size.global_}"
+        f" SEQ_LEN={size.seq_len}",
+        f"{job.precision}, tokens by {show_exchange(job)}, recomputed: {shown(job.recompute)},"
+        f" fullest expert rank {job.imbalance:.2f} x the mean",
+    ]
+    return "\n".join([*lines, *([f"layout: {found.layout}"] if found.layout else [])])
+
+
+def _figures(resolved: Resolved, found: Candidate) -> list[tuple[str, str]]:
+    count = count_parameters(found.job.arch, MEGATRON)
+    mfu = f"{found.mfu:.1%} of the dense peak" if found.mfu is not None else MISSING
+    return [
+        ("parameters", f"{show_count(count.total)}, {show_count(count.active)} active ({count.total_counts})"),
+        ("peak memory", show_room(found)),
+        ("step time", show_seconds(found.step_time.total_s)),
+        ("TFLOP/s/GPU", f"{found.tflops_per_gpu:.0f} (Megatron's convention)"),
+        ("tokens/s/GPU", f"{found.tokens_per_s_per_gpu:,.0f}"),
+        ("MFU", mfu),
+        ("limited by", ", ".join(found.limits)),
+        ("GPU-hours", f"{gpu_hours(resolved):,.0f} at most (RUN_TIME={resolved.text('RUN_TIME')})"),
+    ]
+
+
+def _published(found: Candidate) -> list[str]:
+    near = neighbours(found)
+    if not near:
+        return [f"published: nothing of {found.job.arch.name} on {found.gpu.name}"]
+    return [f"published: {show_neighbour(row)}" for row in near]
+
+
+def _data(resolved: Resolved, found: Candidate) -> dict[str, Any]:
+    count = count_parameters(found.job.arch, MEGATRON)
+    return {
+        "model": found.job.arch.name,
+        "gpu": found.gpu.name,
+        "parameters": count.total,
+        "active_parameters": count.active,
+        **candidate_data(found),
+        "gpu_hours": gpu_hours(resolved),
+        "published": [
+            {"source": row.source, "tflops_per_gpu": row.tflops_per_gpu, "n_gpus": row.n_gpus}
+            for row in neighbours(found)
+        ],
+    }

@@ -1,0 +1,119 @@
+"""The ten best mappings, on the screen, as JSON, and as a page."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.plan_request import PlanRequest, plan_request
+from harness.errors import ConfigError, EnvironmentProblem
+from harness.plan.nearest_fit import nearest_fits
+from harness.plan.recompute_sets import shown
+from harness.plan.search import Found, search
+from harness.plan.space import Space
+from harness.report.prediction import candidate_data, show_candidates
+
+BEST = 10
+PLOTTED = 60
+
+
+def run(ctx: click.Context, words: Sequence[str], *, why: str | None, page: Path | None, as_json: bool) -> None:
+    """Search what the words leave open and print the best."""
+    asked = plan_request(ctx, words)
+    space = asked.space()
+    if why is not None:
+        from harness.cli.plan_why import show_why
+
+        click.echo(show_why(asked, space, why))
+        return
+    found = search(space, keep=BEST)
+    if not found.best:
+        raise ConfigError(nothing_fits(asked, space, found))
+    if page is not None:
+        _write_page(page, asked, space)
+    click.echo(json.dumps(_data(asked, space, found), indent=2) if as_json else _text(asked, space, found))
+
+
+def title(space: Space) -> str:
+    """`DeepSeek-V3 on 1,024 H100, 8,192 sequences of 4,096 tokens, bf16`."""
+    job = space.ways[0].job
+    return (
+        f"{job.arch.name} on {space.world_size:,} {space.gpu.name}, {job.batch.global_:,} sequences of"
+        f" {job.batch.seq_len:,} tokens, {job.precision}"
+    )
+
+
+def _write_page(page: Path, asked: PlanRequest, space: Space) -> None:
+    """The plot wants more than the ten best."""
+    from harness.report.plan_page import render_page
+
+    found = search(space, keep=PLOTTED)
+    text = render_page(title(space), found, asked.line(found.best[0]), best=BEST)
+    try:
+        page.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"--page {page}: {error.strerror}; name a file in a folder that you may write"
+        ) from None
+
+
+def nothing_fits(asked: PlanRequest, space: Space, found: Found) -> str:
+    """Why there is no mapping, and on how many GPUs there is one."""
+    if not found.counts.enumerated:
+        return (
+            f"no mapping of {title(space)}, splits the batch: GBS={space.batch.global_} is no multiple of MBS·DP"
+            f" for any MBS of {_listed(space.micros)}; set GBS to a multiple of {space.world_size}"
+        )
+    counts = nearest_fits(space.world_size, lambda gpus: bool(search(asked.space(gpus), keep=1).best))
+    fix = f"the nearest numbers of GPUs that fit: {' and '.join(map(str, counts))}" if counts else "no number fits"
+    return f"no mapping of {title(space)}, fits: {fix}"
+
+
+def _text(asked: PlanRequest, space: Space, found: Found) -> str:
+    return "\n\n".join(
+        (
+            title(space),
+            show_candidates(found.best),
+            f"best: {asked.line(found.best[0])}",
+            _searched(space, found),
+        )
+    )
+
+
+def _searched(space: Space, found: Found) -> str:
+    """How far the search went: bounds and counts."""
+    counts = found.counts
+    recomputes = dict.fromkeys(shown(one) for way in space.ways for one in way.recomputes)
+    bounds = {
+        "TP": space.networks,
+        "CP": space.cps,
+        "PP": space.splits,
+        "VPP": sorted({split.vpp for found in space.splits.values() for split in found}),
+        "EP": space.eps,
+        "MBS": space.micros,
+    }
+    lines = [
+        f"searched {counts.enumerated:,} ways to run {counts.grids:,} grids: {counts.too_large:,} do not fit,"
+        f" {counts.no_faster:,} cannot be faster, {counts.refused:,} refused by Megatron, {counts.timed:,} timed",
+        f"bounds: {'; '.join(f'{name} {_listed(values)}' for name, values in bounds.items())}; ETP 1 and TP",
+        f"recompute: {', '.join(recomputes)}",
+        "VPP*: stages by a balanced --pipeline-model-parallel-layout",
+    ]
+    return "\n".join(lines)
+
+
+def _listed(values: Iterable[int]) -> str:
+    return " ".join(map(str, values))
+
+
+def _data(asked: PlanRequest, space: Space, found: Found) -> dict[str, Any]:
+    return {
+        "model": space.ways[0].job.arch.name,
+        "gpu": space.gpu.name,
+        "gpus": space.world_size,
+        "best": [{**candidate_data(one), "command": asked.line(one)} for one in found.best],
+        "counts": asdict(found.counts),
+    }
