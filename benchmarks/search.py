@@ -17,7 +17,7 @@ from harness.cost.hardware import find_gpu
 from harness.cost.memory import stage_memory
 from harness.cost.step_time import step_time
 from harness.plan.search import search
-from harness.plan.space import Space, space
+from harness.plan.space.space import Space, space
 
 RUNS = 7
 LOOP = 100_000

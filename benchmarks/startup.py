@@ -21,6 +21,7 @@ COMMANDS = {
         *("launch", "--on", "slurm", "--dry-run", "MODEL=DeepSeek-V3"),
     ),
     "moe-harness resolve --json MODEL=DeepSeek-V3": ("resolve", "--json", "MODEL=DeepSeek-V3"),
+    "moe-harness check --on slurm MODEL=DeepSeek-V3": ("check", "--on", "slurm", "MODEL=DeepSeek-V3"),
 }
 
 

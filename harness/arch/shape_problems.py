@@ -24,6 +24,10 @@ UNCOUNTED = (
 )
 
 
+MOST_LAYERS, MOST = 10_000, 10**8
+"""Beyond these no network is meant, and counting its layers or divisors would take for ever."""
+
+
 def shape_problems(args: MegatronArgs) -> list[str]:
     """Every mistake, in words that name the flags; sizes that are no numbers are all that is said of them."""
     problems = [f"{flag} is missing: the network's shape needs it" for flag in REQUIRED if not args.text(flag)]
@@ -43,6 +47,10 @@ def _impossible(args: MegatronArgs) -> list[str]:
         f"{flag} {args.text(flag)} is no size; write a whole number of {minimum} or more"
         for flag, minimum in least.items()
         if args.text(flag) and not (_is_whole(args.text(flag)) and int(args.text(flag)) >= minimum)
+    ] + [
+        f"{flag} {args.text(flag)} is too large; write {most:,} or less"
+        for flag, most in {**dict.fromkeys(SIZES, MOST), "--num-layers": MOST_LAYERS}.items()
+        if _is_whole(args.text(flag)) and int(args.text(flag)) > most
     ]
 
 

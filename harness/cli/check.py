@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,13 +17,15 @@ from harness.launch.loaded_checkpoint import checkpoint_notices, checkpoint_prob
 from harness.launch.place import Place
 from harness.launch.preflight import path_problems
 from harness.launch.time_limit import parse_time_limit_s
-from harness.plan.candidate import Candidate
-from harness.plan.engine_rules import engine_release
 from harness.plan.forecast import Forecast, forecast
 from harness.plan.machine import known_machine
-from harness.plan.predict import violations_of, world_size
+from harness.plan.rules.engine import engine_release
+from harness.plan.verdict import violations_of, world_size
 from harness.plan.violation import Violation
 from harness.units import show_bytes, show_seconds
+
+if TYPE_CHECKING:  # a launch without a known GPU starts faster without the cost model
+    from harness.plan.candidate import Candidate
 
 
 @click.command("check")
@@ -38,8 +41,8 @@ def command(ctx: click.Context, words: Sequence[str], place: Place, force: bool)
         raise ConfigError(found)
     nodes, ranks = resolved.integer("NNODES", 1), resolved.integer("GPUS_PER_NODE", 1)
     click.echo(f"{resolved.text('MODEL')} can run on {nodes * ranks} ranks ({nodes} x {ranks})")
-    if foreseen.candidate:
-        click.echo(cost(resolved, foreseen.candidate))
+    if said := cost(resolved, place, foreseen.candidate):
+        click.echo(said)
 
 
 def foresee(resolved: Resolved, *, force: bool) -> Forecast:
@@ -51,15 +54,18 @@ def foresee(resolved: Resolved, *, force: bool) -> Forecast:
     return replace(found, notices=(*found.notices, *found.problems), problems=()) if force else found
 
 
-def cost(resolved: Resolved, found: Candidate) -> str:
-    """What the time limit may cost, and what one step is predicted to take."""
+def cost(resolved: Resolved, place: Place, found: "Candidate | None") -> str:
+    """What a step is predicted to take where the machine is known, and what a Slurm job's time limit may cost."""
+    hours = f"at most {gpu_hours(resolved):,.0f} GPU-hours (RUN_TIME={resolved.text('RUN_TIME')})"
+    parts = [f"predicted: {_predicted(found)}"] if found else []
+    return "; ".join([*parts, hours] if place == "slurm" else parts)
+
+
+def _predicted(found: "Candidate") -> str:
     step, memory = show_seconds(found.step_time.total_s), show_bytes(found.peak.total_bytes)
     if found.gpu.architecture == "CPU":
-        return f"predicted: {step} a step"
-    return (
-        f"predicted: {step} a step, {found.tflops_per_gpu:.0f} TFLOP/s/GPU, {memory};"
-        f" at most {gpu_hours(resolved):,.0f} GPU-hours (RUN_TIME={resolved.text('RUN_TIME')})"
-    )
+        return f"{step} a step"
+    return f"{step} a step, {found.tflops_per_gpu:.0f} TFLOP/s/GPU, {memory}"
 
 
 def gpu_hours(resolved: Resolved) -> float:

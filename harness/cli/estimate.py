@@ -11,15 +11,18 @@ from harness.cli import request
 from harness.cli.check import gpu_hours, located
 from harness.cli.machines import calibrated
 from harness.config.provenance import Resolved
+from harness.cost.flops import Counting, hardware_flops_per_step, megatron_flops_per_step, model_flops_per_step
+from harness.cost.rates import PEAK_OF
 from harness.errors import ConfigError
 from harness.plan.candidate import Candidate
 from harness.plan.machine import machine
 from harness.plan.neighbours import neighbours, show_neighbour
-from harness.plan.predict import candidate_of, violations_of
-from harness.plan.recompute_sets import shown
+from harness.plan.predict import candidate_of
+from harness.plan.space.recompute_sets import shown
+from harness.plan.verdict import violations_of
 from harness.report.prediction import candidate_data, show_exchange, show_memory, show_room, show_step
 from harness.report.table import MISSING, plain_table
-from harness.units import show_count, show_seconds
+from harness.units import GIGA, show_count, show_seconds
 
 
 @click.command("estimate")
@@ -57,17 +60,51 @@ def _head(found: Candidate) -> str:
 
 def _figures(resolved: Resolved, found: Candidate) -> list[tuple[str, str]]:
     count = count_parameters(found.job.arch, MEGATRON)
-    mfu = f"{found.mfu:.1%} of the dense peak" if found.mfu is not None else MISSING
+    per_token = {name: f"{flops / GIGA:,.1f}" for name, flops in _flops_per_token(found).items()}
     return [
         ("parameters", f"{show_count(count.total)}, {show_count(count.active)} active ({count.total_counts})"),
         ("peak memory", show_room(found)),
         ("step time", show_seconds(found.step_time.total_s)),
         ("TFLOP/s/GPU", f"{found.tflops_per_gpu:.0f} (Megatron's convention)"),
         ("tokens/s/GPU", f"{found.tokens_per_s_per_gpu:,.0f}"),
-        ("MFU", mfu),
+        *_utilisation_rows(found),
+        ("GFLOP/token", ", ".join(f"{figure} {name}" for name, figure in per_token.items())),
         ("limited by", ", ".join(found.limits)),
         ("GPU-hours", f"{gpu_hours(resolved):,.0f} at most (RUN_TIME={resolved.text('RUN_TIME')})"),
     ]
+
+
+def _utilisation_rows(found: Candidate) -> list[tuple[str, str]]:
+    """The three conventions' shares of one peak, each by its own name."""
+    names = {Counting.MEGATRON: "MFU", Counting.MODEL: "MFU (model FLOPs)", Counting.HARDWARE: "HFU (hardware FLOPs)"}
+    shares = _utilisation(found)
+    told = {name: MISSING if share is None else f"{share:.1%} of the dense peak" for name, share in shares.items()}
+    if found.mfu is not None:
+        told[_key(Counting.MEGATRON)] += " (Megatron's convention)"
+    return [(name, told[_key(counting)]) for counting, name in names.items()]
+
+
+def _flops_per_token(found: Candidate) -> dict[str, float]:
+    """Operations of a step on all GPUs by its tokens, by convention."""
+    arch, size = found.job.arch, found.batch
+    of_step = {
+        Counting.MEGATRON: megatron_flops_per_step(arch, sequences=size.global_, seq_len=size.seq_len),
+        Counting.MODEL: model_flops_per_step(arch, sequences=size.global_, seq_len=size.seq_len),
+        Counting.HARDWARE: hardware_flops_per_step(found.job),
+    }
+    tokens = size.global_ * size.seq_len
+    return {_key(counting): flops / tokens for counting, flops in of_step.items()}
+
+
+def _utilisation(found: Candidate) -> dict[str, float | None]:
+    """Operations a second of each GPU over its dense peak, by convention; None for a precision without a peak."""
+    peak = found.gpu.peak(PEAK_OF[found.job.precision])
+    speed = found.tokens_per_s_per_gpu
+    return {name: flops * speed / peak if peak else None for name, flops in _flops_per_token(found).items()}
+
+
+def _key(counting: Counting) -> str:
+    return counting.name.lower()
 
 
 def _published(found: Candidate) -> list[str]:
@@ -85,6 +122,8 @@ def _data(resolved: Resolved, found: Candidate) -> dict[str, Any]:
         "parameters": count.total,
         "active_parameters": count.active,
         **candidate_data(found),
+        "flops_per_token": _flops_per_token(found),
+        "utilisation": _utilisation(found),
         "gpu_hours": gpu_hours(resolved),
         "published": [
             {"source": row.source, "tflops_per_gpu": row.tflops_per_gpu, "n_gpus": row.n_gpus}

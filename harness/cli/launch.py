@@ -24,8 +24,8 @@ def command(ctx: click.Context, words: Sequence[str], place: Place, dry_run: boo
     """
     resolved = request.resolved(ctx, words, place)
     foreseen = foresee(resolved, force=force)
-    costs = [cost(resolved, foreseen.candidate)] if foreseen.candidate else []
-    request.say_notices([*resolved.notices, *notices(resolved, place), *foreseen.notices, *costs])
+    said = cost(resolved, place, foreseen.candidate)
+    request.say_notices([*resolved.notices, *notices(resolved, place), *foreseen.notices, *([said] if said else [])])
     if found := [*problems(resolved, place), *foreseen.problems]:
         raise ConfigError(found)
     launch = plan_launch(resolved, place)

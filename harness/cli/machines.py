@@ -6,7 +6,7 @@ from harness.config.provenance import Resolved
 from harness.cost.hardware import CPU_RANK, Gpu
 from harness.plan.machine import known_machine
 from harness.results.calibration_file import load_calibrations
-from harness.results.store import runs_root
+from harness.results.root import runs_root
 
 
 def calibrated(resolved: Resolved, gpu: Gpu) -> Gpu:

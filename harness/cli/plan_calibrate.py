@@ -13,7 +13,8 @@ from harness.plan.predict import job_of
 from harness.report.table import plain_table
 from harness.results.calibration_file import save_calibration
 from harness.results.record import RunRecord
-from harness.results.store import find_run, runs_root
+from harness.results.root import runs_root
+from harness.results.store import find_run
 from harness.units import show_seconds
 
 

@@ -15,8 +15,9 @@ from harness.errors import ConfigError
 from harness.plan.candidate import Candidate
 from harness.plan.launch_line import launch_line
 from harness.plan.machine import machine
-from harness.plan.space import AXES, UNEVEN, Space, space
-from harness.plan.ways import base_of
+from harness.plan.space.settings import AXES, UNEVEN
+from harness.plan.space.space import Space, space
+from harness.plan.space.ways import base_of
 
 
 @dataclass(frozen=True, kw_only=True)

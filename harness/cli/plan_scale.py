@@ -33,6 +33,7 @@ def run(ctx: click.Context, words: Sequence[str], *, as_json: bool) -> None:
     rows = list(scaled(asked))
     fitting = [row for row in rows if row.best]
     if not fitting:
+        asked.space(MOST_GPUS)  # refuses what no number of GPUs can mend
         raise ConfigError(f"no mapping fits on any of {LEAST_GPUS} to {MOST_GPUS} GPUs")
     if as_json:
         click.echo(json.dumps([_data(row) for row in rows], indent=2))
@@ -51,18 +52,16 @@ def scaled(asked: PlanRequest) -> Iterator[Scaled]:
     """A row for each power of two."""
     gpus = LEAST_GPUS
     while gpus <= MOST_GPUS:
-        best = _best(asked, gpus)
-        yield best or _best(asked.with_batch(gpus), gpus, weak=True) or Scaled(gpus=gpus, best=None)
+        yield _best(asked, gpus) or _best(asked.with_batch(gpus), gpus, weak=True) or Scaled(gpus=gpus, best=None)
         gpus *= 2
 
 
 def _best(asked: PlanRequest, gpus: int, *, weak: bool = False) -> Scaled | None:
+    """None where nothing fits, or where what was typed rules out the number itself, as TP=16 does 8 GPUs."""
     try:
         found = search(asked.space(gpus), keep=1)
     except ConfigError:
-        if weak:
-            return None
-        raise
+        return None
     return Scaled(gpus=gpus, best=found.best[0], weak=weak) if found.best else None
 
 

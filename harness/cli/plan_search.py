@@ -10,10 +10,10 @@ import click
 
 from harness.cli.plan_request import PlanRequest, plan_request
 from harness.errors import ConfigError, EnvironmentProblem
-from harness.plan.nearest_fit import nearest_fits
-from harness.plan.recompute_sets import shown
+from harness.plan.nearest_fit import MOST_GPUS, nearest_fits
 from harness.plan.search import Found, search
-from harness.plan.space import Space
+from harness.plan.space.recompute_sets import shown
+from harness.plan.space.space import Space
 from harness.report.prediction import candidate_data, show_candidates
 
 BEST = 10
@@ -22,6 +22,8 @@ PLOTTED = 60
 
 def run(ctx: click.Context, words: Sequence[str], *, why: str | None, page: Path | None, as_json: bool) -> None:
     """Search what the words leave open and print the best."""
+    if why is not None and (as_json or page is not None):
+        raise ConfigError("--why answers in words, with no JSON and no page; leave --json and --page out")
     asked = plan_request(ctx, words)
     space = asked.space()
     if why is not None:
@@ -65,11 +67,21 @@ def nothing_fits(asked: PlanRequest, space: Space, found: Found) -> str:
     if not found.counts.enumerated:
         return (
             f"no mapping of {title(space)}, splits the batch: GBS={space.batch.global_} is no multiple of MBS·DP"
-            f" for any MBS of {_listed(space.micros)}; set GBS to a multiple of {space.world_size}"
+            f" for any MBS of {_listed(space.micros)}; set GBS to a multiple of {space.world_size * min(space.micros)}"
         )
-    counts = nearest_fits(space.world_size, lambda gpus: bool(search(asked.space(gpus), keep=1).best))
-    fix = f"the nearest numbers of GPUs that fit: {' and '.join(map(str, counts))}" if counts else "no number fits"
-    return f"no mapping of {title(space)}, fits: {fix}"
+    counts = nearest_fits(space.world_size, lambda gpus: _fits(asked, gpus))
+    fix = f"the nearest numbers of GPUs that fit: {' and '.join(map(str, counts))}"
+    return (
+        f"no mapping of {title(space)}, fits: {fix if counts else f'nor on any power of two up to {MOST_GPUS:,} GPUs'}"
+    )
+
+
+def _fits(asked: PlanRequest, gpus: int) -> bool:
+    """Whether any mapping runs on so many; typed sizes, or nodes of another size, may rule out the number itself."""
+    try:
+        return bool(search(asked.space(gpus), keep=1).best)
+    except ConfigError:
+        return False
 
 
 def _text(asked: PlanRequest, space: Space, found: Found) -> str:

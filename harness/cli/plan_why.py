@@ -8,7 +8,8 @@ from harness.config.schema import SETTINGS
 from harness.errors import ConfigError
 from harness.plan.candidate import Candidate
 from harness.plan.search import leanest, search
-from harness.plan.space import AXES, Space
+from harness.plan.space.settings import AXES
+from harness.plan.space.space import Space
 from harness.report.prediction import show_candidates, show_difference, show_room
 from harness.units import show_bytes, show_seconds
 
@@ -31,14 +32,18 @@ def show_why(asked: PlanRequest, space: Space, mapping: str) -> str:
 
 def _sizes(mapping: str) -> dict[str, str]:
     """`TP=8,PP=4` as settings; ConfigError for what is none of a search's."""
-    sizes, problems = {}, []
+    sizes: dict[str, str] = {}
+    problems: list[str] = []
     for word in re.split(r"[,\s]+", mapping.strip()):
         name, equals, value = word.partition("=")
         if not equals or name not in AXES:
             problems.append(f"--why {word!r} is none of {', '.join(f'{axis}=…' for axis in AXES)}")
             continue
+        if name in sizes:
+            problems.append(f"--why {name} is given twice: {name}={sizes[name]} and {word}; keep one of them")
         try:
-            SETTINGS[name].parse(value)
+            if SETTINGS[name].parse(value) is None:
+                problems.append(f"--why {word}: no value; leave {name} out, or give it one")
         except ValueError as allowed:
             problems.append(f"--why {word}: allowed here: {allowed}")
         sizes[name] = value
@@ -51,7 +56,8 @@ def _place(mapping: str, best: Candidate, ahead: list[Candidate]) -> str:
     if not ahead:
         return f"{mapping} is the best there is: {show_seconds(best.step_time.total_s)} a step"
     slower = best.step_time.total_s / ahead[0].step_time.total_s - 1
-    return f"{mapping}: {len(ahead)} other grids are faster; its best is {slower:.1%} slower than the winner"
+    others = "1 other grid is" if len(ahead) == 1 else f"{len(ahead)} other grids are"
+    return f"{mapping}: {others} faster; its best is {slower:.1%} slower than the winner"
 
 
 def _beside(best: Candidate, ahead: list[Candidate]) -> Iterator[str]:

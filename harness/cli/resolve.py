@@ -7,28 +7,30 @@ from typing import Any
 import click
 
 from harness.cli import request
-from harness.cli.check import foresee
+from harness.cli.check import foresee, violations
 from harness.config.provenance import History, Resolved
 from harness.launch.place import Place
 
 
 @click.command("resolve")
 @request.config_arguments
-@click.option("--json", "as_json", is_flag=True, help="One JSON object: settings, argv, env, origins, notices.")
+@click.option("--json", "as_json", is_flag=True, help="One object: settings, argv, env, origins, notices, refused.")
 @click.pass_context
 def command(ctx: click.Context, words: Sequence[str], place: Place, as_json: bool) -> None:
     """Print what MODEL=… and all other settings come to; Megatron flags after --.
 
-    Nothing is checked against the machine; `check` does that. Where the GPU is known, a notice tells of memory that
-    may not suffice.
+    What Megatron would refuse is a notice here, and so is memory that may not suffice, where the GPU is known; `check`
+    refuses both, and looks at the machine too.
     """
     resolved = request.resolved(ctx, words, place)
+    foreseen = foresee(resolved, force=True)
+    refused = [*violations(resolved), *foreseen.problems]
     if as_json:
-        click.echo(json.dumps(as_data(resolved), indent=2))
+        click.echo(json.dumps({**as_data(resolved), "refused": refused}, indent=2))
         return
     click.echo(_as_text(resolved))
-    foreseen = foresee(resolved, force=True)
-    request.say_notices([*resolved.notices, *foreseen.notices, *foreseen.problems])
+    said = [f"launch would be refused: {problem}" for problem in refused]
+    request.say_notices([*resolved.notices, *foreseen.notices, *said])
 
 
 def as_data(resolved: Resolved) -> dict[str, Any]:

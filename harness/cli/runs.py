@@ -11,7 +11,8 @@ from harness.results.log_parser import parse_log
 from harness.results.record import RunRecord
 from harness.results.record_file import to_document
 from harness.results.recorder import shown_command, with_log
-from harness.results.store import find_run, list_runs, runs_root
+from harness.results.root import runs_root
+from harness.results.store import find_run, list_runs
 
 _ROOT = click.option(
     "--output-path", envvar="OUTPUT_PATH", default="runs", show_default=True, help="Where the runs are."

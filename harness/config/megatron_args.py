@@ -42,8 +42,12 @@ class MegatronArgs(Mapping[str, ArgValue]):
         return value if isinstance(value, str) else " ".join(value) if isinstance(value, tuple) else default
 
     def integer(self, flag: str, default: int = 0) -> int:
-        """A flag's value as a whole number."""
-        return int(self.text(flag) or default)
+        """A flag's value as a whole number; ValueError names the flag that holds none."""
+        text = self.text(flag)
+        try:
+            return int(text or default)
+        except ValueError:
+            raise ValueError(f"{flag} {text} is no whole number") from None
 
     def number(self, flag: str, default: float = 0.0) -> float:
         """A flag's value as a number."""

@@ -12,6 +12,8 @@ type Kind = Literal["text", "path", "name", "int", "number", "switch", "time", "
 
 _TIME = re.compile(r"(\d+-)?\d+(:\d{1,2}){0,2}")
 _VERSION = re.compile(r"\d+\.\d+(\.\w+)*")
+LEAST_NUMBER, MOST_NUMBER = 1e-3, 1e9
+"""Beyond these no unit of a setting has a meaning, and what is computed of it may not be finite."""
 _SWITCHES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
@@ -66,8 +68,8 @@ class Setting:
             value = float(raw)
         except ValueError:
             value = math.nan
-        if not 0 < value < math.inf:  # NaN fails every comparison
-            raise ValueError("a number above 0")
+        if not LEAST_NUMBER <= value <= MOST_NUMBER:  # NaN fails every comparison
+            raise ValueError(f"a number from {LEAST_NUMBER:g} to {MOST_NUMBER:g}")
         return value
 
     @staticmethod

@@ -12,79 +12,13 @@ Transformer Engine and torch stands in implementation.py. A tensor that two modu
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import NamedTuple
 
 from harness.arch.attention import GQA, MLA, Attention
 from harness.arch.model import LayerSpec, ModelArch
 from harness.arch.moe import Dense, FeedForward, MoE
-from harness.cost.implementation import TRANSFORMER_ENGINE, Implementation
-from harness.cost.training import Precision, Training
-
-SAVED_INPUT_BYTES: Mapping[Precision, float] = MappingProxyType(
-    {
-        "fp32": 4,
-        "bf16": 2,
-        "fp8-delayed": 1,
-        "fp8-tensorwise": 1,
-        "fp8-blockwise": 1 + 4 / 128,
-        "mxfp8": 1 + 1 / 32,
-        "nvfp4": 0.5 + 1 / 16,
-    }
-)
-"""Bytes of one saved element of a GEMM's input with its scales."""
+from harness.cost.cut import Cut
 
 type Saved = Mapping[str, int]
-
-
-class Cut(NamedTuple):
-    """How one micro-batch is cut for a rank: what the bytes of a layer depend on beside the layer."""
-
-    tokens: int
-    own_tokens: int
-    expert_share: float
-    tp: int
-    etp: int
-    precision: Precision
-    recomputed: frozenset[str]
-    offloaded: frozenset[str]
-    rows: int
-    implementation: Implementation
-
-    @property
-    def element(self) -> int:
-        """Bytes of an element between GEMMs."""
-        return 4 if self.precision == "fp32" else 2
-
-    @property
-    def saved_input(self) -> float:
-        """Bytes of a saved element of a GEMM's input."""
-        return SAVED_INPUT_BYTES[self.precision]
-
-    def norm(self, width: int) -> float:
-        """Bytes of one token that a norm over `width` saves, its input or what stands for it, and the row's scale."""
-        return width * (self.implementation.norm_bytes or self.element) + 4
-
-    def expert_tokens(self, top_k: int) -> float:
-        """Token copies that the experts of the rank compute on: e."""
-        return self.own_tokens * top_k * self.etp * self.expert_share
-
-
-def cut(job: Training, implementation: Implementation = TRANSFORMER_ENGINE) -> Cut:
-    """The cut of a job's micro-batches; a capacity factor caps the load of the fullest rank."""
-    tokens, tp = job.tokens_per_rank, job.parallel.tp
-    share = job.imbalance if job.capacity_factor is None else min(job.imbalance, job.capacity_factor)
-    return Cut(
-        tokens=tokens,
-        own_tokens=tokens // tp if job.sequence_parallel else tokens,
-        expert_share=share,
-        tp=tp,
-        etp=job.parallel.etp,
-        precision=job.precision,
-        recomputed=job.recompute.modules if job.recompute.granularity == "selective" else frozenset(),
-        offloaded=job.offloaded_activations,
-        rows=job.batch.seq_len // job.parallel.cp,
-        implementation=implementation,
-    )
 
 
 @lru_cache(maxsize=1 << 14)

@@ -20,58 +20,46 @@ class Constants:
     """Efficiencies are shares of a data sheet's rate; times are seconds."""
 
     gemm_bf16: float = _constant(
-        0.861, "Share of the dense bf16 peak that a large GEMM reaches", prior=0.85, spread=0.08
+        0.915, "Share of the dense bf16 peak that a large GEMM reaches", prior=0.85, spread=0.08
     )
     gemm_fp8: float = _constant(
-        0.682, "Share of the dense fp8 peak that a large GEMM reaches, scaled by tensor", prior=0.7, spread=0.12
+        0.645, "Share of the dense fp8 peak that a large GEMM reaches, scaled by tensor", prior=0.7, spread=0.12
     )
     gemm_fp8_blockwise: float = _constant(
-        0.647, "Share of the dense fp8 peak of a large GEMM scaled by blocks of 128", prior=0.6, spread=0.12
+        0.7, "Share of the dense fp8 peak of a large GEMM scaled by blocks of 128", prior=0.6, spread=0.12
     )
     gemm_mxfp8: float = _constant(
-        0.77, "Share of the dense fp8 or fp4 peak of a large GEMM in a microscaling format", prior=0.7, spread=0.12
+        0.695, "Share of the dense fp8 or fp4 peak of a large GEMM in a microscaling format", prior=0.7, spread=0.12
     )
     gemm_half: float = _constant(
-        177.0, "Size of M, N or K at which a GEMM runs at half of its peak", prior=160.0, spread=0.4
+        390, "Size of M, N or K at which a GEMM runs at half of its peak", prior=160.0, spread=0.4
     )
     grouped_gemm: float = _constant(
-        0.925, "Rate of a grouped GEMM beside a dense one of an expert's shape", prior=0.85, spread=0.12
+        0.866, "Rate of a grouped GEMM beside a dense one of an expert's shape", prior=0.85, spread=0.12
     )
     attention_forward: float = _constant(
-        0.602, "Share of the bf16 peak that fused attention reaches, forward", prior=0.6, spread=0.15
+        0.61, "Share of the bf16 peak that fused attention reaches, forward", prior=0.6, spread=0.15
     )
     attention_backward: float = _constant(
-        0.455, "Share of the bf16 peak that fused attention reaches, backward", prior=0.45, spread=0.15
+        0.478, "Share of the bf16 peak that fused attention reaches, backward", prior=0.45, spread=0.15
     )
-    attention_blackwell: float = _constant(
-        1.23, "Blackwell's share of its peak in attention beside Hopper's", prior=1.0, spread=0.2
-    )
-    hbm: float = _constant(0.74, "Share of the HBM bandwidth that element-wise kernels reach", prior=0.7, spread=0.2)
-    fused_experts: float = _constant(
-        0.608,
-        "Element-wise traffic of experts in Transformer Engine's fused grouped MLP beside separate kernels",
-        prior=0.6,
-        spread=0.25,
-    )
-    nvlink: float = _constant(0.815, "Share of the NVLink bandwidth that collectives reach", prior=0.7, spread=0.2)
-    nic: float = _constant(0.781, "Share of the NIC bandwidth that collectives reach", prior=0.75, spread=0.2)
+    hbm: float = _constant(0.754, "Share of the HBM bandwidth that element-wise kernels reach", prior=0.7, spread=0.2)
+    nvlink: float = _constant(0.921, "Share of the NVLink bandwidth that collectives reach", prior=0.7, spread=0.2)
+    nic: float = _constant(0.826, "Share of the NIC bandwidth that collectives reach", prior=0.75, spread=0.2)
     nic_all_to_all: float = _constant(
-        0.803, "Share of the NIC bandwidth that NCCL's all-to-all of tokens reaches", prior=0.6, spread=0.25
+        0.771, "Share of the NIC bandwidth that NCCL's all-to-all of tokens reaches", prior=0.6, spread=0.25
     )
     host_layer_s: float = _constant(
-        0.000542,
-        "Time the host needs to launch an MoE layer's kernels, forward, in bf16 without CUDA graphs",
+        0.00137,
+        "Time the host needs to launch an MoE layer's kernels, forward, without CUDA graphs",
         prior=0.002,
         spread=0.4,
     )
-    host_fp8: float = _constant(
-        1.13, "Launches of a layer in fp8 beside bf16: casts, scales and transposes come on top", prior=1.4, spread=0.2
-    )
     host_expert_s: float = _constant(
-        3.26e-05, "Time the host needs to launch the GEMMs of one more local expert, forward", prior=1.5e-05, spread=0.5
+        1.96e-05, "Time the host needs to launch the GEMMs of one more local expert, forward", prior=1.5e-05, spread=0.5
     )
     host_grace: float = _constant(
-        1.59, "Time of the same launches on a Grace CPU beside an x86 server", prior=1.3, spread=0.15
+        1.66, "Time of the same launches on a Grace CPU beside an x86 server", prior=1.3, spread=0.15
     )
     host_step_s: float = _constant(
         0.0102,
@@ -80,29 +68,29 @@ class Constants:
         spread=0.3,
     )
     host_aging: float = _constant(
-        0.409,
+        0.249,
         "Growth of launch times for each release that Megatron-Core is older than the newest",
         prior=0.1,
         spread=0.8,
     )
     kernel_aging: float = _constant(
-        0.0402, "Growth of element-wise kernels' time for each release, as fusions are missing", prior=0.05, spread=0.8
+        0.0783, "Growth of element-wise kernels' time for each release, as fusions are missing", prior=0.05, spread=0.8
     )
     dispatch_s: float = _constant(
-        0.000372,
+        8.4e-05,
         "Latency of one dispatch or combine: notifying, and waiting for the slowest rank",
         prior=8e-05,
         spread=0.5,
     )
     sync_s: float = _constant(
-        0.000205,
+        0.000178,
         "Idle time of the device in a layer whose host must first learn how many tokens each expert got",
         prior=0.0002,
         spread=0.6,
     )
-    hidden_expert: float = _constant(0.532, "Share of the all-to-all that A2A_OVERLAP hides", prior=0.8, spread=0.15)
+    hidden_expert: float = _constant(0.669, "Share of the all-to-all that A2A_OVERLAP hides", prior=0.8, spread=0.15)
     jitter: float = _constant(
-        0.00544, "Share of a step lost to the slowest rank for each doubling of the nodes", prior=0.01, spread=0.7
+        0.00729, "Share of a step lost to the slowest rank for each doubling of the nodes", prior=0.01, spread=0.7
     )
 
     def with_values(self, values: Mapping[str, float]) -> "Constants":

@@ -39,12 +39,11 @@ def shared(ffn: MoE, hidden: int, shape: LayerShape, rates: Rates) -> Parts:
 def experts(ffn: MoE, hidden: int, shape: LayerShape, rates: Rates) -> Parts:
     """Router, dispatch, the local experts as a grouped GEMM, combine."""
     routed = routed_tokens(ffn, shape)
-    fused = rates.constants.fused_experts if shape.fused_experts else 1.0
     return Parts(
         gemm=gemm_s(shape.own_tokens, ffn.experts, hidden, rates, bf16=True),
         experts=expert_gemms(ffn, hidden, shape, rates),
         elementwise=(router_bytes(ffn, hidden, shape) + permute_bytes(ffn, hidden, shape)) / rates.hbm_bytes_per_s
-        + routed * expert_width(ffn, hidden, shape) * fused * shape.element_bytes / rates.hbm_bytes_per_s,
+        + routed * expert_width(ffn, hidden, shape) * shape.element_bytes / rates.hbm_bytes_per_s,
         ep=2 * exchange_s(ffn, hidden, shape, rates) + sync_s(shape, rates),
     )
 

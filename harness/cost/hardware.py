@@ -20,8 +20,9 @@ class Gpu:
 
     `hbm_bytes` is the data sheet's capacity; vendors write GB and mean 2**30 bytes (an H200 of "141 GB" reports
     143,771 MiB), so it is slightly more than a process can have. Bandwidths of links are one way, per GPU;
-    `nvlink_domain` counts the GPUs that NVLink (AMD: Infinity Fabric) joins. `constants` say how much of all this
-    comes out; those of a calibrated machine are its own.
+    `nvlink_domain` counts the GPUs that NVLink (AMD: Infinity Fabric) joins. `sustained` is its board power for each
+    bf16 operation of its peak beside that of its architecture's reference part (GB200 for Blackwell): clocks under load
+    follow power. `constants` say how much of all this comes out; those of a calibrated machine are its own.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Gpu:
     nvlink_bytes_per_s: float
     nic_bytes_per_s: float
     source: str
+    sustained: float = 1.0
     constants: Constants = FITTED
 
     def __hash__(self) -> int:
@@ -64,8 +66,9 @@ def _gpu(
     bf16: float,
     fp8: float | None = None,
     fp4: float | None = None,
+    watts: float | None = None,
 ) -> Gpu:
-    """A row of the table, peaks given in TFLOP/s."""
+    """A row of the table, peaks given in TFLOP/s; `watts` of a board where its architecture's parts differ in them."""
     peaks = {"bf16": bf16, "fp8": fp8, "fp4": fp4}
     return Gpu(
         name=name,
@@ -77,6 +80,7 @@ def _gpu(
         nvlink_bytes_per_s=links.nvlink * GIGA,
         nic_bytes_per_s=links.nic_gbit * GIGA / 8,
         source=source,
+        sustained=1.0 if watts is None else watts / bf16 / _GB200_WATTS_PER_TFLOPS,
     )
 
 
@@ -93,6 +97,9 @@ _HGX_B300 = (
 _GB300 = "NVIDIA GB300 NVL72 data sheet: 360 / 720 PFLOPS sparse, FP4 1,080 PFLOPS dense, 20 TB, 576 TB/s for 72 GPUs"
 _MI300X = "AMD Instinct MI300X data sheet: 1,307.4 / 2,614.9 TFLOPS, 5.3 TB/s, 7 links of 128 GB/s both ways"
 _MI355X = "AMD Instinct MI355X data sheet: 2.5 / 5.0 / 10.1 PFLOPS, 8 TB/s, 7 links of 153.6 GB/s both ways"
+
+# Board power: B200 up to 1,000 W, GB200 1,200 W, B300 1,100 W, GB300 1,400 W (NVIDIA's data sheets of these systems).
+_GB200_WATTS_PER_TFLOPS = 1200 / 2500
 
 _DGX_A100 = _Links(nvlink=300, domain=8, nic_gbit=200)
 _DGX_HOPPER = _Links(nvlink=450, domain=8, nic_gbit=400)
@@ -125,10 +132,10 @@ GPUS = (
     _gpu("H100-NVL", "Hopper", 94, 3.9, _PAIR_H100_NVL, _NVL.format("H100"), bf16=835.5, fp8=1670.5),
     _gpu("H200", "Hopper", 141, 4.8, _DGX_HOPPER, _H200, bf16=989.5, fp8=1979),
     _gpu("H200-NVL", "Hopper", 141, 4.8, _FOUR_H200_NVL, _NVL.format("H200"), bf16=835.5, fp8=1670.5),
-    _gpu("B200", "Blackwell", 180, 8.0, _DGX_B200, _HGX_B200, bf16=2250, fp8=4500, fp4=9000),
-    _gpu("GB200", "Blackwell", 186, 8.0, _NVL72_GB200, _GB200, bf16=2500, fp8=5000, fp4=10000),
-    _gpu("B300", "Blackwell", 270, 8.0, _DGX_B300, _HGX_B300, bf16=2250, fp8=4500, fp4=13125),
-    _gpu("GB300", "Blackwell", 278, 8.0, _NVL72_GB300, _GB300, bf16=2500, fp8=5000, fp4=15000),
+    _gpu("B200", "Blackwell", 180, 8.0, _DGX_B200, _HGX_B200, bf16=2250, fp8=4500, fp4=9000, watts=1000),
+    _gpu("GB200", "Blackwell", 186, 8.0, _NVL72_GB200, _GB200, bf16=2500, fp8=5000, fp4=10000, watts=1200),
+    _gpu("B300", "Blackwell", 270, 8.0, _DGX_B300, _HGX_B300, bf16=2250, fp8=4500, fp4=13125, watts=1100),
+    _gpu("GB300", "Blackwell", 278, 8.0, _NVL72_GB300, _GB300, bf16=2500, fp8=5000, fp4=15000, watts=1400),
     _gpu("MI300X", "CDNA3", 192, 5.3, _OAM_MI300X, _MI300X, bf16=1307.4, fp8=2614.9),
     _gpu("MI355X", "CDNA4", 288, 8.0, _OAM_MI355X, _MI355X, bf16=2516.6, fp8=5033.2, fp4=10066.3),
 )

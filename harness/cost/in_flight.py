@@ -3,7 +3,9 @@
 Source: `get_pp_rank_microbatches` and `get_schedule_table` of megatron/core/pipeline_parallel/schedules.py.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice, repeat
 
 
 @lru_cache(maxsize=1 << 14)
@@ -19,7 +21,7 @@ def in_flight(rank: int, pp: int, vpp: int, microbatches: int, extra: bool) -> t
         return ((min(microbatches, pp - rank),),)
     total = microbatches * vpp
     warmup = min(total, (pp - rank - 1) * 2 + (vpp - 1) * pp + extra)
-    forwards = [stage for _, stage in _dealt(microbatches, pp, vpp)]
+    forwards = list(islice(_dealt(microbatches, pp, vpp), warmup + vpp * pp))
     held = [0] * vpp
     for stage in forwards[:warmup]:
         held[stage] += 1
@@ -35,11 +37,8 @@ def in_flight(rank: int, pp: int, vpp: int, microbatches: int, extra: bool) -> t
     return tuple(dict.fromkeys(moments))
 
 
-def _dealt(microbatches: int, pp: int, vpp: int) -> list[tuple[int, int]]:
-    """(micro-batch, virtual stage) in the order of the forward passes."""
-    return [
-        (index, stage)
-        for first in range(0, microbatches, pp)
-        for stage in range(vpp)
-        for index in range(first, min(first + pp, microbatches))
-    ]
+def _dealt(microbatches: int, pp: int, vpp: int) -> Iterator[int]:
+    """Virtual stages in the order of the forward passes."""
+    for first in range(0, microbatches, pp):
+        for stage in range(vpp):
+            yield from repeat(stage, min(pp, microbatches - first))

@@ -30,7 +30,6 @@ class LayerShape:
     expert_load: float
     grouped: bool
     tp_overlap: bool
-    fused_experts: bool
     static_shapes: bool
     fp8_age: int
 
@@ -68,7 +67,6 @@ def layer_shape(job: Training) -> LayerShape:
         expert_load=load,
         grouped=job.grouped_gemm,
         tp_overlap=job.overlap.tp_comm,
-        fused_experts=job.fused_experts,
         static_shapes=job.static_shapes or job.graphs.full,
         fp8_age=_fp8_age(job),
     )

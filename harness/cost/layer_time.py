@@ -94,8 +94,6 @@ def _host_s(layer: LayerSpec, shape: LayerShape, rates: Rates) -> float:
         return 0.0
     constants = rates.constants
     factor = rates.host_factor * (1 + constants.host_aging) ** shape.fp8_age
-    if shape.quantised:
-        factor *= constants.host_fp8
     if not isinstance(layer.ffn, MoE):
         return constants.host_layer_s * DENSE_LAUNCHES * factor
     captured = shape.graphs.modules

@@ -3,39 +3,15 @@
 Each term says where it comes from in its own module: model_states, activations, in_flight, transients, buffers.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from itertools import chain
-from operator import mul
-from typing import NamedTuple
 
-from harness.arch.model import LayerSpec, ModelArch
-from harness.arch.parallel import Parallel
-from harness.arch.shards import RankParameters, rank_parameters
-from harness.arch.stages import Pipeline, Stage
-from harness.cost.activations import (
-    Cut,
-    Saved,
-    boundary_bytes,
-    cut,
-    ends_activations,
-    layer_activations,
-    mtp_activations,
-)
-from harness.cost.buffers import (
-    CONTEXT_BYTES,
-    FRAGMENTATION,
-    WORKSPACE_BYTES,
-    dispatcher_bytes,
-    dummy_gradient_bytes,
-    nccl_bytes,
-)
-from harness.cost.in_flight import in_flight
+from harness.cost.buffers import CONTEXT_BYTES, FRAGMENTATION, WORKSPACE_BYTES, dispatcher_bytes, nccl_bytes
+from harness.cost.cut import cut
 from harness.cost.model_states import model_states
-from harness.cost.training import Recompute, Training
-from harness.cost.transients import CrossEntropy, cross_entropy, layer_backward_bytes, loss_bytes, optimizer_step_bytes
+from harness.cost.moving import Moving, Schedule, moving
+from harness.cost.training import Training
+from harness.cost.transients import cross_entropy, optimizer_step_bytes
 
 ERROR_BAND = 0.10
 """Relative error of `allocated_bytes` to reckon with; the worst of the 16 published rows that can be predicted: 6%."""
@@ -98,9 +74,9 @@ class StageMemory:
 def stage_memory(job: Training) -> tuple[StageMemory, ...]:
     """The memory of each pipeline rank. ConfigError for a tensor that the mapping does not divide."""
     schedule = Schedule(microbatches=job.microbatches, overlapped=job.overlap.expert)
-    moving = _moving(job.arch, job.pipeline, job.parallel, cut(job), job.recompute, schedule, cross_entropy(job))
+    parts = moving(job.arch, job.pipeline, job.parallel, cut(job), job.recompute, schedule, cross_entropy(job))
     outside = {"nccl": nccl_bytes(job), "dispatcher": dispatcher_bytes(job), "context": CONTEXT_BYTES}
-    return tuple(_rank_memory(job, rank, part, outside) for rank, part in enumerate(moving))
+    return tuple(_rank_memory(job, rank, part, outside) for rank, part in enumerate(parts))
 
 
 def peak_stage(stages: Sequence[StageMemory]) -> StageMemory:
@@ -108,59 +84,13 @@ def peak_stage(stages: Sequence[StageMemory]) -> StageMemory:
     return max(stages, key=lambda stage: stage.total_bytes)
 
 
-class Schedule(NamedTuple):
-    """What decides how many micro-batches are in flight, beside the pipeline."""
-
-    microbatches: int
-    overlapped: bool
-
-
-class _Moving(NamedTuple):
-    """Of one rank: its parameters, and what comes and goes with the micro-batches."""
-
-    held: RankParameters
-    saved: Saved
-    transient: Mapping[str, int]
-    peak_bytes: int
-    dummy_gradients_bytes: int
-
-
-@lru_cache(maxsize=1 << 14)
-def _moving(
-    arch: ModelArch,
-    pipeline: Pipeline,
-    mapping: Parallel,
-    shape: Cut,
-    recompute: Recompute,
-    schedule: Schedule,
-    loss: CrossEntropy,
-) -> tuple[_Moving, ...]:
-    """All that needs a look at the layers, for every pipeline rank: searches ask again and again."""
-    parts = []
-    for rank, stages in enumerate(pipeline):
-        moments = in_flight(rank, len(pipeline), len(stages), *schedule)
-        kinds = _kinds(arch, stages, recompute)
-        saved = _saved(arch, kinds, moments, shape, recompute)
-        transient = _transient(arch, kinds, shape, recompute, loss, overlapped=schedule.overlapped)
-        parts.append(
-            _Moving(
-                held=rank_parameters(arch, stages, mapping),
-                saved=saved,
-                transient=transient,
-                peak_bytes=sum(saved.values()) + sum(transient.values()),
-                dummy_gradients_bytes=dummy_gradient_bytes(arch, stages, mapping.tp, mapping.etp),
-            )
-        )
-    return tuple(parts)
-
-
-def _rank_memory(job: Training, rank: int, moving: _Moving, outside: Mapping[str, int]) -> StageMemory:
-    states = model_states(job, moving.held)
-    saved, transient, peak = moving.saved, moving.transient, moving.peak_bytes
-    stepping = optimizer_step_bytes(job, moving.held)
+def _rank_memory(job: Training, rank: int, part: Moving, outside: Mapping[str, int]) -> StageMemory:
+    states = model_states(job, part.held)
+    saved, transient, peak = part.saved, part.transient, part.peak_bytes
+    stepping = optimizer_step_bytes(job, part.held)
     if stepping > peak:
         saved, transient, peak = {}, {"optimizer step": stepping}, stepping
-    allocated = sum(states) + peak + WORKSPACE_BYTES + moving.dummy_gradients_bytes
+    allocated = sum(states) + peak + WORKSPACE_BYTES + part.dummy_gradients_bytes
     return StageMemory(
         rank=rank,
         weights_bytes=states.weights,
@@ -169,98 +99,6 @@ def _rank_memory(job: Training, rank: int, moving: _Moving, outside: Mapping[str
         optimizer_bytes=states.moments,
         activations_bytes=saved,
         transient_bytes=transient,
-        buffers_bytes={"workspaces": WORKSPACE_BYTES, "dummy gradients": moving.dummy_gradients_bytes},
+        buffers_bytes={"workspaces": WORKSPACE_BYTES, "dummy gradients": part.dummy_gradients_bytes},
         outside_bytes={**outside, "fragmentation": round(FRAGMENTATION * allocated)},
     )
-
-
-class _Kinds(NamedTuple):
-    """The distinct layers of a rank, and of each virtual stage how many it has of each, and of checkpointed ones."""
-
-    stages: tuple[Stage, ...]
-    layers: tuple[LayerSpec, ...]
-    counts: tuple[tuple[int, ...], ...]
-    checkpointed: tuple[int, ...]
-
-
-@lru_cache(maxsize=1 << 14)
-def _kinds(arch: ModelArch, stages: tuple[Stage, ...], recompute: Recompute) -> _Kinds:
-    held = [[arch.layers[index] for index in stage.layers] for stage in stages]
-    whole = tuple(_checkpointed(len(layers), recompute) for layers in held)
-    layers = tuple(dict.fromkeys(layer for part in held for layer in part))
-    counts = (Counter(part[skip:]) for part, skip in zip(held, whole, strict=True))
-    return _Kinds(
-        stages=stages,
-        layers=layers,
-        counts=tuple(tuple(count[layer] for layer in layers) for count in counts),
-        checkpointed=whole,
-    )
-
-
-def _checkpointed(layers: int, recompute: Recompute) -> int:
-    """How many layers of a virtual stage keep their input alone."""
-    if recompute.granularity != "full":
-        return 0
-    return layers if recompute.layers is None else min(layers, recompute.layers)
-
-
-def _saved(
-    arch: ModelArch, kinds: _Kinds, moments: tuple[tuple[int, ...], ...], shape: Cut, recompute: Recompute
-) -> Saved:
-    """Saved bytes by module over the micro-batches in flight, at the fullest moment of the schedule."""
-    parts = [layer_activations(layer, arch.hidden, shape) for layer in kinds.layers]
-    others = [
-        _beside_layers(arch, stage, shape, recompute, checkpointed)
-        for stage, checkpointed in zip(kinds.stages, kinds.checkpointed, strict=True)
-    ]
-    fullest = moments[0]
-    if len(moments) > 1:
-        layer_bytes = [sum(part.values()) for part in parts]
-        stage_bytes = [
-            sum(map(mul, count, layer_bytes)) + sum(other.values())
-            for count, other in zip(kinds.counts, others, strict=True)
-        ]
-        if len(set(stage_bytes)) > 1:
-            fullest = max(moments, key=lambda held: sum(map(mul, held, stage_bytes)))
-    total: dict[str, int] = {}
-    of_layers = [sum(map(mul, fullest, column)) for column in zip(*kinds.counts, strict=True)]
-    for count, part in chain(zip(of_layers, parts, strict=True), zip(fullest, others, strict=True)):
-        for name, size in part.items() if count else ():
-            total[name] = total.get(name, 0) + count * size
-    return total
-
-
-def _beside_layers(arch: ModelArch, stage: Stage, shape: Cut, recompute: Recompute, checkpointed: int) -> Saved:
-    """What one micro-batch leaves in a virtual stage beside its layers."""
-    parts = {"layer inputs": checkpointed * boundary_bytes(arch, shape)} if checkpointed else {}
-    if stage.mtp_layers:
-        inner = layer_activations(arch.mtp_layer, arch.hidden, shape).values()
-        full = recompute.granularity == "full"
-        one = 2 * boundary_bytes(arch, shape) if full else sum(inner) + mtp_activations(arch, shape)
-        parts["mtp"] = stage.mtp_layers * one
-    if stage.loss:
-        parts["output_layer"] = ends_activations(arch, shape)
-    return parts
-
-
-def _transient(
-    arch: ModelArch, kinds: _Kinds, shape: Cut, recompute: Recompute, loss: CrossEntropy, *, overlapped: bool
-) -> dict[str, int]:
-    """The larger of two moments: the loss, where it stands on this rank, and the backward pass of one layer.
-
-    A layer has its gradients, and its activations where they are computed again, or beside another micro-batch's.
-    """
-    again = recompute.granularity == "full" or overlapped
-    layer = max(
-        (
-            layer_backward_bytes(layer, arch.hidden, shape)
-            + (sum(layer_activations(layer, arch.hidden, shape).values()) if again else 0)
-            for layer in kinds.layers
-        ),
-        default=0,
-    )
-    if any(stage.loss for stage in kinds.stages):
-        logits = loss_bytes(arch, shape, kind=loss, mtp_layers=arch.mtp_layers)
-        if logits > layer:
-            return {"loss": logits}
-    return {"layer": layer}

@@ -43,18 +43,21 @@ class Rates:
 
 @lru_cache(maxsize=64)
 def rates(gpu: Gpu, precision: Precision, constants: Constants) -> Rates:
-    """The rates of `gpu`; ConfigError for a precision that it does not have."""
+    """The rates of `gpu`; ConfigError for a precision that it does not have.
+
+    Clocks under load follow the board's power (`Gpu.sustained`), and with them all that multiprocessors do: products,
+    attention, and element-wise kernels, which casts and permutations keep from the memory's own limit.
+    """
     bf16, peak = gpu.peak("bf16"), gpu.peak(PEAK_OF[precision])
     if bf16 is None or peak is None:
         has = ", ".join(sorted(gpu.peak_flops))
         raise ConfigError(f"{gpu.name} has no {PEAK_OF[precision]} (for {precision}); it has {has}")
-    attention = constants.attention_blackwell if gpu.architecture == "Blackwell" else 1.0
     return Rates(
-        gemm_flops_per_s=peak * _gemm_efficiency(precision, constants),
-        bf16_flops_per_s=bf16 * constants.gemm_bf16,
-        attention_forward_flops_per_s=bf16 * constants.attention_forward * attention,
-        attention_backward_flops_per_s=bf16 * constants.attention_backward * attention,
-        hbm_bytes_per_s=gpu.hbm_bytes_per_s * constants.hbm,
+        gemm_flops_per_s=peak * gpu.sustained * _gemm_efficiency(precision, constants),
+        bf16_flops_per_s=bf16 * gpu.sustained * constants.gemm_bf16,
+        attention_forward_flops_per_s=bf16 * gpu.sustained * constants.attention_forward,
+        attention_backward_flops_per_s=bf16 * gpu.sustained * constants.attention_backward,
+        hbm_bytes_per_s=gpu.hbm_bytes_per_s * gpu.sustained * constants.hbm,
         nvlink_domain=gpu.nvlink_domain,
         nvlink_bytes_per_s=gpu.nvlink_bytes_per_s * constants.nvlink,
         nic_bytes_per_s=gpu.nic_bytes_per_s * constants.nic,

@@ -75,8 +75,8 @@ class Training:
     """One job. `imbalance` is the load of the fullest expert-parallel rank over the mean; 1 with forced balance.
 
     `capacity_factor` drops tokens beyond it; `static_shapes` says that the host need not know how many tokens an expert
-    got. `fused_experts` is Transformer Engine's fused grouped MLP. `offloaded_activations` names modules whose inputs
-    wait in host memory. `release` is Megatron-Core's, as (major, minor).
+    got. `offloaded_activations` names modules whose inputs wait in host memory. `release` is Megatron-Core's,
+    as (major, minor).
     """
 
     arch: ModelArch
@@ -96,7 +96,6 @@ class Training:
     permute_fusion: bool = False
     fused_cross_entropy: bool = False
     te_cross_entropy: bool = False
-    fused_experts: bool = False
     static_shapes: bool = False
     offloaded_activations: frozenset[str] = field(default_factory=frozenset)
     release: tuple[int, int] = NEWEST_RELEASE

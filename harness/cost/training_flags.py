@@ -53,7 +53,6 @@ def training(
         permute_fusion=args.switch("--moe-permute-fusion"),
         fused_cross_entropy=args.switch("--cross-entropy-loss-fusion"),
         te_cross_entropy=args.text("--cross-entropy-fusion-impl") == "te",
-        fused_experts=args.switch("--use-transformer-engine-op-fuser"),
         static_shapes=args.switch("--moe-paged-stash") or args.switch("--moe-pad-expert-input-to-capacity"),
         offloaded_activations=_offloaded(args),
         release=release,

@@ -8,7 +8,7 @@ from typing import Literal
 from harness.arch.model import LayerSpec, ModelArch
 from harness.arch.moe import Dense
 from harness.arch.shards import RankParameters
-from harness.cost.activations import Cut
+from harness.cost.cut import Cut
 from harness.cost.model_states import sharded_parameters
 from harness.cost.training import Training
 

@@ -6,8 +6,9 @@ from harness.arch.parallel import Parallel
 from harness.arch.shards import RankParameters, rank_parameters
 from harness.cost.step_bound import least_step_s, model_s, whole_model
 from harness.cost.training import Recompute
-from harness.plan.space import Grid, Point, Space
-from harness.plan.ways import Way
+from harness.plan.space.point import Grid, Point
+from harness.plan.space.space import Space
+from harness.plan.space.ways import Way
 
 
 class Bounds:

@@ -1,8 +1,9 @@
 """Constants of one machine, refitted to runs that were measured on it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import fields
 
+from harness.cost.calibration import Calibration
 from harness.cost.constants import FITTED, Constants
 from harness.cost.hardware import CPU_RANK
 from harness.plan.fit import Measured, fit
@@ -13,19 +14,6 @@ of CPU ranks, so that theirs may be far from those of any GPU."""
 
 SAME = 1e-3
 """Relative change below which a constant counts as unmoved."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Calibration:
-    """What `runs` of `machine` (a GPU's name, or CPU) say of those constants that they moved."""
-
-    machine: str
-    constants: Mapping[str, float]
-    runs: tuple[str, ...]
-
-    def applied(self) -> Constants:
-        """All constants on that machine."""
-        return FITTED.with_values(self.constants)
 
 
 def calibrate(measured: Sequence[Measured], runs: Sequence[str]) -> Calibration:

@@ -7,7 +7,7 @@ from harness.arch.parallel import Batch, Parallel
 from harness.config.megatron_args import ArgValue
 from harness.cost.flops import megatron_flops_per_step
 from harness.cost.hardware import Gpu
-from harness.cost.memory import StageMemory, peak_stage
+from harness.cost.memory import ERROR_BAND, StageMemory, peak_stage
 from harness.cost.rates import PEAK_OF
 from harness.cost.step_time import StepTime
 from harness.cost.training import Training
@@ -52,6 +52,12 @@ class Candidate:
     def peak(self) -> StageMemory:
         """The fullest pipeline rank."""
         return peak_stage(self.memory)
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether that rank has room for it; None where the error of the prediction decides."""
+        share = self.peak.total_bytes / self.gpu.hbm_bytes
+        return None if abs(share - 1) <= ERROR_BAND else share < 1
 
     @property
     def tokens_per_s_per_gpu(self) -> float:

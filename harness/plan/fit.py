@@ -16,7 +16,7 @@ from harness.cost.step_time import step_time
 from harness.cost.training import Training
 from harness.errors import HarnessError
 
-NOISE = 0.08
+NOISE = 0.06
 """Relative error that a perfect model would still make, as a standard deviation."""
 TOLERANCE = 1e-3
 EVALUATIONS = 30

@@ -1,21 +1,23 @@
 """What to tell before a job is queued: whether its memory fits the GPU, and what it may cost."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from harness.config.provenance import Resolved
 from harness.cost.hardware import Gpu
-from harness.cost.memory import ERROR_BAND
 from harness.errors import ConfigError
-from harness.plan.candidate import Candidate
-from harness.plan.predict import candidate_of, violations_of
+from harness.plan.verdict import violations_of
 from harness.units import show_bytes
+
+if TYPE_CHECKING:  # a launch without a known GPU predicts nothing, and starts faster without the cost model
+    from harness.plan.candidate import Candidate
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
     """`notices` are worth reading, `problems` worth stopping for. Nothing is said where the GPU is not known."""
 
-    candidate: Candidate | None = None
+    candidate: "Candidate | None" = None
     notices: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 
@@ -24,6 +26,8 @@ def forecast(resolved: Resolved, gpu: Gpu | None) -> Forecast:
     """The forecast of a job that Megatron would run on this GPU."""
     if gpu is None or violations_of(resolved, gpu):
         return Forecast()
+    from harness.plan.predict import candidate_of
+
     try:
         found = candidate_of(resolved, gpu)
     except ConfigError as error:  # a network that is not modelled
@@ -31,15 +35,15 @@ def forecast(resolved: Resolved, gpu: Gpu | None) -> Forecast:
     if gpu.architecture == "CPU":
         return Forecast(candidate=found)  # a laptop's memory is not the ranks' alone
     said = _memory(found)
-    if found.peak.total_bytes > gpu.hbm_bytes * (1 + ERROR_BAND):
+    if found.fits is False:
         fix = "recompute more (--recompute-granularity), split more, or see `moe-harness plan`; --force goes on anyway"
         return Forecast(candidate=found, problems=(f"{said}; {fix}",))
-    if found.peak.total_bytes > gpu.hbm_bytes * (1 - ERROR_BAND):
+    if found.fits is None:
         return Forecast(candidate=found, notices=(f"{said}: it may just not fit",))
     return Forecast(candidate=found)
 
 
-def figures(found: Candidate) -> dict[str, float]:
+def figures(found: "Candidate") -> dict[str, float]:
     """What a run's record keeps of a prediction."""
     speed = {
         "step_time_s": found.step_time.total_s,
@@ -50,7 +54,9 @@ def figures(found: Candidate) -> dict[str, float]:
     return {**speed, **memory}
 
 
-def _memory(found: Candidate) -> str:
+def _memory(found: "Candidate") -> str:
+    from harness.cost.memory import ERROR_BAND
+
     peak, gpu = found.peak, found.gpu
     return (
         f"predicted memory: {show_bytes(peak.total_bytes)} on pipeline rank {peak.rank}, and {gpu.name} has"

@@ -8,15 +8,9 @@ from harness.cost.step_time import step_time
 from harness.cost.training import Training
 from harness.cost.training_flags import training
 from harness.plan.candidate import Candidate
-from harness.plan.constraints import check
-from harness.plan.violation import Violation
+from harness.plan.verdict import violations_of, world_size
 
 LAYOUT = "--pipeline-model-parallel-layout"
-
-
-def world_size(resolved: Resolved) -> int:
-    """Ranks of the whole job."""
-    return resolved.integer("NNODES", 1) * resolved.integer("GPUS_PER_NODE", 1)
 
 
 def job_of(resolved: Resolved) -> Training:
@@ -27,20 +21,6 @@ def job_of(resolved: Resolved) -> Training:
         world_size(resolved),
         name=resolved.text("MODEL"),
         release=(number[0], number[1]),
-    )
-
-
-def violations_of(resolved: Resolved, gpu: Gpu | None = None) -> list[Violation]:
-    """What Megatron would refuse of it, on this GPU if it is known."""
-    te = tuple(int(part) for part in resolved.text("TE_VERSION").split(".") if part.isdigit())
-    return check(
-        resolved.megatron_args,
-        world_size(resolved),
-        gpus_per_node=resolved.integer("GPUS_PER_NODE", 1),
-        release=load(resolved.text("MCORE_RELEASE_VERSION")).release,
-        te=te or None,
-        gpu=gpu.name if gpu else None,
-        env=resolved.env,
     )
 
 

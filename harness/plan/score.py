@@ -10,13 +10,13 @@ from statistics import median
 from harness.arch.model import ModelArch
 from harness.cost.constants import FITTED, Constants
 from harness.cost.flops import megatron_flops_per_step
-from harness.cost.hardware import Gpu, find_gpu
+from harness.cost.hardware import GPUS, Gpu, find_gpu
 from harness.cost.memory import stage_memory
 from harness.cost.step_time import step_time
 from harness.cost.training import Training
 from harness.cost.training_flags import training
-from harness.errors import HarnessError
-from harness.plan.published.flags import PublishedJob, Unusable, job_of
+from harness.errors import HarnessError, nearest
+from harness.plan.published.flags import PublishedJob, Unusable, published_job
 from harness.plan.published.measured import measured_bytes, measured_tflops
 from harness.plan.published.rows import PublishedRow
 from harness.units import GIGA, TERA
@@ -83,10 +83,10 @@ class Accuracy:
 
 def case_of(row: PublishedRow) -> Case:
     """The job of a row. Unusable where the row does not say enough."""
-    published = job_of(row)
+    published = published_job(row)
     gpu = find_gpu(published.gpu)
     if gpu is None:
-        raise Unusable(f"GPU {published.gpu}: not known")
+        raise Unusable(f"GPU {published.gpu}: not known; {nearest(published.gpu, [known.name for known in GPUS])}")
     release = _release(published)
     job = training(published.args, published.world_size, name=row.model, release=release)
     if release < WITHDRAWN_TE_LOSS:

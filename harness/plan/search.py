@@ -16,9 +16,10 @@ from harness.cost.step_time import step_time
 from harness.cost.training import Recompute, Training
 from harness.plan.bounds import Bounds
 from harness.plan.candidate import Candidate
-from harness.plan.predict import violations_of
-from harness.plan.space import Grid, Point, Space, point_flags, point_settings
-from harness.plan.ways import Way, added_flags, with_flags
+from harness.plan.space.point import Grid, Point, point_flags, point_settings
+from harness.plan.space.space import Space
+from harness.plan.space.ways import Way, added_flags, with_flags
+from harness.plan.verdict import violations_of
 
 
 @dataclass(kw_only=True)

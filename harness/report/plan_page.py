@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from harness.plan.candidate import Candidate
-from harness.plan.recompute_sets import shown
 from harness.plan.search import Found
+from harness.plan.space.recompute_sets import shown
 from harness.report.prediction import show_exchange
 from harness.report.scatter import Dot, render_scatter
 from harness.units import GIB, show_seconds

@@ -6,7 +6,7 @@ from typing import Any
 from harness.cost.memory import ERROR_BAND, StageMemory
 from harness.cost.training import Training
 from harness.plan.candidate import COMPUTING, Candidate
-from harness.plan.recompute_sets import shown
+from harness.plan.space.recompute_sets import shown
 from harness.report.table import plain_table
 from harness.units import GIB, show_bytes, show_seconds
 
@@ -21,6 +21,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "jitter": ("jitter",),
 }
 """Parts of a step, as a narrow table can show them."""
+FITS = {True: "fits", None: "may just fit or not", False: "does not fit"}
 
 
 def show_candidates(found: Sequence[Candidate]) -> str:
@@ -76,14 +77,8 @@ def show_room(found: Candidate) -> str:
     total, there = found.peak.total_bytes, found.gpu.hbm_bytes
     return (
         f"{show_bytes(total)} of {show_bytes(there)} on pipeline rank {found.peak.rank}"
-        f" ({total / there:.0%}, ± {ERROR_BAND:.0%}): {_verdict(total / there)}; most of it {found.peak.dominant}"
+        f" ({total / there:.0%}, ± {ERROR_BAND:.0%}): {FITS[found.fits]}; most of it {found.peak.dominant}"
     )
-
-
-def _verdict(share: float) -> str:
-    if share > 1 + ERROR_BAND:
-        return "does not fit"
-    return "fits" if share < 1 - ERROR_BAND else "may just fit or not"
 
 
 def parts_bytes(stage: StageMemory) -> dict[str, int]:

@@ -79,7 +79,7 @@ def _run_row(record: RunRecord) -> tuple[str, ...]:
 _FIGURES: Mapping[str, Callable[[float], str]] = {
     "step_time_s": show_seconds,
     "tokens_per_s_per_gpu": "{:,.0f} tokens/s/GPU".format,
-    "tflops_per_gpu": "{:.3g} TFLOP/s/GPU".format,
+    "tflops_per_gpu": "{:.4g} TFLOP/s/GPU".format,
     "peak_memory_bytes": show_bytes,
 }
 """How the predicted figures of a record are shown."""

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 
+from harness.cost.calibration import Calibration
 from harness.cost.constants import Constants
 from harness.disk import write_whole
 from harness.errors import ConfigError
-from harness.plan.calibration import Calibration
 
 NAME = "calibration.json"
 SCHEMA_VERSION = 1
@@ -20,7 +20,7 @@ def load_calibrations(root: Path) -> dict[str, Calibration]:
     try:
         document = json.loads(path.read_text())
         return {machine: _calibration(machine, entry) for machine, entry in _machines(document).items()}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(

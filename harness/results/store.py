@@ -31,11 +31,6 @@ class RunList:
     warnings: tuple[str, ...]
 
 
-def runs_root(output_path: str | Path) -> Path:
-    """The folder that holds the runs' folders."""
-    return Path(output_path).expanduser()
-
-
 def record_path(folder: Path) -> Path:
     """Where a run's folder keeps its record."""
     return folder / RECORD_NAME

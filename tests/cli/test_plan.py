@@ -109,9 +109,21 @@ def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:
         (["GPU=H100", "EP=96"], "command line: EP=96 does not divide --num-experts 256"),
         (["GPU=H100", "PP=7"], "command line: 1024 GPUs are no multiple of TP·CP·PP = 1·1·7 = 7"),
         (["GPU=H100", "PP_FIRST=4"], "command line: PP_FIRST: plan chooses how layers are split; leave it out"),
-        (["GPU=H100", "HBM_GB=nan"], "command line: HBM_GB='nan' is not allowed; allowed here: a number above 0"),
+        (
+            ["GPU=H100", "HBM_GB=nan"],
+            "command line: HBM_GB='nan' is not allowed; allowed here: a number from 0.001 to 1e+09",
+        ),
+        (
+            ["GPU=H100", "HBM_GB=1e308"],
+            "command line: HBM_GB='1e308' is not allowed; allowed here: a number from 0.001",
+        ),
         (["GPU=H100", "--why", "EB=3"], "--why 'EB=3' is none of TP=…, CP=…"),
         (["GPU=H100", "--why", "TP=0"], "--why TP=0: allowed here: a whole number from 1"),
+        (["GPU=H100", "--why", "TP="], "--why TP=: no value; leave TP out, or give it one"),
+        (["GPU=H100", "--why", "TP=8,TP=2"], "--why TP is given twice: TP=8 and TP=2; keep one of them"),
+        (["GPU=H100", "--why", "TP=2", "--json"], "--why answers in words, with no JSON and no page"),
+        (["GPU=H100", "GPUS=64", "GPUS_PER_NODE=4"], "fits: the nearest numbers of GPUs that fit: "),
+        (["GPU=H100", "MBS=3"], "for any MBS of 3; set GBS to a multiple of 3072"),
         ([], "GPU is not set; set GPU=NAME, one of: A100-40GB"),
     ],
 )
@@ -133,16 +145,35 @@ def test_scale_shows_every_power_of_two(tmp_path: Path) -> None:
     assert totals[0] < totals[2] < totals[4]
 
 
+@pytest.mark.slow
+def test_scale_passes_over_numbers_that_a_typed_size_rules_out(tmp_path: Path) -> None:
+    answer = moe_harness("plan", "scale", "MODEL=DeepSeek-V2-Lite", "GPU=H100", "TP=16", "--json", here=tmp_path)
+    rows = json.loads(answer.out)
+    assert next(row["gpus"] for row in rows if not row["best"]) == 8
+    assert {row["best"]["mapping"]["tp"] for row in rows if row["best"]} == {16}
+    refused = moe_harness("plan", "scale", "MODEL=DeepSeek-V2-Lite", "GPU=H100", "EP=96", here=tmp_path)
+    assert (refused.code, "EP=96 does not divide --num-experts 64" in refused.err) == (2, True)
+
+
 def test_estimate_stands_beside_what_was_published(tmp_path: Path) -> None:
     words = ("MODEL=DeepSeek-V3", "GPU=H100", "TP=2", "PP=8", "VPP=4", "EP=64", "NNODES=128", "GBS=8192", "PR=fp8")
     answer = moe_harness("estimate", *words, here=tmp_path)
     assert answer.code == 0, answer.err
-    for said in ("fullest", "EP communication", "TFLOP/s/GPU", "MFU", "341 at most (RUN_TIME=00:20:00)"):
+    for said in (
+        "fullest",
+        "EP communication",
+        "TFLOP/s/GPU",
+        "MFU",
+        "HFU (hardware FLOPs)",
+        "341 at most (RUN_TIME=00:20:00)",
+    ):
         assert said in answer.out
     assert "published: 368 TFLOP/s/GPU" in answer.out
     data = json.loads(moe_harness("estimate", *words, "--json", here=tmp_path).out)
     assert data["published"][0]["tflops_per_gpu"] == 368
     assert data["mapping"]["tp"] == 2
+    assert data["utilisation"]["megatron"] == pytest.approx(data["mfu"])
+    assert data["flops_per_token"]["model"] < data["flops_per_token"]["hardware"]
     assert data["gpu_hours"] == pytest.approx(1024 / 3)
 
 
@@ -150,6 +181,21 @@ def test_estimate_of_what_cannot_run_is_refused_with_its_place(tmp_path: Path) -
     answer = moe_harness("estimate", "MODEL=DeepSeek-V3", "GPU=H100", "EP=96", "GBS=8190", here=tmp_path)
     assert answer.code == 2
     assert [error.split(" ")[2] for error in answer.errors] == ["EP=96", "GBS=8190"]
+
+
+def test_resolve_tells_what_launch_would_refuse(tmp_path: Path) -> None:
+    asked = ("resolve", "MODEL=DeepSeek-V3", "EP=96", "GBS=8190", "NNODES=128")
+    answer = moe_harness(*asked, here=tmp_path)
+    assert answer.code == 0
+    told = [line for line in answer.err.splitlines() if line.startswith("notice: launch would be refused: ")]
+    assert [line.split(" ")[7] for line in told] == ["EP=96", "GBS=8190"]
+    assert len(json.loads(moe_harness(*asked, "--json", here=tmp_path).out)["refused"]) == 2
+
+
+def test_a_slurm_job_is_told_its_gpu_hours_on_any_gpu(tmp_path: Path) -> None:
+    answer = moe_harness("check", "MODEL=DeepSeek-V3", "NNODES=128", "RUN_TIME=01:00:00", here=tmp_path)
+    assert answer.out.splitlines()[-1] == "at most 1,024 GPU-hours (RUN_TIME=01:00:00)"
+    assert "GPU-hours" not in moe_harness("check", "MODEL=DeepSeek-V3", here=tmp_path).out
 
 
 def test_check_weighs_memory_against_the_gpu(tmp_path: Path) -> None:

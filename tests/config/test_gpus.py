@@ -1,15 +1,13 @@
 """GPUS=n: nodes follow from it."""
 
 import pytest
+from planned import planned
 
-from harness.config.roots import Roots
-from harness.config.sources import Request, resolve_request
 from harness.errors import ConfigError
 
 
 def nodes(*words: str) -> tuple[int, int]:
-    request = Request(words=("MODEL=DeepSeek-V3", "DATASET=mock", *words), default_cluster="template", place="slurm")
-    resolved = resolve_request(request, Roots.standard())
+    resolved = planned("MODEL=DeepSeek-V3", *words)
     return resolved.integer("NNODES"), resolved.integer("GPUS_PER_NODE")
 
 

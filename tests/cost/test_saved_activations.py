@@ -8,7 +8,8 @@ import pytest
 from whole_models import ask_each
 
 from harness.config.megatron_args import MegatronArgs
-from harness.cost.activations import boundary_bytes, cut, ends_activations, layer_activations
+from harness.cost.activations import boundary_bytes, ends_activations, layer_activations
+from harness.cost.cut import cut
 from harness.cost.implementation import TORCH_ON_CPU
 from harness.cost.training_flags import training
 

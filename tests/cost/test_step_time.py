@@ -3,10 +3,9 @@
 from dataclasses import replace
 
 import pytest
+from planned import planned
 
 from harness.config.megatron_args import MegatronArgs
-from harness.config.roots import Roots
-from harness.config.sources import Request, resolve_request
 from harness.cost.constants import FITTED
 from harness.cost.hardware import Gpu, find_gpu
 from harness.cost.step_time import StepTime, step_time
@@ -22,10 +21,7 @@ def gpu(name: str) -> Gpu:
 
 
 def job(*words: str, extra: tuple[str, ...] = ()) -> Training:
-    every = ("PROXY=none", "DATASET=mock", "PRETRAIN=1", *words)
-    resolved = resolve_request(
-        Request(words=every, extra=extra, default_cluster="template", place="slurm"), Roots.standard()
-    )
+    resolved = planned(*words, extra=extra)
     ranks = resolved.integer("NNODES") * resolved.integer("GPUS_PER_NODE")
     return training(resolved.megatron_args, ranks, name=resolved.text("MODEL"))
 

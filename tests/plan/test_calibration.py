@@ -9,13 +9,14 @@ from cli_command import moe_harness
 
 from harness.config.roots import Roots
 from harness.config.sources import Request, resolve_request
+from harness.cost.calibration import Calibration
 from harness.cost.constants import FITTED
 from harness.cost.hardware import CPU_RANK, find_gpu
 from harness.cost.step_time import step_time
 from harness.cost.training import Training
 from harness.cost.training_flags import training
 from harness.errors import ConfigError
-from harness.plan.calibration import Calibration, calibrate
+from harness.plan.calibration import calibrate
 from harness.plan.fit import Measured
 from harness.results.calibration_file import NAME, load_calibrations, save_calibration
 
@@ -28,8 +29,9 @@ def laptop_job(*words: str) -> Training:
 
 
 def test_a_cpu_is_found_again_from_its_runs() -> None:
-    """A machine far from every prior: element-wise work 20 times slower, launches 5 times."""
-    truth = FITTED.with_values({"hbm": FITTED.hbm / 20, "host_layer_s": FITTED.host_layer_s * 5})
+    """A machine far from every prior: element-wise work 20 times slower, launches 5 times, products twice."""
+    slower = {"hbm": FITTED.hbm / 20, "host_layer_s": FITTED.host_layer_s * 5, "gemm_bf16": FITTED.gemm_bf16 / 2}
+    truth = FITTED.with_values(slower)
     jobs = [laptop_job(f"MODEL={model}") for model in ("DeepSeek-V2-Lite", "Mixtral-8x7B", "Qwen2-57B-A14B")]
     seconds = [step_time(job, CPU_RANK, truth).total_s for job in jobs]
     measured = [Measured(job=job, gpu=CPU_RANK, step_s=it) for job, it in zip(jobs, seconds, strict=True)]

@@ -6,20 +6,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
+from planned import planned
 
 from harness.config.provenance import Resolved
-from harness.config.roots import Roots
-from harness.config.sources import Request, resolve_request, typed_words
+from harness.config.sources import typed_words
 from harness.cost.hardware import find_gpu
 from harness.cost.memory import peak_stage, stage_memory
 from harness.cost.step_time import step_time
 from harness.plan.bounds import Bounds
 from harness.plan.launch_line import launch_line
-from harness.plan.predict import job_of, violations_of
+from harness.plan.predict import job_of
 from harness.plan.search import search
-from harness.plan.space import Grid, Space, space
+from harness.plan.space.point import Grid
+from harness.plan.space.space import Space, space
+from harness.plan.verdict import violations_of
 
-AS_PLANNED = {"PROXY": "none", "DATASET": "mock", "PRETRAIN": "1"}
 LITTLE = {"MODEL": "DeepSeek-V2-Lite", "GPU": "H100", "GPUS": "16", "GBS": "64"}
 CASES = [
     LITTLE,
@@ -32,15 +33,13 @@ CASES = [
 
 
 def resolve(settings: Mapping[str, str], extra: tuple[str, ...] = ()) -> Resolved:
-    words = [f"{name}={value}" for name, value in settings.items()]
-    request = Request(words=words, extra=extra, default_cluster="template", place="slurm")
-    return resolve_request(request, Roots.standard())
+    return planned(*(f"{name}={value}" for name, value in settings.items()), extra=extra)
 
 
 def space_of(asked: Mapping[str, str], **fixed: str) -> Space:
     gpu = find_gpu(asked["GPU"])
     assert gpu is not None
-    return space(lambda settings: resolve({**AS_PLANNED, **asked, **settings}), gpu, fixed)
+    return space(lambda settings: resolve({**asked, **settings}), gpu, fixed)
 
 
 def sample(of: Space, count: int) -> list[tuple]:
@@ -110,7 +109,7 @@ def test_the_command_of_a_candidate_launches_exactly_it(asked: dict[str, str]) -
         words = shlex.split(launch_line({"CLUSTER": "template", **asked}, one, ()))
         assert words[:2] == ["moe-harness", "launch"]
         at = words.index("--") if "--" in words else len(words)
-        launched = resolve({**typed_words(words[2:at]), **AS_PLANNED}, tuple(words[at + 1 :]))
+        launched = resolve(typed_words(words[2:at]), tuple(words[at + 1 :]))
         assert job_of(launched) == one.job
         assert violations_of(launched, of.gpu) == []
 
@@ -125,10 +124,11 @@ def test_the_command_of_a_candidate_launches_exactly_it(asked: dict[str, str]) -
             {"MODEL": "DeepSeek-V3", "GPU": "GB200", "GPUS": "256", "PR": "mxfp8", "TE_VERSION": "2.9"},
             {"tp": 1, "pp": 4, "ep": 64},
         ),
+        ({"MODEL": "Qwen3-30B-A3B", "GPU": "H100", "GPUS": "16"}, {"tp": 1, "pp": 1, "ep": 16}),
     ],
 )
 def test_mappings_that_others_publish_as_best_rank_among_the_ten(asked: dict[str, str], published: dict) -> None:
-    """arXiv 2603.07685, arXiv 2504.14960, and the recipes of Megatron-LM: see harness/plan/published/runs.csv."""
+    """arXiv 2603.07685, 2504.14960, recipes of Megatron-LM and Megatron-Bridge: harness/plan/published/runs.csv."""
     found = search(space_of({**asked, "FORCE_BALANCE": "1"}), keep=10).best
     grids = [{name: getattr(one.parallel, name) for name in published} for one in found]
     assert published in grids
@@ -144,7 +144,7 @@ def test_flags_of_the_user_say_what_is_recomputed() -> None:
     extra = ("--recompute-granularity", "selective", "--recompute-modules", "core_attn")
     gpu = find_gpu("H100")
     assert gpu is not None
-    of = space(lambda settings: resolve({**AS_PLANNED, **LITTLE, **settings}, extra), gpu, {})
+    of = space(lambda settings: resolve({**LITTLE, **settings}, extra), gpu, {})
     found = search(of, keep=1).best[0]
     assert found.job.recompute.modules == {"core_attn"}
     assert not found.flags  # the user's own flags stay on the command line

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.results.record_file import load, save
-from harness.results.store import RunNotFound, find_run, list_runs, record_path, runs_root
+from harness.results.root import runs_root
+from harness.results.store import RunNotFound, find_run, list_runs, record_path
 
 RECORD = load(Path(__file__).parents[1] / "fixtures" / "records" / "version-1.json")
 

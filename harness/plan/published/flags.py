@@ -60,19 +60,23 @@ class PublishedJob:
     assumed: tuple[str, ...]
 
 
-def job_of(row: PublishedRow) -> PublishedJob:
+def published_job(row: PublishedRow) -> PublishedJob:
     """The job that a row measured. Unusable where the row does not say enough, or what cannot have run."""
     _refuse(row)
+    try:
+        return _job(row)
+    except ValueError as error:  # a number that is none, in prose that states flags; a split that cannot be
+        raise Unusable(str(error)) from None
+
+
+def _job(row: PublishedRow) -> PublishedJob:
     found = known_facts(row)
     if found.fsdp:
         raise Unusable("FSDP: parameters are sharded too, which is not modelled")
     facts, assumed = _completed(found)
     flags: Flags = {**base_flags(row.model), **network_flags(row), **_mapping(row, facts)}
     flags |= {**_precision(facts), **_optimizer(facts), **_saving(facts), **_experts(facts), **facts.flags}
-    try:
-        split = pipeline_split(flags, facts.vpp or 1, facts)
-    except ValueError as error:
-        raise Unusable(str(error)) from None
+    split = pipeline_split(flags, facts.vpp or 1, facts)
     args = MegatronArgs({flag: value for flag, value in {**flags, **split.flags}.items() if value is not False})
     world_size = row.n_gpus or facts.n_gpus
     if world_size is None:
@@ -90,8 +94,13 @@ def known_facts(row: PublishedRow) -> Facts:
 
 
 def _refuse(row: PublishedRow) -> None:
+    if row.problems:
+        raise Unusable("; ".join(row.problems))
     if re.search(r"\bLoRA\b", row.remarks):
         raise Unusable("LoRA: trains adapters, not the model")
+    unnamed = [name for name in ("model", "gpu") if not getattr(row, name)]
+    if unnamed:
+        raise Unusable(f"not stated: {', '.join(unnamed)}")
     if row.model not in shipped_models():
         raise Unusable(f"model {row.model}: no configuration ships; {nearest(row.model, shipped_models())}")
     needed = {"tp": row.tp, "ep": row.ep, "gbs": row.gbs, "seq_len": row.seq_len}

@@ -1,8 +1,7 @@
 """A table of published measurements: CSV, one row a measured job, in the columns of the shipped runs.csv."""
 
 import csv
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,8 @@ SHIPPED = Path(__file__).with_name("runs.csv")
 class PublishedRow:
     """What a publication says of one job. None is an empty cell; texts are as printed, and empty where the cell is.
 
-    `mem_gb` is in GB of 10**9 bytes unless `notes` say GiB; `line` is the row's place in its file.
+    `mem_gb` is in GB of 10**9 bytes unless `notes` say GiB; `line` is the row's place in its file. `problems` tell of
+    cells that cannot be read, which are None or empty here too.
     """
 
     source: str
@@ -41,6 +41,7 @@ class PublishedRow:
     mem_gb: float | None
     notes: str
     line: int
+    problems: tuple[str, ...] = ()
 
     @property
     def remarks(self) -> str:
@@ -48,69 +49,76 @@ class PublishedRow:
         return f"{self.other_flags}; {self.notes}"
 
 
+MOST_COUNT, LEAST_QUANTITY, MOST_QUANTITY = 10**8, 1e-6, 1e12
+"""Far beyond whatever was measured; a ratio of figures within them is finite."""
+
+
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
+    """A whole number, also as spreadsheets write one: 8.0."""
+    number = float(text)
+    if not number.is_integer() or not 1 <= number <= MOST_COUNT:
         raise ValueError(text)
-    return number
+    return int(number)
 
 
 def _quantity(text: str) -> float:
     number = float(text)
-    if not math.isfinite(number) or number <= 0:
+    if not LEAST_QUANTITY <= number <= MOST_QUANTITY:  # NaN fails every comparison
         raise ValueError(text)
     return number
 
 
-_NEEDED = ("source", "model", "gpu")
-_TEXTS = (*_NEEDED, "precision", "recompute", "dispatcher", "other_flags", "notes")
+_TEXTS = ("source", "model", "gpu", "precision", "recompute", "dispatcher", "other_flags", "notes")
 _COUNTS = ("n_gpus", "seq_len", "tp", "pp", "ep", "cp", "vpp", "etp", "mbs", "gbs")
 _QUANTITIES = ("step_time_s", "tflops_per_gpu", "tokens_per_s_per_gpu", "mem_gb")
 _READERS: Mapping[str, tuple[Callable[[str], float], str]] = {
-    **dict.fromkeys(_COUNTS, (_count, "a whole number above 0, or nothing")),
-    **dict.fromkeys(_QUANTITIES, (_quantity, "a number above 0, or nothing")),
+    **dict.fromkeys(_COUNTS, (_count, f"a whole number from 1 to {MOST_COUNT}, or nothing")),
+    **dict.fromkeys(_QUANTITIES, (_quantity, f"a number from {LEAST_QUANTITY:g} to {MOST_QUANTITY:g}, or nothing")),
 }
 COLUMNS = (*_TEXTS, *_READERS)
 
 
 def read_rows(path: Path = SHIPPED) -> tuple[PublishedRow, ...]:
-    """Every row of a table; further columns are ignored. ConfigError names every cell that cannot be read."""
+    """Every row of a table; further columns are ignored.
+
+    ConfigError for a file that is no such table; a row that cannot be read says so in its `problems`.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             table = csv.DictReader(file, strict=True)
-            missing = [name for name in COLUMNS if name not in (table.fieldnames or ())]
-            if missing:
-                raise ConfigError(f"{path}:1: no column {', '.join(missing)}; needed: {', '.join(COLUMNS)}")
-            cells = [(table.line_num, record) for record in table]
+            _refuse_header(path, table.fieldnames or ())
+            return tuple(_row(table.line_num, record) for record in table)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except (csv.Error, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: no CSV in UTF-8: {error}") from None
-    problems = [f"{path}:{line}: {problem}" for line, record in cells for problem in _problems(record)]
-    if problems:
-        raise ConfigError(problems)
-    return tuple(_row(line, record) for line, record in cells)
 
 
-def _problems(record: Mapping[str | None, object]) -> Iterator[str]:
+def _refuse_header(path: Path, names: Sequence[str]) -> None:
+    missing = [name for name in COLUMNS if name not in names]
+    if missing:
+        raise ConfigError(f"{path}:1: no column {', '.join(missing)}; needed: {', '.join(COLUMNS)}")
+    twice = [name for name in COLUMNS if names.count(name) > 1]
+    if twice:
+        raise ConfigError(f"{path}:1: more than one column {', '.join(twice)}; keep one of each")
+
+
+def _row(line: int, record: Mapping[str | None, str | None]) -> PublishedRow:
+    problems = list(_uneven(record))
+    texts = {name: (record[name] or "").strip() for name in COLUMNS}
+    numbers: dict[str, float | None] = dict.fromkeys(_READERS)
+    for name, (read, allowed) in _READERS.items():
+        try:
+            numbers[name] = read(texts[name]) if texts[name] else None
+        except ValueError:
+            problems.append(f"{name}={texts[name]!r}; allowed: {allowed}")
+    words = {name: texts[name] for name in _TEXTS}
+    return PublishedRow(line=line, problems=tuple(problems), **words, **numbers)  # type: ignore[arg-type]  # as read
+
+
+def _uneven(record: Mapping[str | None, str | None]) -> Iterator[str]:
+    """A row of more cells or fewer than the header has."""
     if None in record:
         yield "more cells than the header has; quote cells that hold commas"
-        return
     if None in record.values():
         yield "fewer cells than the header has"
-        return
-    for name in _NEEDED:
-        if not str(record[name]).strip():
-            yield f"{name} is empty"
-    for name, (read, allowed) in _READERS.items():
-        text = str(record[name]).strip()
-        try:
-            _ = read(text) if text else None
-        except ValueError:
-            yield f"{name}={text!r}; allowed: {allowed}"
-
-
-def _row(line: int, record: Mapping[str, str]) -> PublishedRow:
-    texts = {name: record[name].strip() for name in _TEXTS}
-    numbers = {name: read(text) if (text := record[name].strip()) else None for name, (read, _) in _READERS.items()}
-    return PublishedRow(line=line, **texts, **numbers)  # type: ignore[arg-type]  # each reader gives its field's type

@@ -12,7 +12,7 @@ from harness.arch.model import model_arch
 from harness.arch.parallel import parallel
 from harness.cost.flops import megatron_flops_per_token
 from harness.plan.constraints import check
-from harness.plan.published.flags import PublishedJob, Unusable, job_of
+from harness.plan.published.flags import PublishedJob, Unusable, published_job
 from harness.plan.published.measured import measured_bytes, measured_tflops
 from harness.plan.published.rows import PublishedRow, read_rows
 
@@ -31,7 +31,7 @@ def usable() -> list[PublishedJob]:
     jobs = []
     for row in ROWS:
         try:
-            jobs.append(job_of(row))
+            jobs.append(published_job(row))
         except Unusable:
             continue
     return jobs
@@ -48,7 +48,7 @@ def test_every_row_is_a_job_or_has_a_reason() -> None:
     reasons: Counter[str] = Counter()
     for row in ROWS:
         try:
-            job_of(row)
+            published_job(row)
         except Unusable as why:
             reasons[str(why)] += 1
     assert len(JOBS) == 173
@@ -93,7 +93,7 @@ def test_settings_are_those_of_the_scripts_that_ran() -> None:
     wrong = []
     with CONFIGS.open(newline="") as file:
         for config in csv.DictReader(file):
-            facts = job_of(_bridge_row(config)).facts
+            facts = published_job(_bridge_row(config)).facts
             found = {
                 "dispatcher": facts.dispatcher,
                 "a2a_overlap": str(int(bool(facts.a2a_overlap))),
@@ -128,9 +128,9 @@ def test_nothing_is_assumed_of_tables_whose_scripts_are_public() -> None:
 
 def test_what_nobody_states_is_told() -> None:
     unknown = replace(line(50), source="a web page", other_flags="", mbs=None)
-    job = job_of(unknown)
+    job = published_job(unknown)
     assert {"mbs 1", "recompute none", "dispatcher alltoall", "routing balanced", "moments fp32"} <= set(job.assumed)
-    split = job_of(replace(unknown, model="DeepSeek-V3", n_gpus=256, tp=1, pp=4, ep=32, vpp=8))
+    split = published_job(replace(unknown, model="DeepSeek-V3", n_gpus=256, tp=1, pp=4, ep=32, vpp=8))
     assert split.assumed[-1].startswith("layers over 32 stages as E")
     assert check(split.args, split.world_size) == []
 
@@ -149,13 +149,13 @@ def test_what_nobody_states_is_told() -> None:
 )
 def test_rows_that_are_no_job(change: dict[str, object], reason: str) -> None:
     with pytest.raises(Unusable) as why:
-        job_of(replace(line(50), **change))
+        published_job(replace(line(50), **change))
     assert reason in str(why.value)
 
 
 def test_whole_steps_in_one_graph() -> None:
     """26.06: the experts' capacity is padded and their activations are stashed in pages, to be captured at all."""
-    args = job_of(line(56)).args
+    args = published_job(line(56)).args
     assert args.text("--cuda-graph-impl") == "full_iteration"
     assert args.text("--fp8-recipe") == "mxfp8"
     assert args.text("--pipeline-model-parallel-layout") == "Et*4|(t*4|)*14tmL"
@@ -164,7 +164,7 @@ def test_whole_steps_in_one_graph() -> None:
 
 
 def test_steps_of_a_roadmap_add_up() -> None:
-    steps = [job_of(line(number)).facts for number in range(18, 31)]
+    steps = [published_job(line(number)).facts for number in range(18, 31)]
     assert [facts.router_fusion for facts in steps] == [False] * 2 + [True] * 11
     assert [facts.recompute == ("mlp", "mla_up_proj") for facts in steps] == [True] * 4 + [False] * 9
     assert [facts.cuda_graph == ("none",) for facts in steps] == [True] * 5 + [False] * 8
@@ -175,7 +175,7 @@ def test_steps_of_a_roadmap_add_up() -> None:
 
 
 def test_functional_tests_measure_memory_alone() -> None:
-    job = job_of(line(181))
+    job = published_job(line(181))
     arch = model_arch(job.args)
     assert len(arch.layers) == 14
     assert job.args.text("--pipeline-model-parallel-layout") == "Et*2|(tt|)*5t|tmL"
@@ -184,7 +184,7 @@ def test_functional_tests_measure_memory_alone() -> None:
 
 
 def test_figures_in_one_unit() -> None:
-    job = job_of(line(50))
+    job = published_job(line(50))
     arch = model_arch(job.args)
     bare = replace(job.row, tflops_per_gpu=None)
     assert measured_tflops(job, arch) == 1029
@@ -196,4 +196,4 @@ def test_figures_in_one_unit() -> None:
     nothing = replace(job, row=replace(timed, step_time_s=None))
     assert measured_tflops(nothing, arch) is None
     assert measured_bytes(nothing) is None
-    assert measured_bytes(job_of(line(135))) == 62.166 * 2**30
+    assert measured_bytes(published_job(line(135))) == 62.166 * 2**30

@@ -3,7 +3,7 @@
 import pytest
 from megatron_verdict import refusal
 
-from harness.plan.published.flags import PublishedJob, Unusable, job_of
+from harness.plan.published.flags import PublishedJob, Unusable, published_job
 from harness.plan.published.rows import read_rows
 
 ENVIRONMENT = {"CUDA_DEVICE_MAX_CONNECTIONS": "1", "NVTE_CPU_OFFLOAD_V1": "1"}
@@ -16,7 +16,7 @@ def different_jobs() -> list[PublishedJob]:
     jobs: dict[tuple[object, ...], PublishedJob] = {}
     for row in read_rows():
         try:
-            job = job_of(row)
+            job = published_job(row)
         except Unusable:
             continue
         jobs.setdefault((*job.args.argv(), job.world_size), job)

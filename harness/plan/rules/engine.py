@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from harness.plan.violation import Case, Violation
+from harness.plan.violation import Case, Violation, dotted
 
 ENGINE_RELEASE = (0, 19)
 """The Megatron-Core release whose interfaces harness/engine is written to."""
@@ -22,7 +22,7 @@ def fp8(case: Case) -> Iterator[Violation]:
 def engine_release(release: tuple[int, ...]) -> Iterator[Violation]:
     """The embedded engine imports the megatron-core that is installed with it."""
     if release[:2] != ENGINE_RELEASE:
-        asked, has = (".".join(map(str, it[:2])) for it in (release, ENGINE_RELEASE))
+        asked, has = (dotted(it[:2]) for it in (release, ENGINE_RELEASE))
         yield Violation(
             rule="engine-release",
             message=f"the embedded engine is Megatron-Core {has}, not {asked}",

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 
-from harness.plan.optimizer_rules import FSDP, SPREAD
+from harness.plan.rules.optimizer import FSDP, SPREAD
 from harness.plan.violation import Case, Violation, dotted, needs_te, refused
 
 FP8, FP4, RECIPE = "--fp8-format", "--fp4-format", "--fp8-recipe"
 GATHER = {"--fp8-param-gather": FP8, "--fp4-param-gather": FP4}
 REUSE = "--reuse-grad-buf-for-mxfp8-param-ag"
+OUTPUT_PROJECTION = "--fp8-output-proj"
 EDGES = ("--num-layers-at-start-in-bf16", "--num-layers-at-end-in-bf16")
 
 GATHER_CHECKS_FORMAT = (0, 12)
-OUTPUT_PROJECTION = "--fp8-output-proj"
 
 
 def formats(case: Case) -> Iterator[Violation]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from harness.plan.fp8_rules import FP4, RECIPE
+from harness.plan.rules.fp8 import FP4, RECIPE
 from harness.plan.violation import Case, Violation, dotted, needs_te, refused
 
 MXFP8_ARCHITECTURES = ("Blackwell", "CDNA4")

@@ -1,62 +1,27 @@
-"""All mappings of a model onto so many GPUs, within stated bounds.
+"""All mappings of a model onto so many GPUs, within the bounds that axes.py states."""
 
-TP   powers of two up to 8 and to the NVLink domain that divide heads, query groups and inner sizes
-CP   powers of two that leave at least 4,096 tokens of a sequence to a rank
-PP   every divisor of the GPUs up to the number of layers
-VPP  every number of virtual stages that shortens the longest one: even stages, or a balanced layout
-EP   every divisor of the experts
-ETP  1 or TP
-MBS  1, 2, 4, 8
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from harness.arch.model import ModelArch, padded_vocab_size
-from harness.arch.moe import MoE
 from harness.arch.parallel import Batch, Parallel
 from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.config.provenance import Resolved
 from harness.cost.hardware import Gpu
 from harness.cost.training import Recompute, Training
 from harness.errors import ConfigError
-from harness.plan.predict import job_of, violations_of, world_size
-from harness.plan.splits import Split, split_flags, splits
+from harness.plan.predict import job_of
+from harness.plan.space.axes import MICRO_BATCHES, cps, cuts, only, tps
+from harness.plan.space.point import Grid, Point
+from harness.plan.space.settings import WHOLE
+from harness.plan.space.splits import Split
+from harness.plan.space.ways import Resolve, Way, base_of, experts, ways, with_flags
+from harness.plan.verdict import violations_of, world_size
 from harness.plan.violation import FLAG_OF_SETTING, divisors, listed
-from harness.plan.ways import WHOLE, Resolve, Way, added_flags, base_of, ways, with_flags
-
-MOST_TP = 8
-LEAST_TOKENS_OF_A_RANK = 4096
-MICRO_BATCHES = (1, 2, 4, 8)
-AXES = ("TP", "CP", "PP", "VPP", "EP", "ETP", "MBS", "MOE_TOKEN_DISPATCHER", "A2A_OVERLAP")
-"""Settings that a search chooses; one that the user typed stays."""
-UNEVEN = ("PP_FIRST", "PP_LAST", "PP_LAYOUT", "LAYERS_PER_VP")
-"""Settings that say how stages differ; a preset's own would speak against a split that is chosen anew."""
-
 
 RULES_OF_SIZES = ("tensor-parallel", "expert-parallel", "attention", "sequence-length", "world-size")
 RULES_OF_REPLICAS = ("global-batch",)
 """Rules that a typed size may break whatever the others are; and those that count replicas."""
-
-
-class Grid(NamedTuple):
-    """Both grids that cut the ranks: TP·CP·PP·DP and ETP·EP·PP·EDP."""
-
-    tp: int
-    cp: int
-    pp: int
-    ep: int
-    etp: int
-
-
-class Point(NamedTuple):
-    """A mapping and its batch: all but how tokens travel and what is recomputed."""
-
-    grid: Grid
-    split: Split
-    micro: int
-    microbatches: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,28 +86,6 @@ class Space:
         )
 
 
-def point_flags(point: Point, way: Way, recompute: Recompute) -> dict[str, ArgValue]:
-    """The flags that make a way's configuration this job."""
-    grid = point.grid
-    sizes = {"TP": grid.tp, "CP": grid.cp, "EP": grid.ep, "ETP": grid.etp, "MBS": point.micro}
-    flags: dict[str, ArgValue] = {FLAG_OF_SETTING[name]: str(size) for name, size in sizes.items()}
-    if grid.tp > 1:
-        flags["--sequence-parallel"] = True
-    split = point.split
-    return {**flags, **split_flags(split.pp, split.vpp, split.layout), **added_flags(way.resolved, recompute)}
-
-
-def point_settings(point: Point, way: Way) -> dict[str, str]:
-    """The settings that say the same; what a preset says of uneven stages is unset."""
-    grid, split = point.grid, point.split
-    sizes = {"TP": grid.tp, "CP": grid.cp, "PP": grid.pp, "EP": grid.ep, "ETP": grid.etp, "MBS": point.micro}
-    settings = {name: str(size) for name, size in sizes.items()}
-    if split.layout:
-        return {**settings, "PP_LAYOUT": split.layout, **way.settings}
-    preset = [name for name in UNEVEN if any(entry.value for entry in way.resolved.origins.get(name, ()))]
-    return {**settings, "VPP": str(split.vpp), **dict.fromkeys(preset, ""), **way.settings}
-
-
 def space(resolve: Resolve, gpu: Gpu, fixed: Mapping[str, str]) -> Space:
     """The space that the user left open: `fixed` are the settings of AXES that were typed.
 
@@ -152,10 +95,10 @@ def space(resolve: Resolve, gpu: Gpu, fixed: Mapping[str, str]) -> Space:
     args, ranks, job = base.megatron_args, world_size(base), job_of(base)
     chosen = {name: int(value) for name, value in fixed.items() if name in WHOLE}
     _refuse_fixed(base, gpu, chosen)
-    cuts = _cuts(base, job, gpu, chosen)
-    if not cuts:
+    stages = cuts(base, job, gpu, chosen)
+    if not stages:
         raise ConfigError(_no_cut(job, ranks, chosen))
-    roomiest = max((split for found in cuts.values() for split in found), key=lambda split: (split.vpp > 1, split.pp))
+    roomiest = max((split for found in stages.values() for split in found), key=lambda split: (split.vpp > 1, split.pp))
     found, refused = ways(resolve, gpu, roomiest, fixed)
     if not found:
         raise ConfigError([str(violation) for violation in refused])
@@ -164,12 +107,12 @@ def space(resolve: Resolve, gpu: Gpu, fixed: Mapping[str, str]) -> Space:
         gpu=gpu,
         world_size=ranks,
         batch=job.batch,
-        networks={tp: _padded(job.arch, args, tp) for tp in _tps(base, gpu, chosen)},
-        cps=_only(chosen, "CP", _cps(job.batch.seq_len)),
-        splits=cuts,
-        eps=_only(chosen, "EP", divisors(_experts(job.arch))),
+        networks={tp: _padded(job.arch, args, tp) for tp in tps(base, gpu, chosen)},
+        cps=only(chosen, "CP", cps(job.batch.seq_len)),
+        splits=stages,
+        eps=only(chosen, "EP", divisors(experts(job.arch))),
         etps=(chosen["ETP"],) if "ETP" in chosen else (),
-        micros=_only(chosen, "MBS", MICRO_BATCHES),
+        micros=only(chosen, "MBS", MICRO_BATCHES),
         ways=tuple(found),
     )
 
@@ -193,51 +136,6 @@ def _no_cut(job: Training, ranks: int, chosen: Mapping[str, int]) -> str:
         f"command line: {said} splits {len(job.arch.layers)} layers on {ranks} GPUs in no way that Megatron takes;"
         f" PP that divides the GPUs: {listed(divide)}, with PP·VPP of at most {len(job.arch.layers)}"
     )
-
-
-def _only(chosen: Mapping[str, int], name: str, values: Sequence[int]) -> tuple[int, ...]:
-    """What the user typed, or else all values."""
-    return (chosen[name],) if name in chosen else tuple(values)
-
-
-def _powers(most: int) -> list[int]:
-    return [1 << exponent for exponent in range(most.bit_length())]
-
-
-def _tps(base: Resolved, gpu: Gpu, chosen: Mapping[str, int]) -> Iterator[int]:
-    """Sizes that divide whatever TP splits, by Megatron's own rules."""
-    for tp in _only(chosen, "TP", _powers(min(MOST_TP, gpu.nvlink_domain, world_size(base)))):
-        flags: dict[str, ArgValue] = {FLAG_OF_SETTING["TP"]: str(tp)}
-        found = violations_of(with_flags(base, flags), gpu)
-        if not any(violation.rule == "tensor-parallel" for violation in found):
-            yield tp
-
-
-def _cps(seq_len: int) -> list[int]:
-    most = max(1, seq_len // LEAST_TOKENS_OF_A_RANK)
-    return [cp for cp in _powers(most) if cp == 1 or seq_len % (2 * cp) == 0]
-
-
-def _cuts(base: Resolved, job: Training, gpu: Gpu, chosen: Mapping[str, int]) -> dict[int, tuple[Split, ...]]:
-    """Splits by PP, as far as Megatron takes them: early releases have no layouts."""
-    found: dict[int, tuple[Split, ...]] = {}
-    for pp in _only(chosen, "PP", divisors(job.parallel.world_size)):
-        if pp > len(job.arch.layers):
-            break
-        cuts = [split for split in splits(job.arch, pp) if split.vpp == chosen.get("VPP", split.vpp)]
-        legal = tuple(split for split in cuts if not _uncut(base, split, gpu))
-        if legal:
-            found[pp] = legal
-    return found
-
-
-def _uncut(base: Resolved, split: Split, gpu: Gpu) -> bool:
-    flags = split_flags(split.pp, split.vpp, split.layout)
-    return any(found.rule.startswith("pipeline") for found in violations_of(with_flags(base, flags), gpu))
-
-
-def _experts(arch: ModelArch) -> int:
-    return max((layer.ffn.experts for layer in arch.layers if isinstance(layer.ffn, MoE)), default=1)
 
 
 def _padded(arch: ModelArch, args: MegatronArgs, tp: int) -> ModelArch:

@@ -3,25 +3,23 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from harness.arch.model import ModelArch
+from harness.arch.moe import MoE
 from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.config.provenance import Resolved
 from harness.config.releases import load
 from harness.cost.hardware import Gpu
 from harness.cost.training import Recompute, Training
 from harness.errors import ConfigError
-from harness.plan.predict import job_of, violations_of
-from harness.plan.recompute_sets import FLAGS, recompute_flags, recompute_sets
-from harness.plan.splits import Split, split_flags
+from harness.plan.predict import job_of
+from harness.plan.space.recompute_sets import FLAGS, recompute_flags, recompute_sets
+from harness.plan.space.settings import WHOLE
+from harness.plan.space.splits import Split, split_flags
+from harness.plan.verdict import violations_of
 from harness.plan.violation import FLAG_OF_SETTING, Violation
 
 type Resolve = Callable[[Mapping[str, str]], Resolved]
 """The user's configuration with these settings on top."""
-
-WHOLE: Mapping[str, str] = {
-    **dict.fromkeys(("TP", "CP", "PP", "VPP", "EP", "ETP", "MBS"), "1"),
-    **dict.fromkeys(("PP_FIRST", "PP_LAST", "PP_LAYOUT", "LAYERS_PER_VP"), ""),
-}
-"""Settings of a mapping that splits nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +89,7 @@ def _recomputes(resolved: Resolved, job: Training) -> tuple[Recompute, ...]:
 
 def _violations(resolved: Resolved, job: Training, split: Split, recompute: Recompute, gpu: Gpu) -> list[Violation]:
     """What Megatron refuses of it on a mapping that has room for everything else."""
-    ep = next((layer.ffn.experts for layer in job.arch.layers if hasattr(layer.ffn, "experts")), 1)
+    ep = experts(job.arch)
     nodes = split.pp * ep
     mapping = {
         **split_flags(split.pp, split.vpp, split.layout),
@@ -99,6 +97,11 @@ def _violations(resolved: Resolved, job: Training, split: Split, recompute: Reco
         FLAG_OF_SETTING["GBS"]: str(nodes * resolved.integer("GPUS_PER_NODE", 1)),
     }
     return violations_of(with_flags(resolved, {**mapping, **added_flags(resolved, recompute)}, nodes), gpu)
+
+
+def experts(arch: ModelArch) -> int:
+    """Routed experts of a layer; 1 in a dense model."""
+    return max((layer.ffn.experts for layer in arch.layers if isinstance(layer.ffn, MoE)), default=1)
 
 
 def added_flags(resolved: Resolved, recompute: Recompute) -> Mapping[str, ArgValue]:

@@ -6,7 +6,7 @@ from math import gcd, lcm
 from harness.arch.attention import kv_heads
 from harness.arch.model import padded_vocab_size
 from harness.arch.moe import ffn_hidden
-from harness.plan.routing_rules import readable_moe_pattern
+from harness.plan.rules.routing import readable_moe_pattern
 from harness.plan.violation import (
     Case,
     Violation,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from harness.arch.model import moe_layers
 from harness.errors import ConfigError
-from harness.plan.cuda_graphs import (
+from harness.plan.rules.captured import (
     MODULES,
     SCOPE,
     asked_implementation,

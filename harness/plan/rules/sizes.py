@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from harness.arch.shape_problems import MOST, MOST_LAYERS
 from harness.config.megatron_args import MegatronArgs
 from harness.plan.violation import FLAG_OF_SETTING, Violation
 
@@ -69,6 +70,7 @@ def sizes(args: MegatronArgs, world_size: int) -> Iterator[Violation]:
             if flag in args and not _at_least(args.text(flag), least):
                 found = f"{flag} is {args.text(flag)!r}; allowed: whole numbers from {least}"
                 yield _violation(flag, found, f"give {flag} a whole number")
+    yield from _too_large(args)
     for flag in LISTS:
         if not all(_at_least(word, 1) for word in args.text(flag).split()):
             found = f"{flag} is {args.text(flag)!r}; allowed: whole numbers from 1"
@@ -84,6 +86,15 @@ def sizes(args: MegatronArgs, world_size: int) -> Iterator[Violation]:
             fix="set NNODES and GPUS_PER_NODE",
             names=("NNODES", "GPUS_PER_NODE"),
         )
+
+
+def _too_large(args: MegatronArgs) -> Iterator[Violation]:
+    for flag in (*POSITIVE, *COUNTS):
+        most = MOST_LAYERS if flag == "--num-layers" else MOST
+        if flag in args and _at_least(args.text(flag), most + 1):
+            yield _violation(
+                flag, f"{flag} is {args.text(flag)}; allowed: up to {most:,}", f"give {flag} a smaller number"
+            )
 
 
 def _violation(flag: str, message: str, fix: str) -> Violation:

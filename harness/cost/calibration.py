@@ -1,0 +1,19 @@
+"""The constants of one machine that runs on it have moved."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.cost.constants import FITTED, Constants
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What `runs` of `machine` (a GPU's name, or CPU) say of those constants that they moved."""
+
+    machine: str
+    constants: Mapping[str, float]
+    runs: tuple[str, ...]
+
+    def applied(self) -> Constants:
+        """All constants on that machine."""
+        return FITTED.with_values(self.constants)

@@ -1,0 +1,1 @@
+"""What a search runs through: mappings, and the ways to run each."""
