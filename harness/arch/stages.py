@@ -21,6 +21,10 @@ class Stage:
     mtp_layers: int = 0
     loss: bool = False
 
+    def __hash__(self) -> int:
+        """Cheap, for caches that are asked often: of where the stage begins and ends."""
+        return hash((self.layers[:1], len(self.layers), self.mtp_layers, self.loss))
+
 
 type Pipeline = tuple[tuple[Stage, ...], ...]
 """Pipeline[rank][virtual stage]; the plain schedule has one virtual stage a rank."""

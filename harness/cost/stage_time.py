@@ -34,10 +34,20 @@ class Content(NamedTuple):
     loss: bool
 
 
+class Contents(NamedTuple):
+    """The different contents of a pipeline's stages, and by pipeline rank which of them its virtual stages have."""
+
+    kinds: tuple[Content, ...]
+    ranks: tuple[tuple[int, ...], ...]
+
+
 @lru_cache(maxsize=512)
-def contents(arch: ModelArch, pipeline: Pipeline) -> tuple[tuple[Content, ...], ...]:
-    """The pipeline's stages by what they hold: contents[rank][virtual stage]."""
-    return tuple(tuple(_content(arch, stage) for stage in stages) for stages in pipeline)
+def contents(arch: ModelArch, pipeline: Pipeline) -> Contents:
+    """The pipeline's stages by what they hold."""
+    held = [[_content(arch, stage) for stage in stages] for stages in pipeline]
+    kinds = tuple(dict.fromkeys(content for stages in held for content in stages))
+    number = {content: index for index, content in enumerate(kinds)}
+    return Contents(kinds=kinds, ranks=tuple(tuple(number[content] for content in stages) for stages in held))
 
 
 def _content(arch: ModelArch, stage: Stage) -> Content:
@@ -47,14 +57,9 @@ def _content(arch: ModelArch, stage: Stage) -> Content:
 
 def stage_times(job: Training, shape: LayerShape, speed: Rates) -> list[list[StageTime]]:
     """The time of every virtual stage, by pipeline rank."""
-    known: dict[Content, StageTime] = {}
-    ranks = []
-    for stages in contents(job.arch, job.pipeline):
-        for content in stages:
-            if content not in known:
-                known[content] = _stage_time(job, content, shape, speed)
-        ranks.append([known[content] for content in stages])
-    return ranks
+    kinds, ranks = contents(job.arch, job.pipeline)
+    times = [_stage_time(job, content, shape, speed) for content in kinds]
+    return [[times[kind] for kind in stages] for stages in ranks]
 
 
 def _stage_time(job: Training, content: Content, shape: LayerShape, speed: Rates) -> StageTime:

@@ -6,13 +6,14 @@ each other in every stage anew (the norm in `together_s` of a sum is at most the
 """
 
 from math import log2
+from typing import NamedTuple
 
 from harness.arch.stages import Stage
 from harness.cost.hardware import Gpu
 from harness.cost.layer_shape import layer_shape
 from harness.cost.rates import rates
 from harness.cost.stage_time import stage_times
-from harness.cost.step_time import GPUS_OF_A_NODE
+from harness.cost.step_time import GPUS_OF_A_NODE, overhead_s
 from harness.cost.training import Training
 
 
@@ -21,14 +22,21 @@ def whole_model(layers: int, mtp_layers: int) -> Stage:
     return Stage(layers=tuple(range(layers)), embedding=True, mtp_layers=mtp_layers, loss=True)
 
 
-def model_s(job: Training, gpu: Gpu) -> float:
-    """Seconds of a job in one stage (`whole_model`) for one micro-batch, forward and backward, jitter included."""
+class WholeModel(NamedTuple):
+    """Seconds of the model in one stage, jitter included: a micro-batch forward and backward, and a step's overhead."""
+
+    microbatch_s: float
+    overhead_s: float
+
+
+def model_s(job: Training, gpu: Gpu) -> WholeModel:
+    """What a job takes in one stage (`whole_model`)."""
     speed = rates(gpu, job.precision, gpu.constants)
     ((only,),) = stage_times(job, layer_shape(job), speed)
-    doublings = log2(max(1.0, job.parallel.world_size / GPUS_OF_A_NODE))
-    return only.seconds * (1 + speed.constants.jitter * doublings)
+    jitter = 1 + speed.constants.jitter * log2(max(1.0, job.parallel.world_size / GPUS_OF_A_NODE))
+    return WholeModel(only.seconds * jitter, overhead_s(job, speed) * jitter)
 
 
-def least_step_s(whole_s: float, *, pp: int, vpp: int, microbatches: int) -> float:
+def least_step_s(whole: WholeModel, *, pp: int, vpp: int, microbatches: int) -> float:
     """The fullest rank works at least as long as the mean one, and fills and drains the pipeline."""
-    return whole_s / pp * (microbatches + (pp - 1) / vpp)
+    return (whole.microbatch_s * (microbatches + (pp - 1) / vpp) + whole.overhead_s) / pp

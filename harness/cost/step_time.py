@@ -48,7 +48,7 @@ def step_time(job: Training, gpu: Gpu, constants: Constants | None = None) -> St
     seconds["pipeline send"] = _send_s(job, speed)
     seconds["gradients and weights"] = communication_s(job, held, microbatch_s, speed)
     seconds["optimizer"] = optimizer_s(job, held, speed)
-    seconds["step overhead"] = _overhead_s(job, speed)
+    seconds["step overhead"] = overhead_s(job, speed) / job.parallel.pp
     doublings = log2(max(1.0, job.parallel.world_size / GPUS_OF_A_NODE))
     seconds["jitter"] = sum(seconds.values()) * speed.constants.jitter * doublings
     return StepTime(parts_s=seconds)
@@ -75,10 +75,9 @@ def _device_parts(parts: Parts) -> dict[str, float]:
     }
 
 
-def _overhead_s(job: Training, speed: Rates) -> float:
-    """What the host does once a step, for each layer of a rank; a graph of the whole iteration holds it too."""
-    layers = len(job.arch.layers) / job.parallel.pp
-    return 0.0 if job.graphs.full else speed.constants.host_step_s * speed.host_factor * layers
+def overhead_s(job: Training, speed: Rates) -> float:
+    """What the host does once a step, for each layer of the model; a graph of the whole iteration holds it too."""
+    return 0.0 if job.graphs.full else speed.constants.host_step_s * speed.host_factor * len(job.arch.layers)
 
 
 def _bubble_s(job: Training, ranks: list[list[StageTime]]) -> float:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from harness.arch.parallel import Parallel
 from harness.arch.shards import RankParameters, rank_parameters
-from harness.cost.step_bound import least_step_s, model_s, whole_model
+from harness.cost.step_bound import WholeModel, least_step_s, model_s, whole_model
 from harness.cost.training import Recompute
 from harness.plan.space.point import Grid, Point
 from harness.plan.space.space import Space
@@ -18,7 +18,7 @@ class Bounds:
         self.space = space
         self.network = next(iter(space.networks.values()))
         self.stage = whole_model(len(self.network.layers), self.network.mtp_layers)
-        self.model_s: dict[tuple[object, ...], float] = {}
+        self.model_s: dict[tuple[object, ...], WholeModel] = {}
         self.parameters: dict[tuple[int, ...], RankParameters] = {}
 
     def step_s(self, point: Point, way: Way, recompute: Recompute) -> float:

@@ -12,7 +12,7 @@ from math import inf
 
 from harness.cost.hardware import Gpu
 from harness.cost.memory import StageMemory, peak_stage, stage_memory
-from harness.cost.step_time import step_time
+from harness.cost.step_time import StepTime, step_time
 from harness.cost.training import Recompute, Training
 from harness.plan.bounds import Bounds
 from harness.plan.candidate import Candidate
@@ -69,6 +69,8 @@ class _Search:
         self.space, self.keep, self.until_s = space, keep, until_s
         self.counts = Counts()
         self.best: dict[Grid, Candidate] = {}
+        self.best_s: dict[Grid, float] = {}
+        self.enough_s = until_s
         self.timed: list[Candidate] = []
         self.squeezed: set[Grid] = set()
         self.full_from: dict[tuple[Grid, int, int], int] = {}
@@ -79,9 +81,9 @@ class _Search:
         waiting = list(self._all())
         heapq.heapify(waiting)
         serial = len(waiting)
-        while waiting and waiting[0].least_s < self._enough_s():
+        while waiting and waiting[0].least_s < self.enough_s:
             one = heapq.heappop(waiting)
-            if self._held_s(one.point.grid) <= one.least_s:
+            if self.best_s.get(one.point.grid, inf) <= one.least_s:
                 self.counts.no_faster += len(one.way.recomputes) if one.recompute is None else 1
             elif one.recompute is None:
                 if not self._has_room(one.point, one.way):
@@ -113,13 +115,6 @@ class _Search:
                     serial += 1
                     yield _Waiting(self.bounds.step_s(point, way, Recompute()), serial, point, way, None)
 
-    def _enough_s(self) -> float:
-        """The time that a newcomer must beat."""
-        if len(self.best) < self.keep:
-            return self.until_s
-        times = sorted(candidate.step_time.total_s for candidate in self.best.values())
-        return min(self.until_s, times[self.keep - 1])
-
     def _has_room(self, point: Point, way: Way) -> bool:
         """Whether it fits with most recomputed; what does not with one micro-batch does not with a larger one."""
         key = (point.grid, point.split.vpp, id(way))
@@ -131,21 +126,29 @@ class _Search:
         return False
 
     def _try(self, point: Point, way: Way, recompute: Recompute) -> None:
-        memory = _fitting(self.space.job(point, way, recompute), self.space.gpu)
+        """Its time first: memory matters only to what is faster than the best of its grid."""
+        job = self.space.job(point, way, recompute)
+        taken = step_time(job, self.space.gpu)
+        self.counts.timed += 1
+        if taken.total_s >= min(self.best_s.get(point.grid, inf), self.enough_s):
+            return
+        memory = _fitting(job, self.space.gpu)
         if memory is None:
             self.counts.too_large += 1
+            self.counts.timed -= 1
             self.squeezed.add(point.grid)
             return
-        self.counts.timed += 1
         squeezed = point.grid in self.squeezed
-        candidate = _candidate(self.space, point, way, recompute, memory, squeezed=squeezed)
+        candidate = _candidate(self.space, point, way, recompute, memory, taken, squeezed=squeezed)
         self.timed.append(candidate)
-        if candidate.step_time.total_s < self._held_s(point.grid) and self._may_run(point, way, recompute):
-            self.best[point.grid] = candidate
+        if self._may_run(point, way, recompute):
+            self._keep(point.grid, candidate, taken.total_s)
 
-    def _held_s(self, grid: Grid) -> float:
-        """The best time of a grid so far."""
-        return self.best[grid].step_time.total_s if grid in self.best else inf
+    def _keep(self, grid: Grid, candidate: Candidate, taken_s: float) -> None:
+        """The best of its grid; and the time that a newcomer must beat, once there are enough grids."""
+        self.best[grid], self.best_s[grid] = candidate, taken_s
+        if len(self.best) >= self.keep:
+            self.enough_s = min(self.until_s, sorted(self.best_s.values())[self.keep - 1])
 
     def _may_run(self, point: Point, way: Way, recompute: Recompute) -> bool:
         """Whether Megatron takes the very flags that it would be launched with."""
@@ -167,9 +170,10 @@ def leanest(space: Space) -> Candidate | None:
         for point in list(space.points(grid)):
             for way in space.ways_of(point):
                 recompute = way.recomputes[-1]
-                memory = stage_memory(space.job(point, way, recompute))
+                job = space.job(point, way, recompute)
+                memory = stage_memory(job)
                 if found is None or peak_stage(memory).total_bytes < found.peak.total_bytes:
-                    found = _candidate(space, point, way, recompute, memory)
+                    found = _candidate(space, point, way, recompute, memory, step_time(job, space.gpu))
     return found
 
 
@@ -179,16 +183,16 @@ def _candidate(
     way: Way,
     recompute: Recompute,
     memory: tuple[StageMemory, ...],
+    taken: StepTime,
     *,
     squeezed: bool = False,
 ) -> Candidate:
-    job = space.job(point, way, recompute)
     return Candidate(
-        job=job,
+        job=space.job(point, way, recompute),
         gpu=space.gpu,
         layout=point.split.layout,
         memory=memory,
-        step_time=step_time(job, space.gpu),
+        step_time=taken,
         squeezed=squeezed,
         settings=point_settings(point, way),
         flags=added_flags(way.resolved, recompute),
