@@ -13,11 +13,13 @@ from harness.cli.machines import calibrated
 from harness.config.provenance import Resolved
 from harness.cost.flops import Counting, hardware_flops_per_step, megatron_flops_per_step, model_flops_per_step
 from harness.cost.rates import PEAK_OF
-from harness.errors import ConfigError
+from harness.errors import ConfigError, HarnessError
 from harness.plan.candidate import Candidate
 from harness.plan.machine import machine
 from harness.plan.neighbours import neighbours, show_neighbour
 from harness.plan.predict import candidate_of
+from harness.plan.published.rows import PublishedRow
+from harness.plan.score import case_of, predicted_tflops
 from harness.plan.space.recompute_sets import shown
 from harness.plan.verdict import violations_of
 from harness.report.prediction import candidate_data, show_exchange, show_memory, show_room, show_step
@@ -111,7 +113,20 @@ def _published(found: Candidate) -> list[str]:
     near = neighbours(found)
     if not near:
         return [f"published: nothing of {found.job.arch.name} on {found.gpu.name}"]
-    return [f"published: {show_neighbour(row)}" for row in near]
+    return [f"published: {show_neighbour(row)}{_as_run(row)}" for row in near]
+
+
+def _as_run(row: PublishedRow) -> str:
+    """A line on how that run differed beside its mapping, and what is predicted for it; empty if nothing can be."""
+    try:
+        case = case_of(row)
+    except HarnessError:
+        return ""
+    job = case.job
+    return (
+        f"\n  that run is predicted at {predicted_tflops(job, case.gpu, case.gpu.constants):.0f}: tokens by"
+        f" {show_exchange(job)}, recomputed: {shown(job.recompute)}, fullest expert rank {job.imbalance:.2f} x the mean"
+    )
 
 
 def _data(resolved: Resolved, found: Candidate) -> dict[str, Any]:
