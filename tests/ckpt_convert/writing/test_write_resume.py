@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -104,7 +105,16 @@ def test_another_conversion_is_not_gone_on_with(other: dict[str, object], tmp_pa
     assert _finished(tmp_path / "target")
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as on a terminal; tests in the background inherit that it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_and_the_schedulers_signal_end_it_in_a_second(
     number: signal.Signals, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
