@@ -7,11 +7,11 @@ from harness.arch.model import model_arch
 from harness.arch.parallel import batch, parallel
 from harness.arch.stages import pipeline
 from harness.config.megatron_args import MegatronArgs
+from harness.cost.captured import cuda_graphs
+from harness.cost.recomputed import granularity, recomputed_modules
 from harness.cost.training import NEWEST_RELEASE, Dispatcher, Graphs, Optimizer, Overlap, Precision, Recompute, Training
 
 BYTES_OF_DTYPE = {"fp32": 4, "fp16": 2, "bf16": 2, "fp8": 1}
-SELECTIVE_DEFAULT = frozenset({"core_attn"})
-"""What `--recompute-granularity selective` recomputes unless `--recompute-modules` says otherwise."""
 WHOLE_LAYER = frozenset({"attn", "mlp", "moe"})
 """What CUDA graphs capture unless `--cuda-graph-modules` says otherwise."""
 
@@ -45,7 +45,7 @@ def training(
         dispatcher=_dispatcher(args),
         optimizer=_optimizer(args),
         overlap=_overlap(args),
-        graphs=_graphs(args),
+        graphs=_graphs(args, release),
         imbalance=_imbalance(args) if imbalance is None else imbalance,
         capacity_factor=args.number("--moe-expert-capacity-factor") or None,
         sequence_parallel=args.switch("--sequence-parallel") and mapping.tp > 1,
@@ -82,16 +82,13 @@ def _precision(args: MegatronArgs) -> Precision:
 
 
 def _recompute(args: MegatronArgs) -> Recompute:
-    granularity = args.text("--recompute-granularity")
-    if args.switch("--recompute-activations"):
-        granularity = "selective"
-    if granularity == "full":
+    kind = granularity(args)
+    if kind == "full":
         method: Literal["uniform", "block"] = "block" if args.text("--recompute-method") == "block" else "uniform"
         layers = args.integer("--recompute-num-layers") if method == "block" else None
         return Recompute(granularity="full", method=method, layers=layers)
-    if granularity == "selective":
-        modules = args.text("--recompute-modules").split()
-        return Recompute(granularity="selective", modules=frozenset(modules) or SELECTIVE_DEFAULT)
+    if kind == "selective":
+        return Recompute(granularity="selective", modules=recomputed_modules(args))
     return Recompute()
 
 
@@ -134,13 +131,11 @@ def _overlap(args: MegatronArgs) -> Overlap:
     )
 
 
-def _graphs(args: MegatronArgs) -> Graphs:
-    """`--cuda-graph-modules` (0.19; before, `--cuda-graph-scope`); without modules a graph holds whole layers."""
-    if args.text("--cuda-graph-impl", "none") == "none" and not args.switch("--enable-cuda-graph"):
+def _graphs(args: MegatronArgs, release: tuple[int, int]) -> Graphs:
+    captured = cuda_graphs(args, release)
+    if not captured.on:
         return Graphs()
-    modules = frozenset(args.text("--cuda-graph-modules", args.text("--cuda-graph-scope")).split())
-    full = bool(modules & {"full_iteration", "full"}) or args.text("--cuda-graph-impl") == "full_iteration"
-    return Graphs(full=full, modules=modules - {"full_iteration", "full"} or WHOLE_LAYER)
+    return Graphs(full=captured.implementation == "full_iteration", modules=captured.modules or WHOLE_LAYER)
 
 
 def _offloaded(args: MegatronArgs) -> frozenset[str]:

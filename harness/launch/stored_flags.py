@@ -91,6 +91,7 @@ def _pattern(flags: MegatronArgs) -> ArgValue:
 
 
 def has(flag: str, flags: MegatronArgs) -> bool:
+    """Whether a flag is written, and not as off."""
     return flags.get(flag, False) is not False
 
 

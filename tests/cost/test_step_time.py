@@ -10,7 +10,7 @@ from harness.cost.constants import FITTED
 from harness.cost.hardware import Gpu, find_gpu
 from harness.cost.step_time import StepTime, step_time
 from harness.cost.training import Graphs, Recompute, Training
-from harness.cost.training_flags import training
+from harness.cost.training_flags import WHOLE_LAYER, training
 from harness.errors import ConfigError
 
 
@@ -115,3 +115,23 @@ def test_flags_decide_the_job() -> None:
     assert graphed.graphs == Graphs(modules=frozenset({"attn", "moe_router"}))
     asked = MegatronArgs({"--recompute-granularity": "selective", "--recompute-modules": ("moe_act",)}).argv()
     assert job(*V3, extra=tuple(asked)).recompute == Recompute(granularity="selective", modules=frozenset({"moe_act"}))
+
+
+@pytest.mark.parametrize(
+    ("words", "graphs"),
+    [
+        (
+            ("--cuda-graph-impl", "local", "--cuda-graph-modules", "full_iteration"),
+            Graphs(full=True, modules=WHOLE_LAYER),
+        ),
+        (("--cuda-graph-impl", "full_iteration"), Graphs(full=True, modules=WHOLE_LAYER)),
+        (("--cuda-graph-impl", "local", "--cuda-graph-scope", "full"), Graphs(modules=WHOLE_LAYER)),
+        (("--external-cuda-graph", "--cuda-graph-scope", "attn"), Graphs(modules=frozenset({"attn"}))),
+    ],
+)
+def test_every_spelling_of_cuda_graphs(words: tuple[str, ...], graphs: Graphs) -> None:
+    assert job(*V3, extra=words).graphs == graphs
+
+
+def test_the_old_word_for_recomputing_experts() -> None:
+    assert job(*V3, extra=("--moe-layer-recompute",)).recompute.of("moe")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from harness.plan.rules.captured import cuda_graphs, written_modules
+from harness.cost.captured import cuda_graphs, written_modules
 from harness.plan.rules.overlap import OVERLAP
 from harness.plan.violation import Case, Violation, dotted, names, needs_te, refused
 

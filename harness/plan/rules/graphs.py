@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 
 from harness.arch.model import moe_layers
-from harness.errors import ConfigError
-from harness.plan.rules.captured import (
+from harness.cost.captured import (
     MODULES,
     SCOPE,
     asked_implementation,
     cuda_graphs,
     written_modules,
 )
+from harness.errors import ConfigError
 from harness.plan.violation import Case, Violation, refused
 
 IMPL = "--cuda-graph-impl"

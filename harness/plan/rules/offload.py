@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from harness.plan.rules.captured import cuda_graphs
-from harness.plan.rules.recomputed import asked_granularity, granularity, recomputed_modules
+from harness.cost.captured import cuda_graphs
+from harness.cost.recomputed import asked_granularity, granularity, recomputed_modules
 from harness.plan.violation import Case, Violation, refused
 
 LAYERS = "--cpu-offloading-num-layers"

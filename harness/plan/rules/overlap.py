@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from harness.plan.rules.captured import MODULES, SCOPE, cuda_graphs
-from harness.plan.rules.recomputed import asked_granularity, recomputed_modules
+from harness.cost.captured import MODULES, SCOPE, cuda_graphs
+from harness.cost.recomputed import asked_granularity, recomputed_modules
 from harness.plan.violation import Case, Violation, names
 
 OVERLAP = "--overlap-moe-expert-parallel-comm"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from harness.plan.rules.recomputed import asked_granularity
+from harness.cost.recomputed import asked_granularity
 from harness.plan.violation import Case, Violation, needs_te, refused
 
 GRANULARITY, METHOD, NUMBER = "--recompute-granularity", "--recompute-method", "--recompute-num-layers"
