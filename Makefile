@@ -1,19 +1,26 @@
-.PHONY: setup test test-fast check lint types imports golden
+.PHONY: setup test test-fast test-slurm check lint types imports golden
 
 PYTHON := .venv/bin/python
 
 setup:
 	@tools/setup.sh dev
 
+# Ranks take the cores, a file's tests share what they built; tests on Slurm mostly wait for it.
 test: setup
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not slurm"
+	$(PYTHON) -m pytest -n 5 tests/slurm
 
 test-fast: setup
-	$(PYTHON) -m pytest -m "not slow"
+	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-slurm: setup
+	@tools/slurm.sh install
+	$(PYTHON) -m pytest -n 5 tests/slurm
 
 lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/hadolint dockers/*/Dockerfile
 
 types: setup
 	.venv/bin/mypy

@@ -22,6 +22,11 @@ COMMANDS = {
     ),
     "moe-harness resolve --json MODEL=DeepSeek-V3": ("resolve", "--json", "MODEL=DeepSeek-V3"),
     "moe-harness check --on slurm MODEL=DeepSeek-V3": ("check", "--on", "slurm", "MODEL=DeepSeek-V3"),
+    "moe-harness sweep --dry-run MODEL=DeepSeek-V2-Lite MBS=1,2": (
+        *("sweep", "--dry-run", "MODEL=DeepSeek-V2-Lite", "MBS=1,2"),
+    ),
+    "moe-harness runs list": ("runs", "list"),
+    "moe-harness runs watch --help": ("runs", "watch", "--help"),
 }
 
 

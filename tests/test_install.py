@@ -39,9 +39,16 @@ def test_every_verb_works_without_torch(installed: Path, tmp_path: Path) -> None
     assert run("--version").startswith("moe-harness 0.1.0")
 
 
+ON_BARE_NODES = ("--on", "slurm", "MEGATRON_PATH=", "CONTAINER_IMAGE=", "PROXY=laptop", "GPUS_PER_NODE=2", "DEVICE=cpu")
+
+
 @pytest.mark.slow
-def test_the_engine_that_is_not_there_is_named_before_a_run_starts(installed: Path, tmp_path: Path) -> None:
-    done = subprocess.run([installed, "launch", "MODEL=DeepSeek-V3"], cwd=tmp_path, capture_output=True, text=True)
+@pytest.mark.parametrize("words", [(), ON_BARE_NODES], ids=["here", "slurm"])
+def test_the_engine_that_is_not_there_is_named_before_a_run_starts(
+    installed: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    command = [installed, "launch", *words, "MODEL=DeepSeek-V3", "PR=fp32", "DATASET=mock", "PRETRAIN=1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert "error: the embedded engine is not installed here (no torch, no megatron.core)" in done.stderr
     assert "pip install 'moe-harness[engine]'" in done.stderr

@@ -56,9 +56,14 @@ def foresee(resolved: Resolved, *, force: bool) -> Forecast:
 
 def cost(resolved: Resolved, place: Place, found: "Candidate | None") -> str:
     """What a step is predicted to take where the machine is known, and what a Slurm job's time limit may cost."""
-    hours = f"at most {gpu_hours(resolved):,.0f} GPU-hours (RUN_TIME={resolved.text('RUN_TIME')})"
     parts = [f"predicted: {_predicted(found)}"] if found else []
-    return "; ".join([*parts, hours] if place == "slurm" else parts)
+    if place == "slurm" and resolved.text("DEVICE") != "cpu":
+        parts.append(f"at most {_shown_hours(gpu_hours(resolved))} GPU-hours (RUN_TIME={resolved.text('RUN_TIME')})")
+    return "; ".join(parts)
+
+
+def _shown_hours(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
 
 
 def _predicted(found: "Candidate") -> str:

@@ -16,8 +16,22 @@ from harness.plan.forecast import figures
 @request.config_arguments
 @request.FORCE
 @click.option("--dry-run", is_flag=True, help="Print the script, byte for byte what would run, and stop.")
+@click.option("--keep", is_flag=True, help="Leave a job in Slurm's queue even if it can never start.")
+@click.option("--segment", type=click.IntRange(min=1), help="Slurm: place the nodes in blocks of so many.")
+@click.option("--reservation", help="Slurm: run in this reservation.")
+@click.option("--dependency", help="Slurm: start after other jobs, e.g. afterok:4711.")
 @click.pass_context
-def command(ctx: click.Context, words: Sequence[str], place: Place, dry_run: bool, force: bool) -> int:
+def command(
+    ctx: click.Context,
+    words: Sequence[str],
+    place: Place,
+    dry_run: bool,
+    force: bool,
+    keep: bool,
+    segment: int | None,
+    reservation: str | None,
+    dependency: str | None,
+) -> int:
     """Train with the settings KEY=VALUE; Megatron's own flags after --.
 
     Every run gets a folder of its own in OUTPUT_PATH, with its script, configuration, log and record.
@@ -28,11 +42,13 @@ def command(ctx: click.Context, words: Sequence[str], place: Place, dry_run: boo
     request.say_notices([*resolved.notices, *notices(resolved, place), *foreseen.notices, *([said] if said else [])])
     if found := [*problems(resolved, place), *foreseen.problems]:
         raise ConfigError(found)
-    launch = plan_launch(resolved, place)
+    asked = {"--segment": segment, "--reservation": reservation, "--dependency": dependency}
+    options = tuple(f"{name}={value}" for name, value in asked.items() if value is not None)
+    launch = plan_launch(resolved, place, slurm_options=options)
     if dry_run or resolved.switch("DRY_RUN"):
         click.echo(launch.script.encode(errors="surrogateescape"), nl=False)
         return 0
     from harness.cli.run import run_launch  # a dry run starts faster without what running takes
 
     predicted = figures(foreseen.candidate) if foreseen.candidate else None
-    return run_launch(launch, resolved, predicted)
+    return run_launch(launch, resolved, predicted, keep=keep)

@@ -2,15 +2,16 @@
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import click
 
 from harness.cli import screen
 from harness.errors import HarnessError
 
-EPILOG = """Exit codes: 0 done, 1 a run failed or was cancelled, 2 something you wrote cannot be.
+EPILOG = """Exit codes: 0 done, 1 a run failed or was cancelled, 2 something you wrote cannot be, 130 Ctrl-C in a watch.
 Shell completion: eval "$(_MOE_HARNESS_COMPLETE=bash_source moe-harness)" (or zsh_source, fish_source)."""
 
 VERBS = {
@@ -21,12 +22,13 @@ VERBS = {
     "estimate": ("harness.cli.estimate", "Memory and step time of one mapping, before it is run."),
     "plan": ("harness.cli.plan", "The best mappings of a model onto so many GPUs."),
     "launch": ("harness.cli.launch", "Run a job here, or submit it to Slurm."),
+    "sweep": ("harness.cli.sweep", "Launch many points from one line, and compare them in one table."),
     "convert": ("harness.cli.convert", "Checkpoints from Hugging Face to Megatron and back."),
-    "runs": ("harness.cli.runs", "List and show past runs."),
+    "runs": ("harness.cli.runs", "List, show, watch and cancel runs."),
     "data": ("harness.cli.data", "Make training data from text."),
     "releases": ("harness.cli.releases", "The Megatron releases whose flags are known."),
 }
-TAKES_FLAGS = ("resolve", "explain", "check", "estimate", "plan", "launch")
+TAKES_FLAGS = ("resolve", "explain", "check", "estimate", "plan", "launch", "sweep")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,24 +38,28 @@ class Invocation:
     extra: Sequence[str]
 
 
-class _Verbs(click.Group):
-    """Lists verbs without importing them."""
+class Verbs(click.Group):
+    """Lists verbs, by name their module and what they do, without importing them."""
+
+    def __init__(self, *args: Any, verbs: Mapping[str, tuple[str, str]], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._verbs = verbs
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
+        return list(self._verbs)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
+        if cmd_name not in self._verbs:
             return None
-        command: click.Command = importlib.import_module(VERBS[cmd_name][0]).command
+        command: click.Command = importlib.import_module(self._verbs[cmd_name][0]).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
-            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+            formatter.write_dl([(name, text) for name, (_, text) in self._verbs.items()])
 
 
-@click.command(cls=_Verbs, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Verbs, verbs=VERBS, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="moe-harness", message="moe-harness %(version)s")
 def cli() -> None:
     """From a Mixture-of-Experts checkpoint to a number you can publish.

@@ -17,6 +17,7 @@ from harness.config.sources import Request, resolve_request, typed_words
 from harness.launch.place import Place
 
 PLACES = ("local", "interactive", "slurm")
+WHERE = "Where the job is to run; slurm if CLUSTER names a cluster, else local."
 
 AS_PLANNED = {"PROXY": "none", "DATASET": "mock", "PRETRAIN": "1"}
 """What a verb that launches nothing takes for granted, unless told: the full model, whatever data it will read."""
@@ -47,15 +48,15 @@ class Word(click.ParamType[str]):
 def config_arguments[F: Callable[..., Any]](function: F) -> F:
     """`--on PLACE` and `[KEY=VALUE]…`, the same for every verb that resolves."""
     function = click.argument("words", nargs=-1, type=Word(), is_eager=True)(function)
-    help_text = "Where the job is to run; slurm if CLUSTER names a cluster, else local."
-    return click.option("--on", "place", type=click.Choice(PLACES), callback=_place, help=help_text)(function)
+    return click.option("--on", "place", type=click.Choice(PLACES), callback=_place, help=WHERE)(function)
 
 
 def _place(ctx: click.Context, param: click.Parameter, value: Place | None) -> Place:
+    return value or usual_place(ctx.params.get("words") or ())
+
+
+def usual_place(words: Sequence[str]) -> Place:
     """Whoever names a cluster means to run there, and so does who asks for several nodes and names none."""
-    if value is not None:
-        return value
-    words: Sequence[str] = ctx.params.get("words") or ()
     said = {**os.environ, **dict(word.split("=", 1) for word in words if "=" in word)}
     cluster, nodes = said.get("CLUSTER", ""), said.get("NNODES", "")
     if cluster:

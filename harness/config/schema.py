@@ -182,6 +182,15 @@ SETTINGS: Mapping[str, Setting] = _table(
     Setting(name="PARTITION", help="Slurm partition"),
     Setting(name="RUN_NAME", help="name of the job"),
     Setting(name="SBATCH_ARGS", help="more options for sbatch, as one would type them"),
+    Setting(name="SRUN_ARGS", help="more options for srun, e.g. --mpi=pmix or --cpu-bind=none"),
+    Setting(name="RETRIES", kind="int", least=0, most=100, default=0, help="restarts after a fault that passes"),
+    Setting(name="SUBMIT_WAIT", kind="switch", default=False, help="follow a submitted job until it has ended"),
+    Setting(
+        name="CONTAINER_RUNTIME",
+        choices=("pyxis", "enroot", "none"),
+        default="pyxis",
+        help="who starts the container: srun by pyxis, enroot inside each task; none: the bare nodes",
+    ),
     Setting(name="CONTAINER_IMAGE", kind="name", help="a .sqsh file or an image URI"),
     Setting(name="CONTAINER_MOUNTS", help="SRC:DST[:ro],…"),
     # Data, checkpoints, tracking

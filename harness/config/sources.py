@@ -1,7 +1,7 @@
 """Collect the layers from files, environment and command line. The thin edge around the pure `resolve`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.config.conf_file import ConfFile, read_conf
 from harness.config.layers import Layer
@@ -67,10 +67,18 @@ def resolve_request(request: Request, roots: Roots) -> Resolved:
     proxy = chosen.get("PROXY", *reversed(files))
     if proxy and proxy != "none":
         path = roots.find("proxy", proxy, setting="PROXY")
-        files.append(read_yaml(path, shown=roots.shown(path), layer="proxy", only_existing=True))
+        scaled = read_yaml(path, shown=roots.shown(path), layer="proxy", only_existing=True)
+        files.append(_on_nodes_of(files[-1], scaled))
     files.append(_by_case(cluster, model, chosen.get("DATASET", *reversed(files))))
     layers = [defaults(), *files, *_user_layers(request, typed, files), _place(request.place)]
     return resolve(layers, request.extra, request.environ, here=str(roots.here), gpus=request.gpus)
+
+
+def _on_nodes_of(cluster: Layer, proxy: Layer) -> Layer:
+    """A proxy's layer; a cluster conf that says NNODES is right about it, for a proxy scales the model."""
+    if "NNODES" not in cluster.settings:
+        return proxy
+    return replace(proxy, settings={name: it for name, it in proxy.settings.items() if name != "NNODES"})
 
 
 class _Chosen:

@@ -21,7 +21,7 @@ from harness.engine.experts import GroupedExperts
 def announce(args: Any, model: list[Any], *, on_cpu: bool) -> None:
     """Print the set-up in effect, from rank 0. Every rank must call it."""
     holds_grouped = any(isinstance(part, GroupedExperts) for chunk in model for part in chunk.modules())
-    ranks = _gathered((socket.gethostname(), holds_grouped))
+    ranks = _gathered((_host(), holds_grouped))
     setup = {
         "world_size": len(ranks),
         **_parallel(args),
@@ -44,6 +44,11 @@ def report_peak_memory(*, on_cpu: bool) -> None:
     rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     peak_bytes = rss_bytes if on_cpu else torch.cuda.max_memory_allocated()
     _say("peak memory", {"per_rank_bytes": _gathered(peak_bytes), "kind": "rss" if on_cpu else "cuda_allocated"})
+
+
+def _host() -> str:
+    """This node as Slurm names it, where Slurm started it; two nodes may share a machine."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
 def _parallel(args: Any) -> dict[str, int | None]:

@@ -1,4 +1,4 @@
-"""The container: pyxis's options for srun, and enroot's own command on an interactive node."""
+"""The container: pyxis's options for srun, and enroot's own command in each task or on an interactive node."""
 
 from collections.abc import Iterator
 
@@ -13,6 +13,8 @@ CACHES = {"HOME": "/tmp", "XDG_CACHE_HOME": "/tmp/.cache"}
 """A container has no home of the user; what libraries cache goes to its private /tmp unless the job says where."""
 
 _LAUNCHER_NAMES = ("MASTER_ADDR", "MASTER_PORT", "RUN_DIR")
+_TASK_NAMES = ("SLURM_JOB_ID", "SLURM_LOCALID", "SLURM_NTASKS", "SLURM_PROCID", "SLURMD_NODENAME")
+_TASK_NAMES_IF_SET = ("CUDA_VISIBLE_DEVICES", "MOE_HARNESS_FENCE_S")
 
 
 def caches(spec: JobSpec) -> list[str]:
@@ -20,7 +22,7 @@ def caches(spec: JobSpec) -> list[str]:
     return [f"{name}={value}" for name, value in CACHES.items() if name not in spec.env]
 
 
-def srun_options(spec: JobSpec) -> Iterator[str]:
+def pyxis_options(spec: JobSpec) -> Iterator[str]:
     """Pyxis's options, a line each. They stand on srun: on an #SBATCH line they would containerise the batch shell."""
     own = (f"{RUN_DIR}:{RUN_DIR}", f"{RUN_DIR}:{RUN_MARK}")
     # The image's value of a variable wins over the job's unless it is named here. PATH must stay the image's.
@@ -31,6 +33,26 @@ def srun_options(spec: JobSpec) -> Iterator[str]:
     yield "--no-container-mount-home"
     yield "--container-writable"
     yield "--container-env=" + ",".join(names)
+
+
+def image_guard(image: str) -> Iterator[str]:
+    """What makes sure that there is an image, before any task is started."""
+    yield from ("", f"image={quote(image)}")
+    yield ': "${image:?is empty: srun would run on the bare host}"'
+    if image.startswith("/"):
+        yield '[ -r "$image" ] || refuse "cannot read the container image $image"'
+
+
+def enroot_task(spec: JobSpec) -> Iterator[str]:
+    """What stands before a task's command, a line each. A container inherits nothing: Slurm's words go in by name."""
+    yield "enroot start"
+    yield from enroot_options(spec)
+    yield quote(f"--mount={RUN_DIR}:{RUN_MARK}:x-create=auto,rbind")
+    yield from (f"--env={name}" for name in _TASK_NAMES)
+    yield from (f"${{{name}+--env={name}}}" for name in _TASK_NAMES_IF_SET)
+    yield '"$image"'
+    names = dict.fromkeys((*_LAUNCHER_NAMES, *spec.env))
+    yield " ".join(("env", *(f'{name}="${name}"' for name in names if name != "PATH")))
 
 
 def enroot_options(spec: JobSpec) -> Iterator[str]:

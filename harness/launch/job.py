@@ -1,18 +1,20 @@
 """What is to run, on what, as one frozen value."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from harness.config.megatron_args import MegatronArgs
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError
-from harness.launch.job_rules import job_problems
+from harness.launch.job_rules import chosen_runtime, job_problems
 from harness.launch.mounts import Mount, parse_mounts
-from harness.launch.place import Place
+from harness.launch.place import Place, Runtime
 from harness.launch.quoting import RUN_DIR
-from harness.launch.sbatch_args import split_sbatch_args
+from harness.launch.resume import FRESH_ONLY, saves_into_run
+from harness.launch.sbatch_args import split_sbatch_args, split_srun_args
 from harness.launch.time_limit import parse_time_limit_s
 
 type Device = Literal["cpu", "gpu"]
@@ -28,6 +30,8 @@ class JobSpec:
     """One job: `gpus_per_node` ranks on each of `nodes` (on CPU too), every one of which runs `argv`.
 
     `${RUN_DIR}` in `argv` and in values of `env` stands for the run's folder; the job's script has it as a variable.
+    `fresh` is the end of `argv` that holds only where the run begins, and not where it goes on from a checkpoint of its
+    own; None where it saves none. `megatron` is the checkout that trains, None for the embedded engine.
     """
 
     name: str
@@ -39,11 +43,16 @@ class JobSpec:
     env: Mapping[str, str]
     python: str
     image: str | None
+    runtime: Runtime
     mounts: tuple[Mount, ...]
+    megatron: str | None
+    fresh: tuple[str, ...] | None
+    retries: int
     time_limit_s: int
     account: str | None
     partition: str | None
     sbatch_args: tuple[str, ...]
+    srun_args: tuple[str, ...]
 
     def argv_in(self, folder: str) -> list[str]:
         """What a rank runs, with the run's folder named."""
@@ -54,35 +63,50 @@ class JobSpec:
         return {name: value.replace(RUN_DIR, folder) for name, value in self.env.items()}
 
 
-def job_spec(resolved: Resolved, place: Place, *, python: str = sys.executable, package: str = PACKAGE) -> JobSpec:
+def job_spec(
+    resolved: Resolved,
+    place: Place,
+    *,
+    slurm_options: Sequence[str] = (),
+    python: str = sys.executable,
+    package: str = PACKAGE,
+) -> JobSpec:
     """The job that a configuration asks for. ConfigError holds every reason why there can be none.
 
-    `python` is this machine's interpreter and `package` its `harness` folder; a container has a `python` of its own.
+    `slurm_options` are further options of sbatch. `python` is this machine's interpreter and `package` its `harness`
+    folder; a container has a `python` of its own.
     """
-    if problems := job_problems(resolved, place):
+    if problems := job_problems(resolved, place, slurm_options):
         raise ConfigError(problems)
-    image = None if place == "local" else resolved.text("CONTAINER_IMAGE") or None
+    runtime = chosen_runtime(resolved)
+    image = None if place == "local" or runtime == "none" else resolved.text("CONTAINER_IMAGE") or None
     interpreter = python if resolved.embedded and not image else "python"
     mounts = parse_mounts(resolved.text("CONTAINER_MOUNTS")) if image else ()
     env = dict(resolved.env)
     if image and resolved.embedded:
         mounts = (*mounts, Mount(source=package, target=f"{ENGINE_IN_CONTAINER}/harness", read_only=True))
         env["PYTHONPATH"] = ":".join(filter(None, (ENGINE_IN_CONTAINER, env.get("PYTHONPATH"))))
+    fresh = _fresh(resolved) if place == "slurm" and saves_into_run(resolved.megatron_args) else None
     return JobSpec(
         name=job_name(resolved),
         place=place,
         device="cpu" if resolved.text("DEVICE") == "cpu" else "gpu",
         nodes=resolved.integer("NNODES", 1),
         gpus_per_node=resolved.integer("GPUS_PER_NODE", 1),
-        argv=_rank_argv(resolved, interpreter),
+        argv=(*_rank_command(resolved, interpreter), *_flags(resolved, fresh)),
         env=env,
         python=interpreter,
         image=image,
+        runtime=runtime,
         mounts=mounts,
+        megatron=None if resolved.embedded else resolved.text("MEGATRON_PATH"),
+        fresh=fresh,
+        retries=resolved.integer("RETRIES"),
         time_limit_s=parse_time_limit_s(resolved.text("RUN_TIME")),
         account=resolved.text("ACCOUNT") or None,
         partition=resolved.text("PARTITION") or None,
-        sbatch_args=split_sbatch_args(resolved.text("SBATCH_ARGS")),
+        sbatch_args=(*split_sbatch_args(resolved.text("SBATCH_ARGS")), *slurm_options),
+        srun_args=split_srun_args(resolved.text("SRUN_ARGS")),
     )
 
 
@@ -97,11 +121,25 @@ def profiled_by_nsys(resolved: Resolved) -> bool:
     return flags.switch("--profile") and not flags.switch("--use-pytorch-profiler") and resolved.text("DEVICE") != "cpu"
 
 
-def _rank_argv(resolved: Resolved, python: str) -> tuple[str, ...]:
+def _rank_command(resolved: Resolved, python: str) -> tuple[str, ...]:
     script = f"{resolved.text('MEGATRON_PATH')}/pretrain_gpt.py"
     program = ("-m", ENGINE_MODULE) if resolved.embedded else (script,)
     profiler = _NSYS if profiled_by_nsys(resolved) else ()
-    return (*profiler, python, "-u", *program, *resolved.megatron_args.argv())
+    return (*profiler, python, "-u", *program)
+
+
+def _fresh(resolved: Resolved) -> tuple[str, ...]:
+    flags = resolved.megatron_args
+    return tuple(MegatronArgs({flag: value for flag, value in flags.items() if flag in FRESH_ONLY}).argv())
+
+
+def _flags(resolved: Resolved, fresh: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Megatron's flags; where the run may go on from a checkpoint of its own, those of a fresh start come last."""
+    flags = resolved.megatron_args
+    if fresh is None:
+        return tuple(flags.argv())
+    lasting = MegatronArgs({flag: value for flag, value in flags.items() if flag not in FRESH_ONLY})
+    return (*lasting.argv(), *fresh)
 
 
 _NSYS = (

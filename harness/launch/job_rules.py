@@ -1,14 +1,15 @@
 """What a configuration must hold before it can become a job; every breach is reported, with where it was written."""
 
 import re
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Callable, Iterator, Sequence
 
 from harness.config.provenance import Resolved
 from harness.config.secrets import is_secret
 from harness.launch.mounts import parse_mounts, path_problem
-from harness.launch.place import Place
+from harness.launch.place import Place, Runtime
 from harness.launch.quoting import unquotable
-from harness.launch.sbatch_args import split_sbatch_args
+from harness.launch.sbatch_args import split_sbatch_args, split_srun_args
 from harness.launch.time_limit import parse_time_limit_s
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -22,10 +23,19 @@ def at(resolved: Resolved, name: str) -> str:
     return f"{origin}: " if origin else ""
 
 
-def job_problems(resolved: Resolved, place: Place) -> list[str]:
+def chosen_runtime(resolved: Resolved) -> Runtime:
+    """Who starts the container."""
+    known: dict[str, Runtime] = {"pyxis": "pyxis", "enroot": "enroot", "none": "none"}
+    return known[resolved.text("CONTAINER_RUNTIME") or "pyxis"]
+
+
+def job_problems(resolved: Resolved, place: Place, slurm_options: Sequence[str] = ()) -> list[str]:
     """All reasons why this configuration cannot become a job of this place; empty if it can."""
     problems = [*_name_problems(resolved), *_parse_problems(resolved), *_word_problems(resolved)]
-    problems += _slurm_problems(resolved) if place == "slurm" else _one_node_problems(resolved, place)
+    if place == "slurm":
+        problems += [*_slurm_problems(resolved), *_option_problems(slurm_options)]
+    else:
+        problems += [*_one_node_problems(resolved, place), *_slurm_only_problems(place, slurm_options)]
     if place != "local":
         problems += _image_problems(resolved, place)
     return problems
@@ -45,6 +55,7 @@ def _parse_problems(resolved: Resolved) -> Iterator[str]:
         "RUN_TIME": parse_time_limit_s,
         "CONTAINER_MOUNTS": parse_mounts,
         "SBATCH_ARGS": split_sbatch_args,
+        "SRUN_ARGS": split_srun_args,
     }
     for name, parse in parsers.items():
         try:
@@ -76,6 +87,19 @@ def _slurm_problems(resolved: Resolved) -> Iterator[str]:
             yield f"{at(resolved, name)}{name}={value!r} cannot be a word for Slurm; allowed: letters, digits, _.,@:+-"
 
 
+def _option_problems(slurm_options: Sequence[str]) -> Iterator[str]:
+    for option in slurm_options:
+        try:
+            split_sbatch_args(shlex.quote(option))
+        except ValueError as error:
+            yield f"{option}: {error}"
+
+
+def _slurm_only_problems(place: Place, slurm_options: Sequence[str]) -> Iterator[str]:
+    if slurm_options:
+        yield f"{' '.join(slurm_options)} is for Slurm, and --on {place} is not; leave it out, or use --on slurm"
+
+
 def _one_node_problems(resolved: Resolved, place: Place) -> Iterator[str]:
     nodes = resolved.integer("NNODES", 1)
     if nodes != 1:
@@ -83,15 +107,15 @@ def _one_node_problems(resolved: Resolved, place: Place) -> Iterator[str]:
 
 
 def _image_problems(resolved: Resolved, place: Place) -> Iterator[str]:
-    image = resolved.settings.get("CONTAINER_IMAGE")
-    if image is None:
+    image, runtime = resolved.settings.get("CONTAINER_IMAGE"), chosen_runtime(resolved)
+    if image is None or runtime == "none":
         return
     where = at(resolved, "CONTAINER_IMAGE")
     if not str(image).strip():
         yield f"{where}CONTAINER_IMAGE is empty, and srun would run on the bare host; name an image, or leave it unset"
     elif problem := unquotable(str(image)):
         yield f"{where}CONTAINER_IMAGE={image!r} {problem}"
-    elif place == "interactive" and not str(image).startswith(("/", "./", "../")):
+    elif (place == "interactive" or runtime == "enroot") and not str(image).startswith(("/", "./", "../")):
         yield (
             f"{where}CONTAINER_IMAGE={image} is not a file, and `enroot start` takes no URI;"
             f" make one (enroot import -o image.sqsh docker://…) and set CONTAINER_IMAGE to its path"

@@ -1,6 +1,7 @@
 """A launch as text: what would run, before anything is touched."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.config.provenance import Resolved
@@ -17,7 +18,9 @@ class Launch:
     script: str
 
 
-def plan_launch(resolved: Resolved, place: Place, *, python: str = sys.executable) -> Launch:
-    """The job and its script; touches nothing."""
-    spec = job_spec(resolved, place, python=python)
+def plan_launch(
+    resolved: Resolved, place: Place, *, slurm_options: Sequence[str] = (), python: str = sys.executable
+) -> Launch:
+    """The job and its script; touches nothing. `slurm_options` are further options of sbatch, e.g. `--segment=4`."""
+    spec = job_spec(resolved, place, slurm_options=slurm_options, python=python)
     return Launch(spec=spec, script=render_script(spec))

@@ -2,25 +2,33 @@
 
 import re
 import signal
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.launch.attempts import RankExit
 from harness.launch.rundir import RunPaths
 from harness.launch.tail import rank_files
 
 _TRACEBACK = "Traceback (most recent call last):"
 _FRAME = '\n  File "'
 _CHAINED = ("During handling of the above exception", "The above exception was the direct cause")
+_IGNORED = "Exception ignored "  # a destructor's, at the end: nothing ended by it
 _RANK_LABEL = re.compile(r"^\[rank\d+\]: ?", re.MULTILINE)  # torch's excepthook puts it before every line
 _CPP_LOG = re.compile(r"^(\[rank\d+\]:)?\[[WIEF]\d{4} ")  # e.g. [W1121 07:11:02 ProcessGroup…]
 _FAILURE = re.compile(r"^  rank +: (?P<rank>\d+) .*\n  exitcode +: (?P<code>-?\d+)", re.MULTILINE)
 _OTHERS_FAULT = re.compile(
     r"Connection (closed|reset|refused)|[Bb]roken pipe|closed by (remote )?peer|remote process exited|SIGTERM"
-    r"|Socket Timeout|Timed out waiting|failed to (recv|send)",
+    r"|Socket Timeout|Timed out waiting|failed to (recv|send)|DistBackendError|ncclRemoteError|NCCL operation timed out"
+    r"|collective operation timeout",
 )
 _TAIL_BYTES = 256 * 1024
+_LOG_TAIL_BYTES = 64 * 1024**2
+_MOST_TRACEBACK_LINES = 400
 _TAIL_LINES = 30
+_AT_PEACE = (0, -signal.SIGTERM)
+_SIGNALLED = {128 + number for number in signal.valid_signals()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +49,8 @@ def find_rank_error(paths: RunPaths) -> RankError:
     codes = {int(match["rank"]): int(match["code"]) for match in _FAILURE.finditer(launcher)}
     words = {int(path.parent.name): _read_end(path) for path in rank_files(paths.ranks, "stderr.log")}
     tracebacks = {rank: found for rank, text in words.items() if (found := last_traceback(text))}
-    rank = _culprit(launcher, codes, tracebacks)
+    root = _FAILURE.search(launcher, max(launcher.find("Root Cause"), 0))
+    rank = _culprit(int(root["rank"]) if root else None, codes, tracebacks)
     if rank is None:
         return RankError(rank=None, exit_code=None, text=_last_lines(launcher))
     code = codes.get(rank)
@@ -49,27 +58,95 @@ def find_rank_error(paths: RunPaths) -> RankError:
     return RankError(rank=rank, exit_code=code, text=text)
 
 
-def _culprit(launcher: str, codes: Mapping[int, int], tracebacks: Mapping[int, str]) -> int | None:
-    root = _FAILURE.search(launcher, max(launcher.find("Root Cause"), 0))
-    first = int(root["rank"]) if root else None
-    own = [rank for rank, text in tracebacks.items() if not _OTHERS_FAULT.search(text.rpartition(_FRAME)[2])]
-    crashed = [rank for rank, code in codes.items() if code < 0 and code != -signal.SIGTERM]
+def find_rank_error_in_log(log: Path, exits: Mapping[int, RankExit], *, start_bytes: int = 0) -> RankError:
+    """What an attempt under Slurm died of: from `start_bytes` on, all its ranks wrote `RANK: text` to one log.
+
+    `exits` are the exit codes that ranks left; the shell's 128 + N for signal N is given as -N, as torchrun does.
+    """
+    failed = sorted((it.ended_s or 0, rank) for rank, it in exits.items() if it.code)
+    codes = {rank: _signed(exits[rank].code) for _, rank in failed}
+    words = _words_from_traceback(log, start_bytes)
+    # A rank that went on, or was asked to end, only printed what it had caught.
+    words = {rank: text for rank, text in words.items() if rank not in exits or codes.get(rank, 0) not in _AT_PEACE}
+    tracebacks = {rank: found for rank, text in words.items() if (found := last_traceback(text))}
+    first = next((rank for rank, code in codes.items() if code != -signal.SIGTERM), next(iter(codes), None))
+    rank = _culprit(first, codes, tracebacks)
+    code = None if rank is None else codes.get(rank)
+    if rank is not None and rank in tracebacks:
+        return RankError(rank=rank, exit_code=code, text=tracebacks[rank])
+    end = _end_of(log, start_bytes, rank)
+    return RankError(rank=rank, exit_code=code, text=end if rank is None else _without_traceback(code, end))
+
+
+def _culprit(first: int | None, codes: Mapping[int, int], tracebacks: Mapping[int, str]) -> int | None:
+    """The rank with a fault of its own: the first to fall if it has one; `codes` are in the order of falling."""
+    own = [rank for rank in (*codes, *tracebacks) if rank in tracebacks and _is_own(tracebacks[rank])]
+    # SIGABRT is how NCCL's watchdog ends a rank whose peer is gone.
+    crashed = [rank for rank, code in codes.items() if code < 0 and code not in (-signal.SIGTERM, -signal.SIGABRT)]
     if first in own or first in crashed:
         return first
     return next(iter((*crashed, *own)), first)
+
+
+def _is_own(traceback: str) -> bool:
+    return not _OTHERS_FAULT.search(traceback.rpartition(_FRAME)[2])
+
+
+def _signed(code: int) -> int:
+    return 128 - code if code in _SIGNALLED else code
+
+
+def _labelled(log: Path, start_bytes: int) -> Iterator[tuple[bytes, bytes]]:
+    """(rank, text) of the lines in the log's end that have a rank's label."""
+    try:
+        with log.open("rb") as file:
+            size = log.stat().st_size
+            file.seek(max(start_bytes if start_bytes <= size else 0, size - _LOG_TAIL_BYTES))
+            for line in file:
+                label, colon, text = line.partition(b": ")
+                if colon and (rank := label.strip()).isdigit():
+                    yield rank, text
+    except OSError:
+        return
+
+
+def _words_from_traceback(log: Path, start_bytes: int) -> dict[int, str]:
+    """What each rank wrote from a traceback on, of those that wrote one; of many, from one of the last."""
+    words: dict[bytes, list[bytes]] = {}
+    for rank, text in _labelled(log, start_bytes):
+        begins = _TRACEBACK.encode() in text or _IGNORED.encode() in text
+        if begins and len(words.setdefault(rank, [])) >= _MOST_TRACEBACK_LINES // 2:
+            words[rank].clear()
+        if rank in words and len(words[rank]) < _MOST_TRACEBACK_LINES:
+            words[rank].append(text)
+    return {int(rank): b"".join(lines).decode(errors="replace") for rank, lines in words.items()}
+
+
+def _end_of(log: Path, start_bytes: int, rank: int | None) -> str:
+    """The last lines of one rank, or of all."""
+    if rank is None:
+        return _last_lines(_read_end(log))
+    own = str(rank).encode()
+    lines = deque((text for label, text in _labelled(log, start_bytes) if label == own), maxlen=_TAIL_LINES)
+    return b"".join(lines).decode(errors="replace").rstrip()
 
 
 def last_traceback(text: str) -> str | None:
     """The last Python traceback in a rank's stderr, with the exceptions it was chained to; None if there is none."""
     lines = [line for line in text.splitlines() if not _CPP_LOG.match(line)]
     lines = [_RANK_LABEL.sub("", line) for line in lines]
-    starts = [index for index, line in enumerate(lines) if line == _TRACEBACK]
+    starts = [
+        index
+        for index, line in enumerate(lines)
+        if line == _TRACEBACK and not lines[max(index - 1, 0)].startswith(_IGNORED)
+    ]
     if not starts:
         return None
     start = starts.pop()
     while starts and any(line.startswith(_CHAINED) for line in lines[starts[-1] : start]):
         start = starts.pop()
-    return "\n".join(lines[start:]).strip()
+    end = next((index for index in range(start, len(lines)) if lines[index].startswith(_IGNORED)), None)
+    return "\n".join(lines[start:end]).strip()
 
 
 def _without_traceback(code: int | None, stderr: str) -> str:

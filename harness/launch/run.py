@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -57,7 +58,7 @@ def open_run(resolved: Resolved, launch: Launch) -> Run:
     made = _sample(resolved)
     write_inputs(paths, resolved, spec, launch.script)
     notices = [*made, *(f"{problem} (unless the compute nodes see it)" for problem in problems)]
-    if spec.place == "slurm" and spec.image is None:
+    if spec.place == "slurm" and spec.image is None and resolved.text("CONTAINER_RUNTIME") != "none":
         notices.append("CONTAINER_IMAGE is not set: the job runs on the bare nodes")
     return Run(spec=spec, paths=paths, notices=tuple(notices))
 
@@ -72,9 +73,9 @@ def run_here(run: Run, on_line: OnLine) -> Outcome:
     return Outcome(status="failed", exit_code=ended.exit_code, error=find_rank_error(run.paths))
 
 
-def submit(run: Run) -> SlurmJob:
-    """Submits an opened run to Slurm."""
-    return submit_script(run.paths)
+def submit(run: Run, options: Sequence[str] = ()) -> SlurmJob:
+    """Submits an opened run to Slurm, with further options of sbatch. Refused says why not."""
+    return submit_script(run.paths, options)
 
 
 def _sample(resolved: Resolved) -> list[str]:
@@ -87,6 +88,8 @@ def _sample(resolved: Resolved) -> list[str]:
 
 def _require_programs(resolved: Resolved, spec: JobSpec) -> None:
     if spec.place == "slurm":
+        if resolved.embedded and not spec.image:
+            _require_engine()  # the nodes run this interpreter
         require_sbatch()
         return
     if spec.image:

@@ -52,8 +52,23 @@ class RunPaths:
 
     @property
     def ranks(self) -> Path:
-        """Each rank's own output (here) or exit code (under Slurm)."""
+        """Each rank's own output, of a run on this node."""
         return self.root / "ranks"
+
+    @property
+    def attempts(self) -> Path:
+        """What each start by Slurm left, a folder of its own by number: `facts`, and exit codes in `ranks/`."""
+        return self.root / "attempts"
+
+    @property
+    def finished(self) -> Path:
+        """There once an attempt has ended well: a further start does nothing."""
+        return self.root / "finished"
+
+    @property
+    def owner(self) -> Path:
+        """Who runs it: an attempt of a Slurm job, or this node's supervising process."""
+        return self.root / "owner"
 
     @property
     def launcher_log(self) -> Path:

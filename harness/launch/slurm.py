@@ -1,16 +1,46 @@
-"""Handing a script to Slurm."""
+"""Handing a script to Slurm, and taking a job back."""
 
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.errors import EnvironmentProblem
 from harness.launch.rundir import RunPaths
+from harness.launch.slurm_command import call, inherited
 
 _ANSWER = re.compile(r"^(?P<job_id>\d+)(?:;(?P<cluster>\S+))?$", re.MULTILINE)
+
+# slurmctld may have taken the job although its answer came too late, or sbatch was ended.
+_UNSURE = re.compile(r"[Tt]imed out|[Ss]ocket|Zero Bytes|[Cc]onnection (reset|closed)|Unspecified error")
+
+_FIXES = (
+    (r"[Ii]nvalid partition|partition specified", "set PARTITION to one that `sinfo -s` lists"),
+    (
+        r"account or account/partition|Invalid account|account specified",
+        "set ACCOUNT to one that `sacctmgr show assoc user=$USER format=account,partition,qos` lists",
+    ),
+    (r"[Ii]nvalid qos", "give --qos in SBATCH_ARGS as `sacctmgr show assoc user=$USER format=account,qos` lists it"),
+    (r"node name", "correct the nodes named in SBATCH_ARGS; `sinfo -N` lists them"),
+    (r"feature specification", "correct --constraint in SBATCH_ARGS; `sinfo -o '%N %f'` lists the features"),
+    (
+        r"generic resource|gres",
+        "no node has GPUS_PER_NODE GPUs; set GPUS_PER_NODE to what `sinfo -o '%N %G'` lists",
+    ),
+    (r"Memory specification", "ask for less with --mem in SBATCH_ARGS; `sinfo -o '%N %m'` lists a node's MB"),
+    (
+        r"node configuration is not available|[Mm]ore processors|CPU count",
+        "no node of PARTITION is so large; compare NNODES and GPUS_PER_NODE with `sinfo -o '%P %D %c %m %G'`",
+    ),
+    (r"time limit", "set RUN_TIME within the limit that `sinfo -o '%P %l'` lists"),
+    (r"reservation", "name one of `scontrol show reservation`, or leave --reservation out"),
+    (r"dependency", "name a job that Slurm still knows: `squeue --me`"),
+    (r"AssocMax|QOSMax|violates accounting|limit", "you have as many jobs as you may; wait until some have ended"),
+    (r"contact slurm controller|not yet connected", "slurmctld does not answer; try again, or ask the admins"),
+)
+"""What to change for what sbatch says, the first that fits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +49,14 @@ class SlurmJob:
 
     job_id: str
     cluster: str | None
+
+
+class Refused(EnvironmentProblem):
+    """sbatch did not take the job. `unsure`: it may have been taken all the same."""
+
+    def __init__(self, text: str, *, unsure: bool) -> None:
+        super().__init__(text)
+        self.unsure = unsure
 
 
 def require_sbatch() -> str:
@@ -32,37 +70,41 @@ def require_sbatch() -> str:
     return sbatch
 
 
-def submit_script(paths: RunPaths) -> SlurmJob:
-    """Submits the script of a run's folder as it lies there."""
+def submit_script(paths: RunPaths, options: Sequence[str] = ()) -> SlurmJob:
+    """Submits the script of a run's folder as it lies there, with further options of sbatch. Refused says why not."""
     command = [require_sbatch(), "--parsable", "--export=ALL", f"--chdir={paths.root}", f"--output={_log_name(paths)}"]
     # The script is named, and also stands on stdin: sbatch must not wait for a terminal, whatever wraps it here.
     with paths.script.open("rb") as script:
         answer = subprocess.run(
-            [*command, str(paths.script)],
+            [*command, *options, str(paths.script)],
             stdin=script,
-            env=_environment(paths, os.environ),
+            env=inherited(os.environ) | {"RUN_DIR": str(paths.root)},  # secrets are inherited
             capture_output=True,
             text=True,
             errors="replace",
         )
     said = "\n".join(filter(None, (answer.stderr.strip(), answer.stdout.strip())))
     if answer.returncode != 0:
-        raise EnvironmentProblem(f"sbatch refused the job (exit {answer.returncode}): {said}\nscript: {paths.script}")
+        raise Refused(
+            f"sbatch refused the job (exit {answer.returncode}): {said}{_fix(said)}",
+            unsure=answer.returncode < 0 or bool(_UNSURE.search(said)),
+        )
     match = _ANSWER.search(answer.stdout)
     if match is None:
-        raise EnvironmentProblem(f"sbatch did not answer with a job id but with: {said!r}\nscript: {paths.script}")
+        raise Refused(f"sbatch did not answer with a job id but with: {said!r}", unsure=True)
     return SlurmJob(job_id=match["job_id"], cluster=match["cluster"])
+
+
+def cancel(job_id: str, *, cluster: str | None = None) -> str | None:
+    """Asks Slurm to end a job; what scancel complained of, if it did. Its exit code tells nothing."""
+    answer = call(["scancel", *([f"--clusters={cluster}"] if cluster else []), job_id])
+    return answer.said.removeprefix("scancel: error: ") or None
+
+
+def _fix(said: str) -> str:
+    fix = next((fix for pattern, fix in _FIXES if re.search(pattern, said)), None)
+    return f"; {fix}" if fix else ""
 
 
 def _log_name(paths: RunPaths) -> str:
     return str(paths.log).replace("%", "%%")  # sbatch expands %j and the like
-
-
-def _environment(paths: RunPaths, caller: Mapping[str, str]) -> dict[str, str]:
-    """The caller's, secrets included, and RUN_DIR; less what would win over the script's own #SBATCH lines."""
-    inherited = {
-        name: value
-        for name, value in caller.items()
-        if name == "SLURM_CONF" or not name.startswith(("SBATCH_", "SLURM_"))
-    }
-    return inherited | {"RUN_DIR": str(paths.root)}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from harness.results.record import RunRecord
+from harness.results.record import Attempt, RunRecord
 from harness.results.stats import Summary
 from harness.units import TERA, show_bytes, show_seconds
 
@@ -16,16 +16,40 @@ def plain_table(rows: Iterable[Sequence[str]], headers: Sequence[str] = ()) -> s
     return tabulate(list(rows), headers=headers, tablefmt="simple" if headers else "plain", disable_numparse=True)
 
 
-def show_summary(record: RunRecord) -> str:
-    """The table of results that ends a run."""
-    summary = record.summary
-    if summary is None:
-        return plain_table(
-            [("run", record.run_id), ("status", record.status), ("results", MISSING), *_foreseen(record)]
-        )
+def show_summary(record: RunRecord, job: str | None = None) -> str:
+    """The table of results that ends a run; `job` is what Slurm says of it where it has not ended."""
+    rows = [("run", record.run_id), ("status", record.status), *_job(record, job)]
+    figures = [("results", MISSING), *_foreseen(record)] if record.summary is None else _figures(record, record.summary)
+    return plain_table([*rows, *figures, *_attempts(record.attempts), *_cause(record)])
+
+
+def _job(record: RunRecord, said: str | None) -> list[tuple[str, str]]:
+    """The Slurm job, where there is one."""
+    if record.job.job_id is None:
+        return []
+    cluster = f" on {record.job.cluster}" if record.job.cluster else ""
+    return [("job", f"{record.job.job_id}{cluster}{f', {said}' if said else ''}")]
+
+
+def _attempts(attempts: Sequence[Attempt]) -> list[tuple[str, str]]:
+    """Every attempt where there is something to tell: more than one, or one that ended badly."""
+    if len(attempts) == 1 and attempts[0].state in ("COMPLETED", "RUNNING"):
+        return []
+    from harness.report.job_words import show_attempt
+
+    return [(f"attempt {attempt.number}", show_attempt(attempt)) for attempt in attempts]
+
+
+def _cause(record: RunRecord) -> list[tuple[str, str]]:
+    if record.error is None:
+        return []
+    from harness.report.job_words import show_cause
+
+    return list(show_cause(record))
+
+
+def _figures(record: RunRecord, summary: Summary) -> list[tuple[str, str]]:
     rows = [
-        ("run", record.run_id),
-        ("status", record.status),
         ("ran on", _machine(record)),
         ("step time", _step_time(summary) + _beside(record, "step_time_s", summary.median_s)),
         ("tokens/s", _number(summary.tokens_per_s, ",.0f")),
@@ -35,7 +59,7 @@ def show_summary(record: RunRecord) -> str:
             + _beside(record, "tokens_per_s_per_gpu", summary.tokens_per_s_per_gpu),
         ),
         ("TFLOP/s/GPU, printed by Megatron", _number(summary.tflops_per_gpu_printed, ".1f")),
-        ("TFLOP/s/GPU, computed", _tflops(summary) + _beside(record, "tflops_per_gpu", summary.tflops_per_gpu)),
+        ("TFLOP/s/GPU, computed", show_tflops(summary) + _beside(record, "tflops_per_gpu", summary.tflops_per_gpu)),
         ("MFU", _mfu(summary)),
         ("peak memory", _memory(summary) + _beside(record, "peak_memory_bytes", summary.peak_memory_bytes)),
         ("loss", f"{_number(summary.loss_first, '.4f')} → {_number(summary.loss_last, '.4f')}"),
@@ -47,31 +71,32 @@ def show_summary(record: RunRecord) -> str:
     if summary.restarts:
         rows.append(("restarts", str(summary.restarts)))
     rows += [("not as asked", str(difference)) for difference in record.differences]
-    return plain_table(rows)
+    if record.in_effect:
+        rows += [("nodes differ", str(mixture)) for mixture in record.in_effect.mixed]
+    return rows
 
 
-def show_runs(records: Iterable[RunRecord]) -> str:
-    """One row a run."""
+def show_runs(records: Iterable[RunRecord], waiting: Mapping[str, str] | None = None) -> str:
+    """One row a run; `waiting` says by run id why a submitted one waits."""
     headers = ("run", "status", "model", "GPUs", "step time", "tokens/s/GPU", "TFLOP/s/GPU", "loss")
-    return plain_table((_run_row(record) for record in records), headers)
+    return plain_table((_run_row(record, (waiting or {}).get(record.run_id)) for record in records), headers)
 
 
-def _run_row(record: RunRecord) -> tuple[str, ...]:
+def _run_row(record: RunRecord, why: str | None) -> tuple[str, ...]:
     summary = record.summary
-    setup = record.in_effect.setup if record.in_effect else record.asked
     figures = (MISSING,) * 4
     if summary:
         figures = (
-            _show(summary.median_s, show_seconds),
+            show_known(summary.median_s, show_seconds),
             _number(summary.tokens_per_s_per_gpu, ",.0f"),
-            _tflops(summary),
+            show_tflops(summary),
             _number(summary.loss_last, ".4f"),
         )
     return (
         record.run_id,
-        record.status,
+        f"{record.status} ({why})" if why else record.status,
         record.resolved.text("MODEL") or MISSING,
-        _number(setup.world_size, "d"),
+        _number(_world_size(record), "d"),
         *figures,
     )
 
@@ -103,19 +128,24 @@ def _beside(record: RunRecord, name: str, measured: float | None) -> str:
 
 def _machine(record: RunRecord) -> str:
     stated = record.in_effect
-    ranks = (stated.setup if stated else record.asked).world_size
+    ranks = _world_size(record)
     device = (stated.gpu or stated.device) if stated else None
     return f"{_number(ranks, 'd')} ranks, {device or MISSING}"
+
+
+def _world_size(record: RunRecord) -> int | None:
+    """What the log states, and else what was asked for."""
+    return (record.in_effect.setup.world_size if record.in_effect else None) or record.asked.world_size
 
 
 def _step_time(summary: Summary) -> str:
     if summary.median_s is None:
         return MISSING
-    median, low, high = (_show(it, show_seconds) for it in (summary.median_s, summary.p05_s, summary.p95_s))
+    median, low, high = (show_known(it, show_seconds) for it in (summary.median_s, summary.p05_s, summary.p95_s))
     return f"{median} [{low} to {high}] (median [p05 to p95])"
 
 
-def _tflops(summary: Summary) -> str:
+def show_tflops(summary: Summary) -> str:
     """As computed from our FLOPs count; small figures, as CPU ranks have them, keep three digits."""
     small = summary.tflops_per_gpu is not None and summary.tflops_per_gpu < 1
     return _number(summary.tflops_per_gpu, ".3g" if small else ".1f")
@@ -146,7 +176,8 @@ def _lines(summary: Summary) -> str:
     return f"{summary.n_used} used ({steps}), {summary.n_dropped} dropped (warm-up, batch ramp-up)"
 
 
-def _show(value: float | None, show: Callable[[float], str]) -> str:
+def show_known(value: float | None, show: Callable[[float], str]) -> str:
+    """A figure, or a dash where it is not known."""
     return MISSING if value is None else show(value)
 
 

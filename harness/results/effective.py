@@ -1,16 +1,11 @@
 """What was asked of a run beside what was in effect when it ran, and where the two differ."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from harness.config.megatron_args import MegatronArgs
 from harness.config.provenance import Resolved
-from harness.results.samples import PeakMemory
-
-_IN_EFFECT = "moe-harness: in effect "
-_PEAK_MEMORY = "moe-harness: peak memory "
-_DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +27,25 @@ class Setup:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Mixture:
+    """Something that the nodes of one run do not have alike: `hosts` by what they state of it."""
+
+    name: str
+    hosts: Mapping[str, tuple[str, ...]]
+
+    def __str__(self) -> str:
+        commonest_first = sorted(self.hosts.items(), key=lambda item: -len(item[1]))
+        return f"{self.name}: " + "; ".join(f"{value} on {_listed(hosts)}" for value, hosts in commonest_first)
+
+
+@dataclass(frozen=True, kw_only=True)
 class InEffect:
-    """What the engine states when it begins to train. `flops_per_step` counts all ranks, by Megatron's convention."""
+    """What a launch states of itself: its nodes, Megatron, NCCL and the embedded engine.
+
+    `gpu` and each of `versions` are those of all nodes, or of the engine's rank 0. What nodes do not have alike is
+    left out of them and told in `mixed`.
+    `flops_per_step` counts all ranks, by Megatron's convention.
+    """
 
     setup: Setup
     device: str | None = None
@@ -41,6 +53,19 @@ class InEffect:
     hosts: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     flops_per_step: float | None = None
+    mixed: tuple[Mixture, ...] = ()
+
+    def over(self, other: "InEffect") -> "InEffect":
+        """Both statements in one; this one's word counts where both have one."""
+        return InEffect(
+            setup=replace(other.setup, **_stated(self.setup)),
+            device=self.device or other.device,
+            gpu=self.gpu or other.gpu,
+            hosts=self.hosts or other.hosts,
+            versions={**other.versions, **self.versions},
+            flops_per_step=self.flops_per_step or other.flops_per_step,
+            mixed=self.mixed or other.mixed,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +106,7 @@ def asked_of(resolved: Resolved) -> Setup:
         etp=flags.integer("--expert-tensor-parallel-size", tp),
         cp=cp,
         dp=world_size // (tp * pp * cp) or None,
-        dispatcher=flags.text("--moe-token-dispatcher-type", "allgather") if "--num-experts" in flags else None,
+        dispatcher=_asked_dispatcher(flags) if "--num-experts" in flags else None,
         precision=asked_precision(flags),
         grouped_gemm=flags.switch("--moe-grouped-gemm") if "--num-experts" in flags else None,
         mtp_layers=flags.integer("--mtp-num-layers") or None,
@@ -89,86 +114,40 @@ def asked_of(resolved: Resolved) -> Setup:
 
 
 def asked_precision(flags: MegatronArgs) -> str:
-    """`mxfp8`, `fp8`, `bf16`, `fp16` or `fp32`: the lowest precision the flags turn on."""
-    if "--fp8-format" in flags:
-        return "mxfp8" if flags.text("--fp8-recipe") == "mxfp8" else "fp8"
-    return next((name for name in ("bf16", "fp16") if flags.switch(f"--{name}")), "fp32")
-
-
-def parse_in_effect(line: str) -> InEffect | None:
-    """The engine's statement of what is in effect. A value of an unexpected type is left out."""
-    stated = _json_after(_IN_EFFECT, line)
-    if stated is None:
-        return None
-    versions = stated.get("versions")
-    hosts = stated.get("hosts")
-    return InEffect(
-        setup=Setup(
-            world_size=_count(stated, "world_size"),
-            tp=_count(stated, "tp"),
-            pp=_count(stated, "pp"),
-            vpp=_count(stated, "vpp"),
-            ep=_count(stated, "ep"),
-            etp=_count(stated, "etp"),
-            cp=_count(stated, "cp"),
-            dp=_count(stated, "dp"),
-            dispatcher=_text(stated, "dispatcher"),
-            precision=_text(stated, "precision"),
-            grouped_gemm=_switch(stated, "grouped_gemm"),
-            mtp_layers=_count(stated, "mtp_layers"),
-        ),
-        device=_text(stated, "device"),
-        gpu=_text(stated, "gpu"),
-        hosts=tuple(str(host) for host in hosts) if isinstance(hosts, list) else (),
-        versions={name: str(it) for name, it in versions.items() if it} if isinstance(versions, dict) else {},
-        flops_per_step=_number(stated, "flops_per_step"),
+    """The precision that the flags ask for, as `lowest_precision` names it."""
+    return lowest_precision(
+        fp4="--fp4-format" in flags,
+        fp8="--fp8-format" in flags,
+        recipe=flags.text("--fp8-recipe"),
+        bf16=flags.switch("--bf16"),
+        fp16=flags.switch("--fp16"),
     )
 
 
-def parse_peak_memory(line: str) -> PeakMemory | None:
-    """The engine's statement of each rank's largest use of memory."""
-    stated = _json_after(_PEAK_MEMORY, line)
-    if stated is None:
-        return None
-    per_rank = stated.get("per_rank_bytes")
-    kind = _text(stated, "kind")
-    if not isinstance(per_rank, list) or not per_rank or not all(type(it) is int for it in per_rank) or kind is None:
-        return None
-    return PeakMemory(per_rank_bytes=tuple(per_rank), kind=kind)
+def lowest_precision(*, fp4: bool, fp8: bool, recipe: str | None, bf16: bool, fp16: bool) -> str:
+    """`nvfp4`, `mxfp8`, `fp8`, `bf16`, `fp16` or `fp32`: the lowest that is turned on. `recipe` is that of fp8."""
+    if fp4:
+        return "nvfp4"
+    if fp8:
+        return "mxfp8" if recipe == "mxfp8" else "fp8"
+    return "bf16" if bf16 else "fp16" if fp16 else "fp32"
 
 
-def _json_after(marker: str, line: str) -> dict[str, object] | None:
-    """The JSON object after a marker; None if there is none or it is torn."""
-    at = line.find(marker)
-    if at < 0:
-        return None
-    try:
-        stated, _ = _DECODER.raw_decode(line, at + len(marker))
-    except (ValueError, RecursionError):
-        return None
-    return stated if isinstance(stated, dict) else None
+def _asked_dispatcher(flags: MegatronArgs) -> str:
+    """The dispatcher with the flex type's backend, `flex:deepep`: before 0.16 that has no other."""
+    kind = flags.text("--moe-token-dispatcher-type", "allgather")
+    if kind != "flex":
+        return kind
+    deepep = flags.switch("--moe-enable-deepep")
+    return f"flex:{'deepep' if deepep else flags.text('--moe-flex-dispatcher-backend', 'deepep')}"
 
 
-def _count(stated: Mapping[str, object], name: str) -> int | None:
-    value = stated.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _stated(setup: Setup) -> dict[str, Any]:
+    """What a setup does state."""
+    values = ((item.name, getattr(setup, item.name)) for item in fields(setup))
+    return {name: value for name, value in values if value is not None}
 
 
-def _switch(stated: Mapping[str, object], name: str) -> bool | None:
-    value = stated.get(name)
-    return value if isinstance(value, bool) else None
-
-
-def _number(stated: Mapping[str, object], name: str) -> float | None:
-    value = stated.get(name)
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return None
-
-
-def _text(stated: Mapping[str, object], name: str) -> str | None:
-    value = stated.get(name)
-    return value if isinstance(value, str) else None
+def _listed(hosts: tuple[str, ...]) -> str:
+    """The hosts' names; of many, the first few."""
+    return ", ".join(hosts) if len(hosts) <= 4 else f"{', '.join(hosts[:3])} and {len(hosts) - 3} more"

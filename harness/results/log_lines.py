@@ -4,6 +4,8 @@ The iteration line is built by `training_log` of megatron/training/training.py, 
 its utils, the validation line by `evaluate_and_print_results`, the checkpoint line by checkpointing.py. Over these
 releases the iteration line gained fields (MTP losses in 0.12, energy in 0.13, router metrics in 0.18) and microseconds
 in its time stamp (0.16). Its head and its last two fields stayed; they tell a whole line from a torn one.
+
+Logs of long runs are large and most of their lines state nothing: each pattern is tried only where its words occur.
 """
 
 import re
@@ -33,6 +35,7 @@ _LM_LOSS = re.compile(rf"\| lm loss value: {_FLOAT} \|(?: lm loss PPL: {_FLOAT} 
 _SAVED = re.compile(r"successfully saved checkpoint from iteration +(\d{1,12}) to (.{1,1000}?) \[ t \d")
 _SAVED_LOCAL = re.compile(r"successfully saved local checkpoint from iteration +(\d{1,12})\s*$")
 _START = re.compile(r"\[before the start of training step\] datetime: [-\d]+ [:.\d]+")
+_NCCL = re.compile(r"\bNCCL version (\d{1,4}(?:\.\d{1,4}){1,3})", re.ASCII)
 
 _ELAPSED = "elapsed time per iteration (ms)"
 _SKIPPED = "number of skipped iterations"
@@ -46,7 +49,7 @@ _MIB = 1024 * 1024  # Megatron prints MB and means MiB
 
 def clean(line: str) -> str:
     """The line without terminal escapes and line ends."""
-    return _ANSI.sub("", line).rstrip("\r\n")
+    return (_ANSI.sub("", line) if "\x1b" in line else line).rstrip("\r\n")
 
 
 def label(line: str) -> str:
@@ -57,12 +60,14 @@ def label(line: str) -> str:
 
 def start_text(line: str) -> str | None:
     """The statement, with its time, that a launch begins to train."""
-    found = _START.search(line)
+    found = _START.search(line) if "[before the start of training step]" in line else None
     return found[0] if found else None
 
 
 def iteration_texts(line: str) -> Iterator[str]:
     """The whole iteration lines within a line; other ranks' words around them, or a torn one, do no harm."""
+    if _SKIPPED not in line:
+        return
     heads = list(_HEAD.finditer(line))
     ends = [*(head.start() for head in heads[1:]), len(line)]
     for head, end in zip(heads, ends, strict=False):  # without a head, one end is left over
@@ -99,7 +104,7 @@ def parse_iteration(text: str) -> StepSample | None:
 
 def parse_memory(line: str) -> MemoryReport | None:
     """The memory line of one rank."""
-    found = _MEMORY.search(line)
+    found = _MEMORY.search(line) if ") memory (MB) |" in line else None
     if not found:
         return None
     allocated, max_allocated, reserved, max_reserved = (round(float(text) * _MIB) for text in found.groups()[2:])
@@ -115,7 +120,7 @@ def parse_memory(line: str) -> MemoryReport | None:
 
 def parse_validation(line: str) -> Validation | None:
     """The loss on a validation or test set."""
-    head = _VALIDATION.search(line)
+    head = _VALIDATION.search(line) if " loss at iteration " in line else None
     loss = _LM_LOSS.search(line, head.end() - 1) if head else None
     if not head or not loss:
         return None
@@ -130,11 +135,19 @@ def parse_validation(line: str) -> Validation | None:
 
 def parse_checkpoint(line: str) -> CheckpointSaved | None:
     """A checkpoint that is now complete."""
+    if "successfully saved" not in line:
+        return None
     if found := _SAVED.search(line):
         return CheckpointSaved(iteration=int(found[1]), path=found[2])
     if found := _SAVED_LOCAL.search(line):
         return CheckpointSaved(iteration=int(found[1]), path=None)
     return None
+
+
+def parse_nccl_version(line: str) -> str | None:
+    """The NCCL that runs, `2.27.5`, as it states it itself under NCCL_DEBUG=VERSION or more."""
+    found = _NCCL.search(line) if "NCCL version " in line else None
+    return found[1] if found else None
 
 
 def _fields(text: str) -> dict[str, float] | None:

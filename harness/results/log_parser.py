@@ -5,7 +5,9 @@ from pathlib import Path
 
 from harness.errors import EnvironmentProblem
 from harness.results import log_lines
-from harness.results.effective import InEffect, parse_in_effect, parse_peak_memory
+from harness.results.effective import InEffect
+from harness.results.engine_statement import parse_peak_memory
+from harness.results.launch_statements import LaunchStatements
 from harness.results.samples import CheckpointSaved, MemoryReport, PeakMemory, StepSample, Validation
 
 
@@ -43,7 +45,7 @@ class LogParser:
         self._memory: list[MemoryReport] = []
         self._validations: list[Validation] = []
         self._checkpoints: list[CheckpointSaved] = []
-        self._in_effect: InEffect | None = None
+        self._statements = LaunchStatements()
         self._peak_memory: PeakMemory | None = None
         self._unfinished = b""
 
@@ -54,6 +56,7 @@ class LogParser:
         if start and start != self._last_start:
             self._last_start = start
             self._begin_launch()
+            self._statements.training_began()
         added = [self._add(text, log_lines.label(line)) for text in log_lines.iteration_texts(line)]
         self._note(line)
         return next((sample for sample in reversed(added) if sample), None)
@@ -72,7 +75,7 @@ class LogParser:
             memory=tuple(self._memory),
             validations=tuple(self._validations),
             checkpoints=tuple(self._checkpoints),
-            in_effect=self._in_effect,
+            in_effect=self._statements.in_effect(),
             peak_memory=self._peak_memory,
         )
 
@@ -90,6 +93,7 @@ class LogParser:
         if self._launch_is_new:
             self._supersede(sample.iteration)
         self._launch_is_new = False
+        self._statements.training_began()
         self._speaker = speaker
         self._last_text = text
         sample = replace(sample, launch=self._launch, tokens_per_s_per_gpu=self._tokens_per_s_per_gpu(sample))
@@ -106,9 +110,10 @@ class LogParser:
         self._validations = [earlier for earlier in self._validations if earlier.iteration < iteration]
 
     def _tokens_per_s_per_gpu(self, sample: StepSample) -> float | None:
-        if not (self._seq_len and self._world_size and sample.global_batch_size and sample.step_s):
+        world_size = self._statements.world_size or self._world_size
+        if not (self._seq_len and world_size and sample.global_batch_size and sample.step_s):
             return None
-        return sample.global_batch_size * self._seq_len / sample.step_s / self._world_size
+        return sample.global_batch_size * self._seq_len / sample.step_s / world_size
 
     def _note(self, line: str) -> None:
         """Keep what lines other than the iteration line state."""
@@ -118,9 +123,7 @@ class LogParser:
             self._validations.append(validation)
         if checkpoint := log_lines.parse_checkpoint(line):
             self._checkpoints.append(checkpoint)
-        if in_effect := parse_in_effect(line):
-            self._in_effect = in_effect
-            self._world_size = in_effect.setup.world_size or self._world_size
+        self._statements.read(line)
         self._peak_memory = parse_peak_memory(line) or self._peak_memory
 
 

@@ -11,36 +11,89 @@ from harness.results.revision import Revision
 from harness.results.samples import StepSample
 from harness.results.stats import Summary
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 type Status = Literal["submitted", "running", "completed", "failed", "cancelled"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """How the run was launched: `on` is local, interactive or slurm; `command` is what was executed."""
+    """How the run was launched: `on` is local, interactive or slurm; `command` is what was executed.
+
+    `job_id` and `cluster` are Slurm's answer; a record without `job_id` was never known to be submitted.
+    """
 
     on: str
     nodes: int
     gpus_per_node: int
     command: tuple[str, ...]
     host: str
+    job_id: str | None = None
+    cluster: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One start of a run's job by Slurm. Times as the record's; `state` is Slurm's word, e.g. COMPLETED or NODE_FAIL.
+
+    `retried` says why the next attempt was asked for and `excluded` which nodes it was to avoid; `resumed_from` is
+    the step of the checkpoint that it began with, None where it began anew.
+    """
+
+    number: int
+    job_id: str
+    state: str
+    nodes: tuple[str, ...] = ()
+    started: str | None = None
+    ended: str | None = None
+    exit_code: int | None = None
+    resumed_from: int | None = None
+    retried: str | None = None
+    excluded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """Why a run failed, as its signature tells it, and what to change. `name` is the signature's; `evidence` its line.
+
+    `ranks` and `nodes` are those the evidence speaks of.
+    """
+
+    name: str
+    text: str
+    change: str
+    evidence: str | None = None
+    ranks: tuple[int, ...] = ()
+    nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunError:
-    """How a run ended badly: the exit code, and the failing rank's own traceback."""
+    """How a run ended badly: the exit code, the failing rank's own traceback, and the cause where it is known.
+
+    `exit_codes` holds each rank's own, by rank; a rank that left none is not in it.
+    """
 
     exit_code: int | None = None
     rank: int | None = None
     traceback: str | None = None
+    exit_codes: Mapping[str, int] = field(default_factory=dict)
+    cause: Cause | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepPoint:
+    """The sweep that a run belongs to, and its point there, e.g. `EP=4 MBS=2`."""
+
+    sweep: str
+    point: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """One run. Times are UTC in ISO 8601; `versions` are those of Megatron, torch, Transformer Engine, CUDA, ….
 
-    `predicted` holds figures by name, of the cost model, where one was asked.
+    `predicted` holds figures by name, of the cost model, where one was asked. `attempts` are Slurm's starts of it.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -61,9 +114,32 @@ class RunRecord:
     samples: tuple[StepSample, ...] = ()
     summary: Summary | None = None
     error: RunError | None = None
+    attempts: tuple[Attempt, ...] = ()
+    sweep: SweepPoint | None = None
     paths: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def seq_len(self) -> int | None:
+        """Tokens of a sequence, where the flags say it."""
+        return self.resolved.megatron_args.integer("--seq-length") or None
+
+
+UNFINISHED: frozenset[Status] = frozenset({"submitted", "running"})
+"""Statuses that will change by themselves."""
+
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def utc_now() -> str:
     """The time now, as records write it: `2026-01-31T12:00:00Z`."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.now(UTC).strftime(_TIME)
+
+
+def utc_at(moment_s: float) -> str:
+    """Seconds since the epoch, as records write them."""
+    return datetime.fromtimestamp(moment_s, UTC).strftime(_TIME)
+
+
+def epoch_of(time: str) -> int:
+    """A record's time in seconds since the epoch."""
+    return int(datetime.strptime(time, _TIME).replace(tzinfo=UTC).timestamp())

@@ -16,7 +16,8 @@ type Document = dict[str, Any]
 type Migration = Callable[[Document], Document]
 
 # The step from each older version to the next: {1: _from_1_to_2, …}. Version 1 is the first.
-MIGRATIONS: Mapping[int, Migration] = {}
+# Version 2 added what Slurm knows of a run (attempts, job id, cause), which older records simply lack.
+MIGRATIONS: Mapping[int, Migration] = {1: lambda document: document}
 
 
 class UnreadableRecord(HarnessError):
@@ -69,7 +70,7 @@ def load(path: Path) -> RunRecord:
     if not isinstance(document, dict):
         raise UnreadableRecord(f"{path}: this record is damaged: expected a JSON object")
     try:
-        record: RunRecord = decode(RunRecord, migrate(document), "")
+        record: RunRecord = decode(RunRecord, migrate(document))
     except Mismatch as mismatch:
         raise UnreadableRecord(f"{path}: cannot read this record: {mismatch}") from mismatch
     return record

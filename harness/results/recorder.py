@@ -15,8 +15,8 @@ from harness.errors import ConfigError
 from harness.launch.run import Outcome, Run
 from harness.launch.rundir import RunPaths
 from harness.results.effective import asked_of, differences
-from harness.results.log_parser import RunLog
-from harness.results.record import Job, RunError, RunRecord, Status, utc_now
+from harness.results.log_parser import RunLog, parse_log
+from harness.results.record import Job, RunError, RunRecord, Status, SweepPoint, utc_now
 from harness.results.record_file import save
 from harness.results.revision import revision_of
 from harness.results.stats import Summary, summarise
@@ -25,7 +25,12 @@ _ENDED: Mapping[str, Status] = {"done": "completed", "failed": "failed", "cancel
 
 
 def begin(
-    run: Run, resolved: Resolved, *, status: Status = "running", predicted: Mapping[str, float] | None = None
+    run: Run,
+    resolved: Resolved,
+    *,
+    status: Status = "running",
+    predicted: Mapping[str, float] | None = None,
+    sweep: SweepPoint | None = None,
 ) -> RunRecord:
     """Write the record of a run that is about to start, or was submitted, with what was predicted of it."""
     now = utc_now()
@@ -45,6 +50,7 @@ def begin(
         ),
         asked=asked_of(resolved),
         predicted=predicted,
+        sweep=sweep,
         paths=_paths(run.paths),
     )
     save(record, run.paths.record, os.environ)
@@ -53,19 +59,24 @@ def begin(
 
 def finish(record: RunRecord, log: RunLog, outcome: Outcome) -> RunRecord:
     """Write how a run ended and what its log came to."""
-    error = outcome.error
     ended = replace(
-        with_log(record, log),
-        status=_ENDED[outcome.status],
-        ended=utc_now(),
-        error=RunError(
-            exit_code=outcome.exit_code, rank=error.rank if error else None, traceback=error.text if error else None
-        )
-        if outcome.exit_code
-        else None,
+        with_log(record, log), status=_ENDED[outcome.status], ended=utc_now(), error=_error(record, outcome)
     )
     save(ended, Path(record.paths["record"]), os.environ)
     return ended
+
+
+def _error(record: RunRecord, outcome: Outcome) -> RunError | None:
+    if outcome.status != "failed":
+        return RunError(exit_code=outcome.exit_code) if outcome.exit_code else None
+    from harness.results.failure import failure_here  # imported late: a run that ends well needs no signatures
+
+    return failure_here(record, RunPaths(Path(record.paths["root"])), outcome)
+
+
+def with_log_at(record: RunRecord, path: Path) -> RunRecord:
+    """The record with what the log at a path states; as it is where there is none."""
+    return with_log(record, parse_log(path, seq_len=record.seq_len)) if path.is_file() else record
 
 
 def with_log(record: RunRecord, log: RunLog) -> RunRecord:
@@ -83,14 +94,13 @@ def with_log(record: RunRecord, log: RunLog) -> RunRecord:
 
 
 def _summary(record: RunRecord, log: RunLog) -> Summary:
-    flags = record.resolved.megatron_args
     stated = log.in_effect
     gpu = find_gpu(stated.gpu) if stated and stated.gpu else None
     precision = (stated.setup.precision if stated else None) or record.asked.precision
     return summarise(
         log,
         world_size=record.asked.world_size,
-        seq_len=flags.integer("--seq-length") or None,
+        seq_len=record.seq_len,
         flops_per_step=_flops_per_step(record.resolved, log),
         peak_flops_per_gpu=gpu.peak(precision) if gpu and precision else None,
     )

@@ -5,10 +5,13 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
-from harness.results.log_parser import RunLog
 from harness.results.samples import StepSample
 from harness.units import TERA
+
+if TYPE_CHECKING:  # whoever reads records starts faster without the parser of logs
+    from harness.results.log_parser import RunLog
 
 WINDOW_RULE = (
     "of each launch the first tenth of its log lines, rounded up, and at least two are warm-up; "
@@ -63,7 +66,7 @@ def window(samples: Sequence[StepSample]) -> tuple[StepSample, ...]:
 
 
 def summarise(
-    log: RunLog,
+    log: "RunLog",
     *,
     world_size: int | None = None,
     seq_len: int | None = None,
@@ -127,7 +130,7 @@ def nan_steps(sample: StepSample) -> int:
     return sample.nan or int(any(value is not None and not math.isfinite(value) for value in shown))
 
 
-def peak_memory(log: RunLog) -> tuple[int | None, str | None]:
+def peak_memory(log: "RunLog") -> tuple[int | None, str | None]:
     """The fullest rank's largest use of memory, and its kind: the engine's own figure, or else Megatron's lines.
 
     Megatron's lines count CUDA memory alone: on CPU ranks they say 0, and that is no figure.

@@ -1,14 +1,20 @@
 """Find runs: each has a folder of its own under OUTPUT_PATH, and in it `record.json`."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import HarnessError, nearest
-from harness.results.record import RunRecord
+from harness.launch.attempts import read_attempts
+from harness.launch.rundir import RunPaths
+from harness.results.record import UNFINISHED, RunRecord
 from harness.results.record_file import UnreadableRecord, load
 
 RECORD_NAME = "record.json"
+COPIES = ".submitted"
+"""The folder under OUTPUT_PATH that holds the records of submitted runs until they have ended."""
 
 
 class RunNotFound(HarnessError):
@@ -17,10 +23,15 @@ class RunNotFound(HarnessError):
 
 @dataclass(frozen=True, kw_only=True)
 class StoredRun:
-    """A record and the folder it lies in."""
+    """A record and the folder it lies in. `removed`: someone removed that, and the record is a copy.
+
+    `problem` says why the record that is told here could not be written.
+    """
 
     folder: Path
     record: RunRecord
+    removed: bool = False
+    problem: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,23 +47,58 @@ def record_path(folder: Path) -> Path:
     return folder / RECORD_NAME
 
 
+def copy_path(folder: Path) -> Path:
+    """Where a second record of a submitted run lies, in case its folder is removed before it has ended."""
+    return folder.parent / COPIES / f"{folder.name}.json"
+
+
 def list_runs(root: Path) -> RunList:
     """All runs under a root; folders without a record are none of ours."""
     runs: list[StoredRun] = []
     warnings: list[str] = []
-    for folder in _run_folders(root):
-        try:
-            runs.append(StoredRun(folder=folder, record=load(record_path(folder))))
-        except UnreadableRecord as problem:
-            warnings.append(str(problem))
+    with _without_collector():
+        for folder in _run_folders(root):
+            try:
+                runs.append(load_run(folder))
+            except UnreadableRecord as problem:
+                warnings.append(str(problem))
     runs.sort(key=lambda run: (run.record.created, run.record.run_id), reverse=True)
     return RunList(runs=tuple(runs), warnings=tuple(warnings))
 
 
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Records hold no cycles, and among thousands of them the search for some takes a third of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def find_run(root: Path, wanted: str) -> StoredRun:
     """The run that is meant by its id, the beginning of its id, its folder, or its record's path."""
-    folder = _folder_at(Path(wanted).expanduser()) or _folder_named(root, wanted)
-    return StoredRun(folder=folder, record=load(record_path(folder)))
+    return load_run(_folder_at(Path(wanted).expanduser()) or _folder_named(root, wanted))
+
+
+def load_run(folder: Path) -> StoredRun:
+    """The run of a folder, or of the copy of its record if the folder was removed."""
+    removed = not record_path(folder).is_file()
+    record = load(copy_path(folder) if removed else record_path(folder))
+    return StoredRun(folder=folder, record=_with_later_starts(record, folder), removed=removed)
+
+
+def _with_later_starts(record: RunRecord, folder: Path) -> RunRecord:
+    """The record of an ended run, under way again where `scontrol requeue` or its script by hand started it since."""
+    if record.status in UNFINISHED or record.job.on != "slurm":
+        return record
+    starts = read_attempts(RunPaths(folder))
+    if len(starts) <= len(record.attempts):
+        return record
+    job = replace(record.job, job_id=starts[-1].job_id or record.job.job_id)
+    return replace(record, status="running", ended=None, error=None, job=job)
 
 
 def _folder_at(path: Path) -> Path | None:
@@ -80,7 +126,8 @@ def _folder_named(root: Path, wanted: str) -> Path:
 def _run_folders(root: Path) -> list[Path]:
     if not root.is_dir():
         return []
-    return sorted(folder for folder in root.iterdir() if record_path(folder).is_file())
+    recorded = {folder for folder in root.iterdir() if record_path(folder).is_file()}
+    return sorted(recorded | {root / copy.stem for copy in (root / COPIES).glob("[!.]*.json")})
 
 
 def _some(names: Sequence[str], shown: int = 5) -> str:

@@ -152,7 +152,8 @@ def test_hostile_values_reach_the_job_as_they_were_written(tmp_path: Path, value
         stub.write_text(f"#!/bin/bash\n{body}\n")
         stub.chmod(0o755)
     environ = {**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "RUN_DIR": str(tmp_path / "run")}
-    environ |= {"SLURM_JOB_ID": "1", "SLURM_JOB_NODELIST": "node1", "SLURM_NTASKS": "1"}
+    environ |= {"SLURM_JOB_ID": "1", "SLURM_JOB_NODELIST": "node1", "SLURM_JOB_NUM_NODES": "8"}
+    (tmp_path / "run").mkdir()
     text = script.out.replace("[ -r", "true [ -r")  # the image is on no machine of ours
     done = subprocess.run(["bash", "-c", text], cwd=tmp_path, env=environ, capture_output=True, text=True)
     ranks = done.stdout.split("\0")

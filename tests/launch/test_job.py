@@ -107,3 +107,46 @@ def test_an_output_path_that_no_mount_can_carry(configured: Configured) -> None:
     with pytest.raises(ConfigError, match="OUTPUT_PATH cannot be mounted in the container"):
         job_spec(configured(CONTAINER_IMAGE="/i.sqsh", OUTPUT_PATH="/my runs"), "slurm")
     assert job_spec(configured(OUTPUT_PATH="/my runs"), "slurm").image is None
+
+
+@pytest.mark.parametrize(
+    "args", ["--container-image=x", "--export=ALL", "-N 2", "-n4", "--label", "--output x", "none"]
+)
+def test_srun_args_set_nothing_of_the_launcher_s(configured: Configured, args: str) -> None:
+    with pytest.raises(ConfigError, match="SRUN_ARGS="):
+        job_spec(configured(SRUN_ARGS=args), "slurm")
+    assert job_spec(configured(SRUN_ARGS="--mpi pmix --cpu-bind=none"), "slurm").srun_args == (
+        "--mpi",
+        "pmix",
+        "--cpu-bind=none",
+    )
+
+
+def test_further_options_of_sbatch_are_for_slurm_and_checked_alike(configured: Configured) -> None:
+    options = ("--segment=4", "--dependency=afterok:12?afterany:13")
+    assert job_spec(configured(SBATCH_ARGS="--qos=x"), "slurm", slurm_options=options).sbatch_args == (
+        "--qos=x",
+        *options,
+    )
+    with pytest.raises(ConfigError, match="which no #SBATCH line can carry"):
+        job_spec(configured(), "slurm", slurm_options=("--reservation=a\n#SBATCH --uid=0",))
+    with pytest.raises(ConfigError, match="--segment=4 is for Slurm, and --on local is not"):
+        job_spec(configured(), "local", slurm_options=("--segment=4",))
+
+
+def test_without_a_runtime_the_image_is_not_used(configured: Configured) -> None:
+    spec = job_spec(configured(CONTAINER_IMAGE="/i", CONTAINER_RUNTIME="none"), "slurm", python="py")
+    assert (spec.image, spec.mounts, spec.python) == (None, (), "py")
+
+
+def test_enroot_in_each_task_starts_files_only(configured: Configured) -> None:
+    with pytest.raises(ConfigError, match="`enroot start` takes no URI"):
+        job_spec(configured(CONTAINER_IMAGE="nvcr.io#nvidia/pytorch:25.04-py3", CONTAINER_RUNTIME="enroot"), "slurm")
+
+
+def test_flags_of_a_fresh_start_come_last_where_the_run_saves(configured: Configured) -> None:
+    flags = {"--load": "/start", "--finetune": True, "--save": "${RUN_DIR}/checkpoints", "--swiglu": True}
+    saving = job_spec(configured(flags), "slurm", python="py")
+    assert saving.argv[-3:] == saving.fresh == ("--load", "/start", "--finetune")
+    assert job_spec(configured({**flags, "--save": "/elsewhere"}), "slurm").fresh is None
+    assert job_spec(configured(flags), "local").argv[-1] == "--swiglu"

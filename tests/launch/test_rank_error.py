@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.launch.rank_error import find_rank_error, last_traceback
+from harness.launch.attempts import RankExit
+from harness.launch.rank_error import find_rank_error, find_rank_error_in_log, last_traceback
 from harness.launch.rundir import RunPaths
 
 OWN = 'Traceback (most recent call last):\n  File "train.py", line 3, in <module>\nValueError: top_k > experts'
@@ -83,3 +84,77 @@ def test_a_chain_of_exceptions_is_kept_whole_and_an_earlier_one_left_out() -> No
     link = "\n\nDuring handling of the above exception, another exception occurred:\n\n"
     assert last_traceback(f"{LOST}\nretrying\n{OWN}{link}{OWN}") == f"{OWN}{link}{OWN}"
     assert last_traceback("all is well\n") is None
+
+
+def test_what_a_destructor_raises_at_the_end_is_left_out() -> None:
+    ignored = (
+        "Exception ignored in: <function IndexedDataset.__del__>\nTraceback (most recent call last):\nAttributeError"
+    )
+    assert last_traceback(f"{OWN}\n{ignored}\n") == OWN
+    assert last_traceback(f"{ignored}\n") is None
+
+
+def log_of(folder: Path, *said: tuple[int, str]) -> Path:
+    """A log as `srun -l` makes it of twelve ranks: labels are padded, and ranks' lines come between one another's."""
+    log = folder / "log"
+    turns = [[f"{rank:2d}: {line}\n" for line in text.splitlines()] for rank, text in said]
+    longest = max(map(len, turns))
+    log.write_text("".join(lines[turn] for turn in range(longest) for lines in turns if turn < len(lines)))
+    return log
+
+
+def exits(**ended: tuple[int, float]) -> dict[int, RankExit]:
+    """`r3=(1, 0.5)`: rank 3 ended with code 1 at 0.5 s."""
+    return {int(name[1:]): RankExit(code=code, ended_s=at) for name, (code, at) in ended.items()}
+
+
+def test_in_one_log_the_first_to_fall_is_shown_in_its_own_words(tmp_path: Path) -> None:
+    log = log_of(tmp_path, (3, f"a warning\n{OWN}"), (11, LOST), (0, "training"))
+    error = find_rank_error_in_log(log, exits(r0=(143, 9.0), r3=(1, 5.5), r11=(1, 5.9)))
+    assert (error.rank, error.exit_code, error.text) == (3, 1, OWN)
+
+
+def test_in_one_log_a_rank_that_only_lost_its_peer_is_passed_over(tmp_path: Path) -> None:
+    log = log_of(tmp_path, (2, LOST), (10, OWN))
+    error = find_rank_error_in_log(log, exits(r2=(1, 5.0), r10=(1, 5.2)))
+    assert (error.rank, error.text) == (10, OWN)
+    assert find_rank_error_in_log(log, {}).rank == 10  # none lived to leave its exit code
+
+
+def test_in_one_log_a_rank_that_was_killed(tmp_path: Path) -> None:
+    log = log_of(tmp_path, (0, LOST), (1, "loading"))
+    error = find_rank_error_in_log(log, exits(r0=(1, 5.0), r1=(137, 5.1)))
+    assert (error.rank, error.exit_code) == (1, -9)
+    assert error.text == "killed by SIGKILL (the kernel does that when memory runs out)\nloading"
+
+
+def test_in_one_log_nccl_s_abort_is_not_the_first_fault(tmp_path: Path) -> None:
+    log = log_of(tmp_path, (0, "waiting"), (1, OWN))
+    error = find_rank_error_in_log(log, exits(r0=(134, 5.0), r1=(1, 7.0)))
+    assert (error.rank, error.text) == (1, OWN)
+
+
+def test_in_one_log_the_ranks_that_were_asked_to_end_are_not_first(tmp_path: Path) -> None:
+    log = log_of(tmp_path, (0, "ended"), (1, "pretrain_gpt.py: error: unrecognized arguments: --x"))
+    error = find_rank_error_in_log(log, exits(r0=(143, 5.0), r1=(2, 5.1)))
+    assert (error.rank, error.text) == (
+        1,
+        "it left no traceback\npretrain_gpt.py: error: unrecognized arguments: --x",
+    )
+
+
+def test_in_one_log_what_a_rank_caught_is_not_what_the_run_died_of(tmp_path: Path) -> None:
+    log = log_of(tmp_path, (0, OWN), (1, "pretrain_gpt.py: error: odd"), (2, OWN))
+    error = find_rank_error_in_log(log, exits(r0=(143, 6.0), r1=(2, 5.0), r2=(0, 4.0)))
+    assert (error.rank, error.text) == (1, "it left no traceback\npretrain_gpt.py: error: odd")
+
+
+def test_in_one_log_only_this_attempt_counts(tmp_path: Path) -> None:
+    log = log_of(tmp_path, (0, OWN))
+    before = log.stat().st_size
+    with log.open("a") as file:
+        file.write("srun: error: node1: tasks 0-1: Killed\n")
+    error = find_rank_error_in_log(log, {}, start_bytes=before)
+    assert (error.rank, error.exit_code) == (None, None)
+    assert error.text.endswith("srun: error: node1: tasks 0-1: Killed")
+    assert find_rank_error_in_log(tmp_path / "none", {}).text == ""

@@ -1,4 +1,4 @@
-"""Rendered scripts run for real by bash, with stand-ins for Slurm's programs and for pyxis."""
+"""Rendered scripts run for real by bash, with stand-ins for pyxis and enroot, and so for srun; see tests/slurm too."""
 
 import json
 import os
@@ -32,8 +32,8 @@ HOSTILE = {
 SRUN = f"""#!{sys.executable}
 import json, os, pathlib, subprocess, sys
 words = sys.argv[1:]
-options = [word for word in words[: words.index("bash")] if word.startswith("-")]
-command = words[words.index("bash"):]
+first = words.index("enroot" if "enroot" in words else "bash")
+options, command = words[:first], words[first:]
 folder = pathlib.Path(os.environ["RUN_DIR"])
 (folder / "srun.json").write_text(json.dumps({{"options": options, "stdin": sys.stdin.read()}}))
 named = dict(option.split("=", 1) for option in options if "=" in option)
@@ -44,7 +44,7 @@ if os.environ.get("NO_PYXIS") is None:
             os.symlink(source, target)
 codes = []
 for rank in range(int(os.environ.get("LAUNCHED", "2"))):
-    task = {{"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank), "SLURM_NTASKS": "2"}}
+    task = {{"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank), "SLURM_NTASKS": os.environ.get("NTASKS", "2")}}
     codes.append(subprocess.run(command, env=os.environ | task).returncode)
 sys.exit(max(codes))
 """
@@ -52,6 +52,8 @@ sys.exit(max(codes))
 # Stands for the image's python: writes down what reached it, and ends with FAIL's code on the rank that FAIL names.
 PYTHON = f"""#!{sys.executable}
 import json, os, pathlib, sys
+if sys.argv[1] == "-c":
+    sys.exit()
 rank = os.environ["RANK"]
 seen = {{"argv": sys.argv[1:], "env": dict(os.environ), "cwd": os.getcwd()}}
 pathlib.Path(os.environ["RUN_DIR"], f"seen{{rank}}.json").write_text(json.dumps(seen))
@@ -66,7 +68,8 @@ def run_dir(tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -
     program("srun", SRUN)
     program("python", PYTHON)
     program("scontrol", '#!/bin/sh\n[ "$1 $2 $3" = "show hostnames node[7-8]" ] && printf "node7\\nnode8\\n"\n')
-    monkeypatch.setattr("harness.launch.script.RUN_MARK", str(tmp_path / "mark"))
+    program("scancel", "#!/bin/sh\n")
+    monkeypatch.setattr("harness.launch.slurm_script.RUN_MARK", str(tmp_path / "mark"))
     monkeypatch.setattr(container, "RUN_MARK", str(tmp_path / "mark"))
     folder = tmp_path / "run"
     folder.mkdir()
@@ -77,7 +80,8 @@ def run_script(spec: JobSpec, run_dir: Path, **env: str) -> subprocess.Completed
     """Runs a job's script as Slurm's batch step would."""
     script = run_dir / "script.sh"
     script.write_text(render_script(spec))
-    slurm = {"SLURM_JOB_ID": "4242", "SLURM_JOB_NODELIST": "node[7-8]", "RUN_DIR": str(run_dir)}
+    slurm = {"SLURM_JOB_ID": "4242", "SLURM_JOB_NODELIST": "node[7-8]", "SLURM_JOB_NUM_NODES": "2"}
+    slurm |= {"SLURMD_NODENAME": "node7", "RUN_DIR": str(run_dir)}
     return subprocess.run(["/bin/bash", script], env=os.environ | slurm | env, capture_output=True, text=True)
 
 
@@ -89,12 +93,15 @@ def seen_by(run_dir: Path, rank: int) -> dict[str, Any]:
 
 def test_hostile_values_arrive_as_they_were_written(configured: Configured, run_dir: Path) -> None:
     env = {"NOTE": "a 'b' \"c\" $(touch pwned)\n`d` \\", "FOLDER": "${RUN_DIR}/x y"}
-    resolved = configured(HOSTILE, env=env, MEGATRON_PATH="/opt/my megatron's")
+    checkout = run_dir.parent / "my megatron's $(x)"
+    checkout.mkdir()
+    (checkout / "pretrain_gpt.py").touch()
+    resolved = configured(HOSTILE, env=env, MEGATRON_PATH=str(checkout))
     done = run_script(job_spec(resolved, "slurm", python="python"), run_dir)
     assert done.returncode == 0, done.stderr
     for rank in range(2):
         seen = seen_by(run_dir, rank)
-        assert seen["argv"] == ["-u", "/opt/my megatron's/pretrain_gpt.py", *resolved.megatron_args.argv()]
+        assert seen["argv"] == ["-u", f"{checkout}/pretrain_gpt.py", *resolved.megatron_args.argv()]
         assert seen["env"]["NOTE"] == env["NOTE"]
         assert seen["env"]["FOLDER"] == f"{run_dir}/x y"
         assert seen["cwd"] == str(run_dir)
@@ -116,13 +123,14 @@ def test_each_rank_knows_its_place(configured: Configured, run_dir: Path) -> Non
 def test_each_rank_leaves_its_own_exit_code(configured: Configured, run_dir: Path) -> None:
     done = run_script(job_spec(configured(), "slurm", python="python"), run_dir, FAIL="1 9")
     assert done.returncode == 9
-    assert [(run_dir / "ranks" / f"{rank}.exit").read_text() for rank in range(2)] == ["0\n", "9\n"]
+    codes = [(run_dir / f"attempts/0/ranks/{rank}.exit").read_text().split()[0] for rank in range(2)]
+    assert codes == ["0", "9"]
 
 
 def test_a_rank_that_was_never_launched_fails_the_job(configured: Configured, run_dir: Path) -> None:
     done = run_script(job_spec(configured(), "slurm", python="python"), run_dir, LAUNCHED="1")
     assert done.returncode == 1
-    assert "rank 1 did not end well" in done.stderr
+    assert "1 of 2 ranks did not end well" in done.stderr
 
 
 def test_srun_cannot_eat_the_script(configured: Configured, run_dir: Path) -> None:
@@ -134,12 +142,13 @@ def image(tmp_path: Path) -> str:
     """A file that can be read, which is all that the batch shell asks of an image."""
     path = tmp_path / "image.sqsh"
     path.touch()
+    (tmp_path / "pretrain_gpt.py").touch()
     return str(path)
 
 
 def test_a_rank_in_the_container_runs(configured: Configured, run_dir: Path, tmp_path: Path) -> None:
     spec = job_spec(
-        configured(env={"NCCL_DEBUG": "INFO"}, CONTAINER_IMAGE=image(tmp_path), MEGATRON_PATH="/m"), "slurm"
+        configured(env={"NCCL_DEBUG": "INFO"}, CONTAINER_IMAGE=image(tmp_path), MEGATRON_PATH=str(tmp_path)), "slurm"
     )
     done = run_script(spec, run_dir, WANDB_API_KEY="sentinel")
     assert done.returncode == 0, done.stderr
@@ -157,14 +166,14 @@ def test_a_rank_on_the_bare_host_refuses(configured: Configured, run_dir: Path, 
     spec = job_spec(configured(CONTAINER_IMAGE=image(tmp_path), MEGATRON_PATH="/m"), "slurm")
     done = run_script(spec, run_dir, NO_PYXIS="1")
     assert done.returncode == 125
-    assert "rank 0 is not in the container" in done.stderr
+    assert "rank 0 on node7: is not in the container: does this cluster have pyxis?" in done.stderr
     assert not (run_dir / "seen0.json").exists()
 
 
 def test_an_image_that_is_not_there_ends_the_job_before_srun(configured: Configured, run_dir: Path) -> None:
     spec = job_spec(configured(CONTAINER_IMAGE="/no/such.sqsh", MEGATRON_PATH="/m"), "slurm")
     done = run_script(spec, run_dir)
-    assert done.returncode == 1
+    assert done.returncode == 125
     assert "cannot read the container image /no/such.sqsh" in done.stderr
     assert not (run_dir / "srun.json").exists()
 
@@ -173,6 +182,61 @@ def test_a_script_submitted_by_hand_asks_for_its_folder(configured: Configured, 
     done = run_script(job_spec(configured(), "slurm", python="python"), run_dir, RUN_DIR="")
     assert done.returncode != 0
     assert "RUN_DIR: is not set: use moe-harness launch" in done.stderr
+
+
+# Starts the command in an environment of what it was given alone, as a container has; like enroot it mounts, here by
+# links.
+ENROOT = f"""#!{sys.executable}
+import json, os, pathlib, subprocess, sys
+words = sys.argv[1:]
+image = next(index for index, word in enumerate(words) if word.endswith(".sqsh"))
+names = [word.removeprefix("--env=") for word in words[:image] if word.startswith("--env=")]
+pathlib.Path(os.environ["RUN_DIR"], "enroot.json").write_text(json.dumps(words))
+for word in words[:image]:
+    source, target = word.removeprefix("--mount=").split(":")[:2] if word.startswith("--mount=") else ("", "/")
+    if not os.path.lexists(target):
+        os.symlink(source, target)
+env = {{name: os.environ[name] for name in names}} | {{"PATH": os.environ["PATH"]}}
+sys.exit(subprocess.run(words[image + 1:], env=env).returncode)
+"""
+
+
+def test_enroot_starts_a_container_in_each_task(
+    configured: Configured, run_dir: Path, tmp_path: Path, program: Program
+) -> None:
+    program("enroot", ENROOT)
+    resolved = configured(
+        HOSTILE,
+        env={"NOTE": "a 'b'\n$(c)"},
+        CONTAINER_RUNTIME="enroot",
+        CONTAINER_IMAGE=image(tmp_path),
+        MEGATRON_PATH=str(tmp_path),
+    )
+    done = run_script(job_spec(resolved, "slurm"), run_dir, WANDB_API_KEY="sentinel", OF_THE_HOST="1")
+    assert done.returncode == 0, done.stderr
+    env = seen_by(run_dir, 1)["env"]
+    assert (env["RANK"], env["MASTER_ADDR"], env["HOME"], env["NOTE"]) == ("1", "node7", "/tmp", "a 'b'\n$(c)")
+    assert env["WANDB_API_KEY"] == "sentinel"
+    assert "OF_THE_HOST" not in env
+    assert seen_by(run_dir, 1)["argv"][2:] == resolved.megatron_args.argv()
+    assert "sentinel" not in (run_dir / "enroot.json").read_text()
+
+
+def test_a_container_without_what_the_job_needs_says_all_of_it(
+    configured: Configured, run_dir: Path, tmp_path: Path
+) -> None:
+    resolved = configured(
+        CONTAINER_IMAGE=image(tmp_path), CONTAINER_MOUNTS="/a:/no/mount", MEGATRON_PATH="/m", DEVICE="gpu"
+    )
+    done = run_script(job_spec(resolved, "slurm"), run_dir, NO_PYXIS="1", NTASKS="1")
+    assert done.returncode == 125
+    assert [line for line in done.stderr.splitlines() if "rank 0 on node7" in line] == [
+        "moe-harness: rank 0 on node7: 1 ranks were started, 2 were asked for",
+        "moe-harness: rank 0 on node7: is not in the container: does this cluster have pyxis?",
+        "moe-harness: rank 0 on node7: the mount /no/mount is missing",
+        "moe-harness: rank 0 on node7: no pretrain_gpt.py in MEGATRON_PATH=/m, as a rank sees it",
+        "moe-harness: rank 0 on node7: 0 GPUs, GPUS_PER_NODE=2 were asked for",
+    ]
 
 
 def test_enroot_gets_secrets_by_name_and_the_environment_as_written(

@@ -1,4 +1,4 @@
-"""Submission to a recording stand-in for sbatch."""
+"""What sbatch is called with, by a recording stand-in; what a real one answers is in tests/slurm/test_submit.py."""
 
 import json
 import sys
@@ -11,6 +11,9 @@ from harness.config.provenance import Resolved
 from harness.errors import EnvironmentProblem
 from harness.launch.plan import plan_launch
 from harness.launch.run import open_run, submit
+from harness.launch.slurm import Refused
+from harness.results.store import list_runs
+from harness.results.submission import submit_recorded
 
 type Configured = Callable[..., Resolved]
 type Program = Callable[[str, str], Path]
@@ -62,7 +65,8 @@ def test_sbatch_s_own_words_are_shown(configured: Configured, program: Program, 
     with pytest.raises(EnvironmentProblem) as caught:
         submit(run)
     assert str(caught.value) == (
-        f"sbatch refused the job (exit 1): sbatch: error: invalid partition specified: gpus\nscript: {run.paths.script}"
+        "sbatch refused the job (exit 1): sbatch: error: invalid partition specified: gpus;"
+        " set PARTITION to one that `sinfo -s` lists"
     )
 
 
@@ -78,6 +82,46 @@ def test_the_job_id_is_read_past_a_site_s_greeting(
     else:
         with pytest.raises(EnvironmentProblem, match="did not answer with a job id"):
             submit(run)
+
+
+@pytest.mark.parametrize(
+    ("said", "unsure", "fix"),
+    [
+        ("Batch job submission failed: Socket timed out on send/recv operation", True, ""),
+        ("Batch job submission failed: Unable to contact slurm controller (connect failure)", False, "try again"),
+        ("Batch job submission failed: Requested node configuration is not available", False, "compare NNODES"),
+        ("Batch job submission failed: Invalid account or account/partition combination", False, "set ACCOUNT"),
+        ("Batch job submission failed: Invalid qos specification", False, "give --qos"),
+        ("Batch job submission failed: Job violates accounting/QOS policy", False, "as many jobs as you may"),
+        ("Batch job submission failed: a plugin of the site says no", False, ""),
+    ],
+)
+def test_a_refusal_is_told_from_an_answer_that_came_too_late(
+    configured: Configured, program: Program, tmp_path: Path, said: str, unsure: bool, fix: str
+) -> None:
+    program("sbatch", f"#!/bin/sh\necho 'sbatch: error: {said}' >&2\nexit 1\n")
+    resolved = configured(OUTPUT_PATH=str(tmp_path))
+    with pytest.raises(Refused) as caught:
+        submit(open_run(resolved, plan_launch(resolved, "slurm")))
+    assert caught.value.unsure == unsure
+    assert fix in str(caught.value) and (fix or str(caught.value).endswith(said))
+
+
+def test_what_was_refused_leaves_no_run_and_what_may_have_been_taken_keeps_its_record(
+    configured: Configured, program: Program, tmp_path: Path
+) -> None:
+    resolved = configured(OUTPUT_PATH=str(tmp_path / "runs"))
+    program("squeue", "#!/bin/sh\nexit 1\n")
+    program("sacct", "#!/bin/sh\nexit 1\n")
+    program("sbatch", "#!/bin/sh\necho no >&2; exit 1\n")
+    with pytest.raises(Refused, match="sbatch refused the job"):
+        submit_recorded(open_run(resolved, plan_launch(resolved, "slurm")), resolved)
+    assert list_runs(tmp_path / "runs").runs == ()
+    program("sbatch", "#!/bin/sh\necho 'Socket timed out on send/recv operation' >&2; exit 1\n")
+    with pytest.raises(EnvironmentProblem, match="whether Slurm took it will be known when it answers"):
+        submit_recorded(open_run(resolved, plan_launch(resolved, "slurm")), resolved)
+    (left,) = list_runs(tmp_path / "runs").runs
+    assert (left.record.status, left.record.job.job_id) == ("submitted", None)
 
 
 def test_without_sbatch_the_error_says_what_to_use(

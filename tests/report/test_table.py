@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.report.table import plain_table, show_runs, show_summary
-from harness.results.effective import Setup
+from harness.results.effective import Mixture, Setup
 from harness.results.log_parser import RunLog
 from harness.results.record_file import load
 from harness.results.stats import summarise
@@ -71,6 +71,13 @@ def test_a_laptops_tflops_are_not_rounded_to_nothing_and_restarts_are_told() -> 
     small = replace(RECORD, summary=replace(RECORD.summary, tflops_per_gpu=0.00123456, restarts=2))
     assert "TFLOP/s/GPU, computed             0.00123" in show_summary(small)
     assert "restarts                          2" in show_summary(small)
+
+
+def test_nodes_that_differ_are_told() -> None:
+    assert RECORD.in_effect is not None
+    driver = Mixture(name="driver", hosts={"550.54": ("node1", "node2"), "570.86": ("node3",)})
+    mixed = replace(RECORD, in_effect=replace(RECORD.in_effect, mixed=(driver,)))
+    assert "nodes differ                      driver: 550.54 on node1, node2; 570.86 on node3" in show_summary(mixed)
 
 
 def test_runs_are_listed_a_row_each() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.config.provenance import Resolved
-from harness.results.effective import Setup, asked_of, differences, parse_in_effect, parse_peak_memory
+from harness.results.effective import Setup, asked_of, differences
+from harness.results.engine_statement import parse_in_effect, parse_peak_memory
 from harness.results.log_parser import LogParser
 from harness.results.samples import PeakMemory
 
@@ -81,8 +82,21 @@ def test_what_the_flags_ask_for() -> None:
     )
     assert asked == Setup(
         world_size=16, tp=2, pp=2, ep=4, etp=2, cp=1, dp=4,
-        dispatcher="flex", precision="bf16", grouped_gemm=True, mtp_layers=1,
+        dispatcher="flex:deepep", precision="bf16", grouped_gemm=True, mtp_layers=1,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("flags", "dispatcher"),
+    [
+        ({}, "allgather"),
+        ({"--moe-token-dispatcher-type": "alltoall"}, "alltoall"),
+        ({"--moe-token-dispatcher-type": "flex", "--moe-enable-deepep": True}, "flex:deepep"),
+        ({"--moe-token-dispatcher-type": "flex", "--moe-flex-dispatcher-backend": "hybridep"}, "flex:hybridep"),
+    ],
+)
+def test_the_dispatcher_asked_for_is_worded_as_the_one_in_effect(flags: dict[str, ArgValue], dispatcher: str) -> None:
+    assert asked_of(resolved({"--num-experts": "8", **flags})).dispatcher == dispatcher
 
 
 @pytest.mark.parametrize(
@@ -93,6 +107,7 @@ def test_what_the_flags_ask_for() -> None:
         ({"--bf16": True}, "bf16"),
         ({"--bf16": True, "--fp8-format": "hybrid"}, "fp8"),
         ({"--bf16": True, "--fp8-format": "e4m3", "--fp8-recipe": "mxfp8"}, "mxfp8"),
+        ({"--bf16": True, "--fp4-format": "e2m1"}, "nvfp4"),
     ],
 )
 def test_the_lowest_precision_counts(flags: dict[str, ArgValue], precision: str) -> None:

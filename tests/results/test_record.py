@@ -19,8 +19,11 @@ from harness.results.stats import nan_steps
 RECORDS = Path(__file__).parents[1] / "fixtures" / "records"
 
 
+CURRENT = RECORDS / f"version-{SCHEMA_VERSION}.json"
+
+
 def record() -> RunRecord:
-    return load(RECORDS / "version-1.json")
+    return load(CURRENT)
 
 
 @pytest.mark.parametrize("version", range(1, SCHEMA_VERSION + 1))
@@ -36,6 +39,20 @@ def test_records_of_every_version_are_readable(version: int) -> None:
     assert len(found.samples) == 6
 
 
+def test_version_1_knew_nothing_of_slurm_and_version_2_tells_its_attempts_and_cause() -> None:
+    first, second = (load(RECORDS / f"version-{version}.json") for version in (1, 2))
+    assert (first.job.job_id, first.attempts, first.error, first.sweep) == (None, (), None, None)
+    assert (second.job.job_id, second.job.cluster) == ("4711", "alps")
+    assert [(it.state, it.nodes, it.resumed_from, it.retried) for it in second.attempts] == [
+        ("NODE_FAIL", ("node1", "node2"), None, "nccl-timeout"),
+        ("COMPLETED", ("node1", "node3"), 3, None),
+    ]
+    assert second.attempts[0].excluded == ("node2",)
+    assert second.error is not None and second.error.cause is not None
+    assert (second.error.exit_codes, second.error.cause.ranks) == ({"0": 0, "3": 1}, (3,))
+    assert second.sweep is not None and second.sweep.point == "EP=4 MBS=2"
+
+
 def test_every_older_version_has_a_migration() -> None:
     assert set(MIGRATIONS) == set(range(1, SCHEMA_VERSION))
 
@@ -48,7 +65,7 @@ def test_migrations_run_in_order_one_version_at_a_time() -> None:
 
 @pytest.mark.parametrize("version", [None, "1", 0, -1, True, 1.0])
 def test_a_version_that_never_was_is_refused(version: Any) -> None:
-    with pytest.raises(Mismatch, match="schema_version: expected a whole number up to 1, found"):
+    with pytest.raises(Mismatch, match="schema_version: expected a whole number up to 2, found"):
         migrate({"schema_version": version})
 
 
@@ -58,7 +75,7 @@ def test_a_newer_record_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UnreadableRecord) as refused:
         load(path)
     assert str(refused.value) == (
-        f"{path}: cannot read this record: schema_version: 99 is newer than this moe-harness, which reads up to 1; "
+        f"{path}: cannot read this record: schema_version: 99 is newer than this moe-harness, which reads up to 2; "
         "use a newer moe-harness"
     )
 
@@ -70,7 +87,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert to_document(after, {}) == to_document(before, {})
     assert after.samples == before.samples
     assert after.summary == before.summary
-    assert (tmp_path / "record.json").read_text() == (RECORDS / "version-1.json").read_text()
+    assert (tmp_path / "record.json").read_text() == CURRENT.read_text()
 
 
 def test_nan_and_infinity_are_written_as_portable_json(tmp_path: Path) -> None:
@@ -121,7 +138,7 @@ def test_names_that_are_no_secrets(name: str) -> None:
 )
 def test_a_wrong_field_is_named(tmp_path: Path, change: dict[str, Any], complaint: str) -> None:
     path = tmp_path / "record.json"
-    path.write_text(json.dumps(json.loads((RECORDS / "version-1.json").read_text()) | change))
+    path.write_text(json.dumps(json.loads(CURRENT.read_text()) | change))
     with pytest.raises(UnreadableRecord, match=complaint):
         load(path)
 

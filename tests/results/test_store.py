@@ -1,5 +1,7 @@
 """Runs are found by id, by its beginning, by path; what is damaged is told and does not hide the rest."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,3 +79,15 @@ def test_no_runs_at_all_says_where_was_looked(tmp_path: Path) -> None:
 def test_the_root_may_be_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/someone")
     assert runs_root("~/runs") == Path("/home/someone/runs")
+
+
+def test_ended_runs_are_listed_without_slurm(root: Path) -> None:
+    code = f"import sys; from harness.cli.main import run; run(['runs', 'list', '--output-path', {str(root)!r}]);"
+    done = subprocess.run(
+        [sys.executable, "-c", code + "print(*sys.modules, file=sys.stderr)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "mixtral-0a" in done.stdout
+    assert not set(done.stderr.split()) & {"harness.launch.queue", "harness.results.settle", "harness.arch", "yaml"}

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from harness.config.draft import Draft, Word
 from harness.config.rules import (
     checkpoint,
+    container,
     data,
     engine,
     mapping,
@@ -57,6 +58,7 @@ RULES: tuple[Rule, ...] = (
     profiling.profile,
     tracking.wandb,
     tracking.tensorboard,
+    container.runtime,
     template.placeholders,
 )
 

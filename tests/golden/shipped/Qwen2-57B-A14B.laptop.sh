@@ -3,7 +3,7 @@
 set -euo pipefail
 
 # The run's own folder, made before the job starts: a job whose log has no folder dies without a word.
-: "${RUN_DIR:?is not set: use moe-harness launch, or export RUN_DIR=a new folder before sbatch}"
+: "${RUN_DIR:?is not set: use moe-harness launch, or export RUN_DIR=its folder before sbatch}"
 mkdir -p -- "$RUN_DIR/ranks"
 
 # A fair share of the cores for every rank, unless the caller or the job says otherwise.

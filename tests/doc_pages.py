@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[1]
 _NOT_OURS = re.compile(r"\..*|__pycache__|build|dist|runs")
 _FENCE = re.compile(r"^```(?P<language>\w*)$")
 _COMMENT = re.compile(r"^<!-- (?P<text>.*) -->$")

@@ -1,0 +1,84 @@
+"""`moe-harness runs cancel`."""
+
+import time
+from collections.abc import Sequence
+
+import click
+
+from harness.cli import screen
+from harness.cli.runs_found import ROOT, as_they_stand, runs_of, unfinished
+from harness.errors import ConfigError
+from harness.results.record import UNFINISHED
+from harness.results.root import runs_root
+from harness.results.store import StoredRun
+
+_PATIENCE_S = 45.0
+"""Slurm gives a job's processes 30 s, by its default, between its TERM and its KILL."""
+
+_POLL_S = 0.5
+
+
+@click.command("cancel")
+@click.argument("runs", nargs=-1)
+@ROOT
+@click.option("--all", "everything", is_flag=True, help="All Slurm runs that have not ended.")
+def command(runs: Sequence[str], output_path: str, everything: bool) -> int:
+    """End runs under Slurm: by id, the beginning of an id, folder or Slurm job id."""
+    root = runs_root(output_path)
+    if bool(runs) == everything:
+        raise click.UsageError("name the runs, or give --all")
+    meant = [run for run in unfinished(root) if run.record.job.on == "slurm"] if everything else runs_of(root, runs)
+    found, _ = as_they_stand(meant)
+    if not found:
+        click.echo(f"no Slurm run in {output_path} is under way")
+        return 0
+    if problems := [problem for run in found if (problem := _problem(run))]:
+        raise ConfigError(problems)
+    return _cancel(found)
+
+
+def _problem(run: StoredRun) -> str | None:
+    """Why a run cannot be cancelled at all."""
+    record = run.record
+    if record.status not in UNFINISHED:
+        return f"{record.run_id}: has already ended, {record.status}; moe-harness runs show {record.run_id}"
+    if record.job.on != "slurm":
+        return f"{record.run_id}: runs on {record.job.host} without Slurm; end it by Ctrl-C where it was started"
+    if record.job.job_id is None:
+        return f"{record.run_id}: Slurm's answer to its submission is not known yet; try again in a minute"
+    return None
+
+
+def _cancel(runs: Sequence[StoredRun]) -> int:
+    from harness.launch.slurm import cancel
+
+    for run in runs:
+        if said := cancel(run.record.job.job_id or "", cluster=run.record.job.cluster):
+            screen.error(f"{run.record.run_id}: {said}")
+    ended = _wait(runs)
+    for run in ended:
+        click.echo(_told(run))
+    return 0 if all(run.record.status == "cancelled" for run in ended) else 1
+
+
+def _wait(runs: Sequence[StoredRun]) -> tuple[StoredRun, ...]:
+    """The runs once Slurm has really ended them, or after a while."""
+    from harness.results.settle import settle_all
+
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        settled = settle_all(runs)
+        under_way = any(run.record.status in UNFINISHED for run in settled.runs)
+        if not under_way or settled.view.unreachable or time.monotonic() > deadline:
+            return settled.runs
+        runs = settled.runs
+        time.sleep(_POLL_S)
+
+
+def _told(run: StoredRun) -> str:
+    record = run.record
+    if record.status in UNFINISHED:
+        return f"{record.run_id}: still {record.status}; moe-harness runs watch {record.run_id} tells when it has ended"
+    if record.status == "cancelled":
+        return f"{record.run_id}: cancelled (job {record.job.job_id})"
+    return f"{record.run_id}: {record.status}, before it could be cancelled"

@@ -1,0 +1,90 @@
+"""The runs that a user's words mean, as they truly stand."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli import screen
+from harness.errors import HarnessError
+from harness.results.record import UNFINISHED, RunRecord
+from harness.results.store import RunNotFound, StoredRun, find_run, list_runs
+
+if TYPE_CHECKING:  # what asks Slurm is imported where there is a run that has not ended
+    from harness.launch.queue import JobState
+    from harness.results.settle import Settled
+
+ROOT = click.option(
+    "--output-path", envvar="OUTPUT_PATH", default="runs", show_default=True, help="Where the runs are."
+)
+
+_JOB_ID = re.compile(r"\d+(_\d+)?")
+
+
+class NotOurs(HarnessError):
+    """A job that is none of the runs."""
+
+
+def runs_of(root: Path, words: Sequence[str]) -> tuple[StoredRun, ...]:
+    """Each run once, by id, the beginning of its id, folder, or Slurm job id. RunNotFound or NotOurs tells."""
+    found = {run.folder: run for word in words for run in [_run_of(root, word)]}
+    return tuple(found.values())
+
+
+def unfinished(root: Path) -> tuple[StoredRun, ...]:
+    """All runs that have not ended, the oldest first."""
+    found = list_runs(root)
+    for warning in found.warnings:
+        screen.notice(warning)
+    return tuple(run for run in reversed(found.runs) if run.record.status in UNFINISHED)
+
+
+def as_they_stand(runs: Sequence[StoredRun]) -> "tuple[tuple[StoredRun, ...], Settled | None]":
+    """The runs with what Slurm knows of those that have not ended, told where that is odd."""
+    if all(run.record.status not in UNFINISHED for run in runs):
+        return tuple(runs), None
+    from harness.results.settle import settle_all
+
+    settled = settle_all(runs)
+    if settled.view.unreachable:
+        screen.notice(f"Slurm does not answer ({settled.view.unreachable}): its runs are shown as they were last known")
+    for run in settled.runs:
+        if run.removed:
+            screen.notice(f"{run.folder} was removed before the run had ended; its record is kept there")
+        if run.problem:
+            screen.error(run.problem)
+    return settled.runs, settled
+
+
+def with_its_log(record: RunRecord) -> RunRecord:
+    """A run still going is read from its log, as far as that has come."""
+    log = record.paths.get("log")
+    if record.status not in UNFINISHED or log is None:
+        return record
+    from harness.results.recorder import with_log_at
+
+    return with_log_at(record, Path(log))
+
+
+def _run_of(root: Path, word: str) -> StoredRun:
+    if _JOB_ID.fullmatch(word):
+        if run := next((run for run in list_runs(root).runs if run.record.job.job_id == word), None):
+            return run
+        try:
+            return find_run(root, word)
+        except RunNotFound:
+            raise NotOurs(_whose(root, word)) from None
+    return find_run(root, word)
+
+
+def _whose(root: Path, job_id: str) -> str:
+    from harness.launch.queue import ask
+
+    view = ask([job_id])
+    job: JobState | None = view.states.get(job_id)
+    if job:
+        return f"{job_id}: no run in {root} has this job; to Slurm it is {job.user}'s, {job.words}, in {job.work_dir}"
+    why = f"Slurm does not answer ({view.unreachable})" if view.unreachable else "Slurm does not know it either"
+    return f"{job_id}: no run in {root} has this job, and {why}; moe-harness runs list shows the runs"

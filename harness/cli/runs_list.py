@@ -1,0 +1,98 @@
+"""`moe-harness runs list`."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from harness.cli import screen
+from harness.cli.runs_found import ROOT, as_they_stand, with_its_log
+from harness.report.table import show_runs
+from harness.results.json_codec import encode
+from harness.results.record import RunRecord, Status
+from harness.results.root import runs_root
+from harness.results.selection import Selection, parse_since
+from harness.results.store import StoredRun, list_runs
+
+if TYPE_CHECKING:
+    from harness.results.settle import Settled
+
+STATUSES = get_args(Status.__value__)
+
+
+class _Since(click.ParamType[str]):
+    """`2d`, `12h`, `30m`, or a date, which becomes a record's time."""
+
+    name = "TIME"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return parse_since(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command("list")
+@ROOT
+@click.option("--status", "statuses", type=click.Choice(STATUSES), multiple=True, help="Only these; may be repeated.")
+@click.option("--model", help="Only runs of this model.")
+@click.option("--since", type=_Since(), help="Only runs begun since: 2d, 12h, 30m, or a date (UTC).")
+@click.option("--sweep", help="Only runs of this sweep.")
+@click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the N newest of these.")
+@click.option("--json", "as_json", is_flag=True, help="A list for a program.")
+def command(
+    output_path: str,
+    statuses: Sequence[Status],
+    model: str | None,
+    since: str | None,
+    sweep: str | None,
+    last: int | None,
+    as_json: bool,
+) -> int:
+    """All runs, the newest first."""
+    found = list_runs(runs_root(output_path))
+    for warning in found.warnings:
+        screen.notice(warning)
+    selection = Selection(statuses=tuple(statuses), model=model, since=since, sweep=sweep, last=last)
+    runs, settled = as_they_stand(selection.before_asking(found.runs))
+    runs = selection.of(runs)
+    records = [with_its_log(run.record) for run in runs]
+    if as_json:
+        click.echo(json.dumps([_row(record) for record in records], indent=1, ensure_ascii=False))
+    elif records:
+        click.echo(show_runs(records, _waiting(runs, settled)))
+    else:
+        click.echo(f"no runs in {output_path}" if not found.runs else f"none of the runs in {output_path} is so")
+    return 1 if any(run.problem for run in runs) else 0
+
+
+def _waiting(runs: Sequence[StoredRun], settled: "Settled | None") -> dict[str, str]:
+    """Why submitted runs wait, in Slurm's word, by their ids."""
+    jobs = {run.record.run_id: settled.job_of(run) for run in runs} if settled else {}
+    return {run_id: job.reason for run_id, job in jobs.items() if job and job.waiting and job.reason}
+
+
+def _row(record: RunRecord) -> dict[str, Any]:
+    summary = record.summary
+    row = {
+        "run_id": record.run_id,
+        "status": record.status,
+        "model": record.resolved.text("MODEL"),
+        "on": record.job.on,
+        "job_id": record.job.job_id,
+        "created": record.created,
+        "started": record.started,
+        "ended": record.ended,
+        "ranks": record.job.nodes * record.job.gpus_per_node,
+        "attempts": len(record.attempts),
+        "cause": record.error.cause.name if record.error and record.error.cause else None,
+        "sweep": record.sweep,
+        "step_time_s": summary.median_s if summary else None,
+        "tokens_per_s_per_gpu": summary.tokens_per_s_per_gpu if summary else None,
+        "tflops_per_gpu": summary.tflops_per_gpu if summary else None,
+        "loss": summary.loss_last if summary else None,
+        "folder": record.paths.get("root"),
+    }
+    encoded: dict[str, Any] = encode(row)
+    return encoded

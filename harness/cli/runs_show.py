@@ -1,0 +1,37 @@
+"""`moe-harness runs show`."""
+
+import json
+
+import click
+
+from harness.cli.runs_found import ROOT, as_they_stand, runs_of, with_its_log
+from harness.report.table import show_summary
+from harness.results.record_file import to_document
+from harness.results.root import runs_root
+
+
+@click.command("show")
+@click.argument("run")
+@ROOT
+@click.option("--json", "as_json", is_flag=True, help="The whole record.")
+def command(run: str, output_path: str, as_json: bool) -> int:
+    """One run, by its id, the beginning of its id, its folder, or its Slurm job's id."""
+    (found,), settled = as_they_stand(runs_of(runs_root(output_path), [run]))
+    record = with_its_log(found.record)
+    code = 1 if found.problem else 0
+    if as_json:
+        click.echo(json.dumps(to_document(record, {}), indent=1, ensure_ascii=False))
+        return code
+    said = None
+    if settled and (job := settled.job_of(found)):
+        from harness.report.job_words import show_job
+
+        said = show_job(job)
+    click.echo(show_summary(record, said))
+    if record.error and record.error.traceback:
+        click.echo(f"\n{record.error.traceback}")
+    from harness.results.recorder import shown_command
+
+    click.echo(f"\nevery rank ran: {shown_command(record)}")
+    click.echo(f"record: {record.paths.get('record', '')}")
+    return code

@@ -1,0 +1,93 @@
+"""`moe-harness runs watch`, and what SUBMIT_WAIT=1 does after a submission."""
+
+from collections.abc import Sequence
+
+import click
+
+from harness.cli import screen
+from harness.cli.events import told
+from harness.cli.every import EVERY, EVERY_S
+from harness.cli.runs_found import ROOT, runs_of, unfinished
+from harness.cli.steps import Steps
+from harness.report.table import show_summary
+from harness.results.record import RunRecord
+from harness.results.root import runs_root
+from harness.results.store import StoredRun
+from harness.results.watching import Ended, Event, SlurmSilent, Stepped, watch
+
+_STOPPED = 130
+"""The exit code of what Ctrl-C ends."""
+
+
+@click.command("watch")
+@click.argument("runs", nargs=-1)
+@ROOT
+@EVERY
+def command(runs: Sequence[str], output_path: str, every_s: float) -> int:
+    """Follow runs until they have ended: by id, the beginning of an id, folder or Slurm job id; without, all.
+
+    Ctrl-C stops the watching, not the runs.
+    """
+    root = runs_root(output_path)
+    found = runs_of(root, runs) if runs else unfinished(root)
+    if not found:
+        click.echo(f"no run in {output_path} is under way")
+        return 0
+    return follow(found, every_s=every_s)
+
+
+def follow(runs: Sequence[StoredRun], *, every_s: float = EVERY_S) -> int:
+    """Follow runs to their ends; 0 if all completed, 1 if not, 130 if Ctrl-C ended the watching."""
+    views = _views(runs)
+    ended: dict[str, StoredRun] = {}
+    try:
+        for event in watch(runs, every_s=every_s):
+            _show(event, views)
+            if isinstance(event, Ended):
+                ended[event.run.record.run_id] = event.run
+    except KeyboardInterrupt:
+        _close(views)
+        _say_left([run for run in runs if run.record.run_id not in ended])
+        return _STOPPED
+    finally:
+        _close(views)
+    click.echo("\n\n".join(_result(ended[run.record.run_id].record) for run in runs))
+    done = all(run.record.status == "completed" and not run.problem for run in ended.values())
+    return 0 if done else 1
+
+
+def _views(runs: Sequence[StoredRun]) -> dict[str, Steps]:
+    return {
+        run.record.run_id: Steps(name=run.record.run_id if len(runs) > 1 else "", position=position)
+        for position, run in enumerate(runs)
+    }
+
+
+def _show(event: Event, views: dict[str, Steps]) -> None:
+    if isinstance(event, SlurmSilent):
+        next(iter(views.values())).say_to_all(told(event))
+        return
+    view = views[event.run.record.run_id]
+    if isinstance(event, Stepped):
+        view.show(event.sample)
+    elif isinstance(event, Ended):
+        view.close()
+    else:
+        view.say(told(event))
+
+
+def _result(record: RunRecord) -> str:
+    trace = record.error.traceback if record.error else None
+    return show_summary(record) + (f"\n\n{trace}" if trace else "") + f"\nrecord: {record.paths.get('record', '')}"
+
+
+def _close(views: dict[str, Steps]) -> None:
+    for view in views.values():
+        view.close()
+
+
+def _say_left(runs: Sequence[StoredRun]) -> None:
+    for run in runs:
+        run_id = run.record.run_id
+        end = f", runs cancel {run_id} ends it" if run.record.job.on == "slurm" else ""
+        screen.notice(f"{run_id} goes on; moe-harness runs watch {run_id} follows it again{end}")

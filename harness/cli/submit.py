@@ -1,0 +1,44 @@
+"""An opened run, handed to Slurm, and what Slurm says of it at once."""
+
+from collections.abc import Mapping
+
+import click
+
+from harness.cli import screen
+from harness.cli.runs_watch import follow
+from harness.config.provenance import Resolved
+from harness.errors import ConfigError
+from harness.launch.run import Run
+from harness.report.job_words import show_job
+from harness.results.record import RunRecord
+from harness.results.store import StoredRun
+from harness.results.submission import FirstWord, first_word, submit_recorded
+
+
+def submit_launch(run: Run, resolved: Resolved, predicted: Mapping[str, float] | None, *, keep: bool) -> int:
+    """Submit, and say how the job stands; with SUBMIT_WAIT follow it. ConfigError if it can never start."""
+    record = submit_recorded(run, resolved, predicted=predicted)
+    cluster = f" on {record.job.cluster}" if record.job.cluster else ""
+    click.echo(f"submitted job {record.job.job_id}{cluster}")
+    click.echo(f"run: {run.paths.root}")
+    word = first_word(record, keep=keep)
+    if word.refused or not resolved.switch("SUBMIT_WAIT"):  # who follows it is told all the same
+        _say(record, word)
+    if resolved.switch("SUBMIT_WAIT"):
+        return follow([StoredRun(folder=run.paths.root, record=word.record)])
+    return 0
+
+
+def _say(record: RunRecord, word: FirstWord) -> None:
+    job, reason = word.job, word.reason
+    if word.refused and job and reason:
+        raise ConfigError(
+            f"job {record.job.job_id} could never start, and was cancelled: {job.reason}, {reason.meaning};"
+            f" {reason.fix}; --keep leaves such a job in the queue"
+        )
+    if job is None:
+        screen.notice(f"Slurm has not said how the job stands; moe-harness runs watch {record.run_id} follows it")
+    elif reason and (reason.never or reason.fix):
+        screen.notice(f"job {record.job.job_id}: {show_job(job)}")
+    else:
+        screen.progress(f"job {record.job.job_id}: {show_job(job)}")

@@ -1,0 +1,126 @@
+"""`moe-harness sweep`: many jobs from one line, each run once however often it is interrupted."""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+import click
+
+from harness.cli import request, screen
+from harness.cli.every import EVERY
+from harness.cli.sweep_plan import Driver, Sweep, sweep_of
+from harness.cli.sweep_points import Job, check_points, place_of, points_of
+from harness.errors import ConfigError
+from harness.launch.place import Place
+from harness.report.sweep_table import results_data, show_cost, show_planned, show_refused, show_results
+from harness.results.store import StoredRun
+from harness.results.sweep_lock import hold
+from harness.results.sweeps import keep_plan, require_same
+
+type Say = Callable[[str], None]
+
+
+@click.command("sweep")
+@click.argument("words", nargs=-1, type=request.Word())
+@click.option("--on", "place", type=click.Choice(request.PLACES), help=request.WHERE)
+@click.option("--grid/--zip", default=True, help="Every combination of the values (the default), or pair by pair.")
+@click.option("--max-jobs", type=click.IntRange(min=1), metavar="N", help="At most N jobs of the sweep run at once.")
+@click.option("--name", help="The sweep's name; without one it is made of what is swept.")
+@click.option("--yes", is_flag=True, help="Submit without asking.")
+@click.option("--retry-failed", is_flag=True, help="Run again what failed or was cancelled.")
+@click.option("--dry-run", is_flag=True, help="Show the points and stop.")
+@EVERY
+@click.option("--json", "as_json", is_flag=True, help="The results for a program.")
+@request.FORCE
+@click.pass_context
+def command(
+    ctx: click.Context,
+    words: Sequence[str],
+    place: Place | None,
+    grid: bool,
+    max_jobs: int | None,
+    name: str | None,
+    yes: bool,
+    retry_failed: bool,
+    dry_run: bool,
+    every_s: float,
+    as_json: bool,
+    force: bool,
+) -> int:
+    """Launch every point of EP=2,4,8 MBS=1,2 and follow them; Megatron's own flags after --.
+
+    The same command goes on where it was interrupted: what is done, or under way, is not run again.
+    """
+    points = points_of(ctx, words, zipped=not grid)
+    where = place_of(points, place)
+    if max_jobs and where != "slurm":
+        raise ConfigError(f"--max-jobs is Slurm's, and --on {where} runs one job after another; leave it out")
+    checked = check_points(ctx, points, where, force=force)
+    request.say_notices(checked.notices)
+    say: Say = screen.progress if as_json else click.echo
+    sweep = sweep_of(checked, where, name)
+    if checked.refused:
+        say(f"{show_refused(checked.refused)}\n")
+    if dry_run or sweep.asked_dry:
+        require_same(sweep.folder, sweep.plan)
+        kept = sweep.stored()
+        _show_plan(say, sweep, kept, sweep.pending(kept, retry_failed=retry_failed))
+        return 0
+    with hold(sweep.folder):
+        require_same(sweep.folder, sweep.plan)
+        driver = _driver(sweep, max_jobs=max_jobs, every_s=every_s)
+        pending = sweep.pending(driver.stored, retry_failed=retry_failed)
+        _show_plan(say, sweep, driver.stored, pending)
+        if pending and where == "slurm" and not yes:
+            _ask(pending)
+        keep_plan(sweep.folder, sweep.plan)
+        stored = driver.drive(pending)
+    return _finish(sweep, stored, as_json=as_json)
+
+
+def _driver(sweep: Sweep, *, max_jobs: int | None, every_s: float) -> Driver:
+    """What drives the sweep where it runs, with the points' runs as they truly stand."""
+    if sweep.place == "slurm":
+        from harness.cli.sweep_slurm import SlurmDriver
+
+        return SlurmDriver(sweep, max_jobs=max_jobs, every_s=every_s)
+    from harness.cli.sweep_here import DriverHere
+
+    return DriverHere(sweep)
+
+
+def _show_plan(say: Say, sweep: Sweep, stored: Mapping[str, StoredRun], pending: Sequence[Job]) -> None:
+    names = {job.point.name for job in pending}
+    rows = {
+        job.point.name: job.planned(sweep.place, _now(stored.get(job.point.name), job.point.name in names))
+        for job in sweep.checked.jobs
+    }
+    say(show_planned(sweep.checked.swept, list(rows.values())))
+    say(f"sweep {sweep.name}: {show_cost([rows[name] for name in rows if name in names])}")
+
+
+def _now(run: StoredRun | None, is_pending: bool) -> str:
+    if run is None:
+        return "to run"
+    said = f"{run.record.status}: {run.record.run_id}"
+    return f"to run again, {said}" if is_pending else said
+
+
+def _ask(pending: Sequence[Job]) -> None:
+    if not os.isatty(0):
+        raise ConfigError(
+            f"to submit {len(pending)} jobs wants a yes, and there is no terminal to ask on;"
+            " give --yes, or --dry-run to look only"
+        )
+    click.confirm("submit?", abort=True, err=True)
+
+
+def _finish(sweep: Sweep, stored: Mapping[str, StoredRun], *, as_json: bool) -> int:
+    results = sweep.results(stored)
+    if as_json:
+        refused = [{"point": point, "why": list(why)} for point, why in sweep.checked.refused.items()]
+        data = {"sweep": sweep.name, "points": results_data(results), "refused": refused}
+        click.echo(json.dumps(data, indent=2))
+    else:
+        click.echo(show_results(sweep.checked.swept, results))
+    return 0 if all(it.record and it.record.status == "completed" for it in results) else 1

@@ -1,0 +1,56 @@
+"""A sweep on this node: one point after another, in this process."""
+
+from collections.abc import Mapping, Sequence
+
+from harness.cli import request, screen
+from harness.cli.run import run_recorded, say_failure
+from harness.cli.sweep_plan import Sweep
+from harness.cli.sweep_points import Job
+from harness.errors import EnvironmentProblem
+from harness.launch.lease import is_supervised
+from harness.launch.processes import end_leftovers
+from harness.launch.run import open_run
+from harness.launch.rundir import RunPaths
+from harness.results.record import UNFINISHED
+from harness.results.settle import settle_all
+from harness.results.store import StoredRun
+
+
+class DriverHere:
+    """Holding the sweep's lock, it is the only one; a run still under way has lost its driver, and is to run again."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self._sweep = sweep
+        stored = sweep.stored()
+        left = {point: run for point, run in stored.items() if run.record.status in UNFINISHED}
+        for point, run in left.items():
+            _end(point, run)
+        settle_all(list(left.values()))
+        self.stored: Mapping[str, StoredRun] = {point: run for point, run in stored.items() if point not in left}
+
+    def drive(self, pending: Sequence[Job]) -> Mapping[str, StoredRun]:
+        """Until all is done, or until Ctrl-C ends the run under way and with it the sweep."""
+        runs = dict(self.stored)
+        for number, job in enumerate(pending, start=1):
+            screen.progress(f"point {number} of {len(pending)}: {job.point.name}")
+            run = open_run(job.resolved, job.launch)
+            request.say_notices(run.notices)
+            record, outcome = run_recorded(run, job.resolved, job.predicted, self._sweep.label(job))
+            runs[job.point.name] = StoredRun(folder=run.paths.root, record=record)
+            say_failure(outcome)
+            if outcome.status == "cancelled":
+                screen.notice(f"the same command goes on with the rest; --retry-failed runs {job.point.name} again too")
+                break
+        return runs
+
+
+def _end(point: str, run: StoredRun) -> None:
+    """End what a driver that died left running."""
+    host = run.record.job.host
+    if is_supervised(RunPaths(run.folder)) is None:
+        raise EnvironmentProblem(
+            f"{point} was under way on {host} when its driver died, and only there can be seen whether it still is;"
+            f" give this command on {host}, or remove {run.folder}"
+        )
+    screen.notice(f"{point}: the driver died while it ran, so it is run again; run: {run.folder}")
+    end_leftovers(run.folder)

@@ -1,0 +1,86 @@
+"""A sweep that can run: its name, its folder, and which of its points have a run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from harness.cli import screen
+from harness.cli.sweep_points import Checked, Job
+from harness.errors import ConfigError
+from harness.launch.place import Place
+from harness.report.sweep_table import PointResult
+from harness.results.record import SweepPoint
+from harness.results.root import runs_root
+from harness.results.store import StoredRun
+from harness.results.sweeps import SweepPlan, derived_name, plan_of, runs_of, sweep_folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """`root` holds the runs' folders, `folder` the sweep's own."""
+
+    name: str
+    root: Path
+    folder: Path
+    place: Place
+    plan: SweepPlan
+    checked: Checked
+
+    @property
+    def asked_dry(self) -> bool:
+        """Whether DRY_RUN=1 was asked for."""
+        return any(job.resolved.switch("DRY_RUN") for job in self.checked.jobs)
+
+    def label(self, job: Job) -> SweepPoint:
+        """What a run's record says of its place in the sweep."""
+        return SweepPoint(sweep=self.name, point=job.point.name)
+
+    def stored(self) -> dict[str, StoredRun]:
+        """The newest run of each point that has one, as its record stands."""
+        found = runs_of(self.root, self.name)
+        for warning in found.warnings:
+            screen.notice(warning)
+        return dict(found.newest)
+
+    def pending(self, stored: Mapping[str, StoredRun], *, retry_failed: bool) -> list[Job]:
+        """The jobs to run: those without a run, and on demand those whose run did not end well."""
+        again = ("failed", "cancelled") if retry_failed else ()
+        jobs = ((job, stored.get(job.point.name)) for job in self.checked.jobs)
+        return [job for job, run in jobs if run is None or run.record.status in again]
+
+    def results(self, stored: Mapping[str, StoredRun]) -> list[PointResult]:
+        """Each point that can run, with its newest run."""
+        return [
+            PointResult(
+                point=job.point.name,
+                values={name: job.point.settings[name] for name in self.checked.swept},
+                record=stored[job.point.name].record if job.point.name in stored else None,
+            )
+            for job in self.checked.jobs
+        ]
+
+
+class Driver(Protocol):
+    """What runs a sweep's jobs. `stored` holds the points' runs as they truly stood when it was made."""
+
+    stored: Mapping[str, StoredRun]
+
+    def drive(self, pending: Sequence[Job]) -> Mapping[str, StoredRun]:
+        """Run what is pending, follow what is under way, and return all as it then stands."""
+
+
+def sweep_of(checked: Checked, place: Place, name: str | None) -> Sweep:
+    """The sweep of points that were checked. ConfigError if none can run, or if they would not share a folder."""
+    if not checked.jobs:
+        reasons = [tuple(why) for why in checked.refused.values()]
+        if len(set(reasons)) == 1:
+            raise ConfigError(reasons[0])
+        raise ConfigError([f"{point}: {text}" for point, why in checked.refused.items() for text in why])
+    outputs = list(dict.fromkeys(job.resolved.text("OUTPUT_PATH") for job in checked.jobs))
+    if len(outputs) > 1:
+        raise ConfigError(f"the points of a sweep share one folder, and OUTPUT_PATH is {' and '.join(outputs)}; set it")
+    root = runs_root(outputs[0])
+    plan = plan_of(place, [(point.name, checked.resolved[point.name]) for point in checked.points])
+    named = name or derived_name(plan, checked.swept)
+    return Sweep(name=named, root=root, folder=sweep_folder(root, named), place=place, plan=plan, checked=checked)

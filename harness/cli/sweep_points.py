@@ -1,0 +1,161 @@
+"""The points of a sweep, each resolved and checked as `launch` does it, before anything is touched."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli import request
+from harness.cli.check import foresee, gpu_hours, notices, problems
+from harness.config.provenance import Resolved
+from harness.config.roots import Roots
+from harness.config.schema import SETTINGS
+from harness.config.sources import typed_words
+from harness.errors import ConfigError
+from harness.launch.place import Place
+from harness.launch.plan import Launch, plan_launch
+from harness.launch.sweep import Point, expand
+from harness.plan.forecast import figures
+from harness.report.sweep_table import PlannedJob
+
+if TYPE_CHECKING:  # a sweep without a known GPU starts faster without the cost model
+    from harness.plan.candidate import Candidate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A point that can run."""
+
+    point: Point
+    resolved: Resolved
+    launch: Launch
+    candidate: "Candidate | None"
+
+    @property
+    def predicted(self) -> dict[str, float] | None:
+        """What the run's record keeps of the prediction."""
+        return figures(self.candidate) if self.candidate else None
+
+    def planned(self, place: Place, now: str) -> PlannedJob:
+        """Its row in the table that is shown before anything is submitted."""
+        spec, found = self.launch.spec, self.predicted or {}
+        gpus, step_s = spec.nodes * spec.gpus_per_node, found.get("step_time_s")
+        steps = self.resolved.megatron_args.integer("--train-iters")
+        return PlannedJob(
+            values=[self.point.settings[name] for name in self.point.swept],
+            nodes=spec.nodes,
+            gpus=gpus,
+            time_limit=self.resolved.text("RUN_TIME"),
+            step_time_s=step_s,
+            memory_bytes=found.get("peak_memory_bytes"),
+            gpu_hours=gpu_hours(self.resolved) if place == "slurm" else None,
+            predicted_gpu_hours=step_s * steps * gpus / 3600 if step_s and steps and place == "slurm" else None,
+            now=now,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """All points of a sweep: those that can run, what each of the others is refused for, and what is to be told."""
+
+    points: tuple[Point, ...]
+    resolved: Mapping[str, Resolved | None]
+    jobs: tuple[Job, ...]
+    refused: Mapping[str, Sequence[str]]
+    notices: tuple[str, ...]
+
+    @property
+    def swept(self) -> tuple[str, ...]:
+        """The names that differ from point to point."""
+        return self.points[0].swept
+
+
+def points_of(ctx: click.Context, words: Sequence[str], *, zipped: bool) -> tuple[Point, ...]:
+    """The points that the words name. ConfigError holds every mistake in them."""
+    typed = typed_words(words)
+    points: tuple[Point, ...] = ()
+    found = _not_found(typed)
+    try:
+        points = expand(typed, zipped=zipped)
+    except ConfigError as error:
+        found += error.problems
+    if found:
+        raise ConfigError([*found, *_strangers(ctx, typed)])
+    return points
+
+
+def place_of(points: Sequence[Point], place: Place | None) -> Place:
+    """Where all of them run: as `launch` would choose, on Slurm if any of them needs it."""
+    usual = {request.usual_place(point.words) for point in points}
+    return place or ("slurm" if "slurm" in usual else "local")
+
+
+def check_points(ctx: click.Context, points: Sequence[Point], place: Place, *, force: bool) -> Checked:
+    """Resolve and check every point; touches nothing."""
+    resolved: dict[str, Resolved | None] = {}
+    jobs: list[Job] = []
+    refused: dict[str, Sequence[str]] = {}
+    told: dict[str, list[str]] = {}
+    for point in points:
+        resolved[point.name] = None
+        try:
+            found = resolved[point.name] = request.resolved(ctx, point.words, place)
+            foreseen = foresee(found, force=force)
+            for text in (*found.notices, *notices(found, place), *foreseen.notices):
+                told.setdefault(text, []).append(point.name)
+            if wrong := [*problems(found, place), *foreseen.problems]:
+                raise ConfigError(wrong)
+            job = Job(point=point, resolved=found, launch=plan_launch(found, place), candidate=foreseen.candidate)
+        except ConfigError as error:
+            refused[point.name] = error.problems
+        else:
+            jobs.append(job)
+    told_once = [text if len(named) == len(points) else f"{', '.join(named)}: {text}" for text, named in told.items()]
+    return Checked(
+        points=tuple(points),
+        resolved=resolved,
+        jobs=tuple(jobs),
+        refused=refused,
+        notices=(*told_once, *_same_jobs(jobs)),
+    )
+
+
+def _not_found(typed: Mapping[str, str]) -> list[str]:
+    """Names in lists that no file has: a slip of the keyboard is no point to be passed over."""
+    roots = Roots.standard()
+    kinds = {"MODEL": "model", "CLUSTER": "cluster", "PROXY": "proxy"}
+    problems: list[str] = []
+    for name, kind in kinds.items():
+        values = [value for value in typed.get(name, "").split(",") if value and (name, value) != ("PROXY", "none")]
+        for value in values if "," in typed.get(name, "") else ():
+            try:
+                roots.find(kind, value.strip(), setting=name)
+            except ConfigError as error:
+                problems += error.problems
+    return problems
+
+
+def _strangers(ctx: click.Context, typed: Mapping[str, str]) -> list[str]:
+    """What resolving says of names that are no settings: only it knows the variables that files declare."""
+    strange = [f"{name}={value}" for name, value in typed.items() if name not in SETTINGS]
+    models = [model for model in typed.get("MODEL", "").split(",") if model in Roots.standard().names("model")]
+    if not strange or not models:
+        return []
+    try:
+        request.resolved(ctx, [f"MODEL={models[0]}", *strange], "slurm")
+    except ConfigError as error:
+        return [problem for problem in error.problems if "unknown setting" in problem or "secret" in problem]
+    return []
+
+
+def _same_jobs(jobs: Sequence[Job]) -> list[str]:
+    """Points that come to the same flags, environment and ranks: the same experiment twice."""
+    found: dict[str, list[str]] = {}
+    for job in jobs:
+        spec = job.launch.spec
+        ranks = (spec.nodes, spec.gpus_per_node, spec.image, spec.mounts)
+        found.setdefault(repr((spec.argv, sorted(spec.env.items()), ranks)), []).append(job.point.name)
+    return [
+        f"{' and '.join(named)} come to the same flags: the same is run twice" for named in found.values() if named[1:]
+    ]

@@ -1,0 +1,134 @@
+"""A sweep on Slurm: a job a point, submitted once whatever happens to this process, and followed."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+import click
+
+from harness.cli import request, screen
+from harness.cli.sweep_follow import follow
+from harness.cli.sweep_plan import Sweep
+from harness.cli.sweep_points import Job
+from harness.errors import EnvironmentProblem
+from harness.launch.processes import processes_of
+from harness.launch.queue import find_by_folder
+from harness.launch.run import Run, open_run
+from harness.launch.rundir import RunPaths
+from harness.launch.sweep import lane_options
+from harness.results.record import UNFINISHED, RunRecord, epoch_of
+from harness.results.settle import settle_all
+from harness.results.store import StoredRun
+from harness.results.submission import PATIENCE_S, first_word, submit_recorded
+
+_SBATCH_S = 120
+"""How long an sbatch that outlived its driver is waited for; without its controller it gives up far sooner."""
+_STOPPED = 130
+"""The exit code of what Ctrl-C ends."""
+_CLOCKS_S = 60
+"""How far this machine's clock may be from the controller's."""
+
+
+class SlurmDriver:
+    """Holding the sweep's lock, nobody else is between a record and its job but an sbatch whose driver died."""
+
+    def __init__(self, sweep: Sweep, *, max_jobs: int | None, every_s: float) -> None:
+        self._sweep = sweep
+        self._max_jobs = max_jobs
+        self._every_s = every_s
+        found = sweep.stored()
+        for run in found.values():
+            if _is_unsent(run.record):
+                _await_sbatch(run)
+        runs = dict(zip(found, settle_all(list(found.values())).runs, strict=True))
+        self._unsent = _without_job({point: run for point, run in runs.items() if _is_unsent(run.record)})
+        self.stored: Mapping[str, StoredRun] = {point: run for point, run in runs.items() if point not in self._unsent}
+
+    def drive(self, pending: Sequence[Job]) -> Mapping[str, StoredRun]:
+        """Submit, and follow all that is under way to its end, or to Ctrl-C, which leaves the jobs alone."""
+        runs = dict(self.stored)
+        try:
+            self._submit(pending, runs)
+            _hear(runs, [job.point.name for job in pending])
+            follow(runs, every_s=self._every_s)
+        except KeyboardInterrupt:
+            screen.notice(
+                "the jobs go on without this command; the same command follows them again, and submits the rest"
+            )
+            raise click.exceptions.Exit(_STOPPED) from None
+        return runs
+
+    def _submit(self, pending: Sequence[Job], runs: dict[str, StoredRun]) -> None:
+        """Each job into `runs`. EnvironmentProblem tells how far it came."""
+        told: set[str] = set()
+        under_way = sum(run.record.status in UNFINISHED for run in runs.values())
+        for number, job in enumerate(pending):
+            point, lane = job.point.name, self._lane(job, under_way + number)
+            try:
+                run = self._opened(job)
+                request.say_notices([text for text in run.notices if text not in told])
+                told |= {*run.notices}
+                record = submit_recorded(
+                    run, job.resolved, predicted=job.predicted, options=lane, sweep=self._sweep.label(job)
+                )
+            except EnvironmentProblem as problem:
+                raise EnvironmentProblem(
+                    f"{problem}\n{point} and what comes after it were not submitted; {number} of {len(pending)} jobs"
+                    " are in, and the same command goes on with the rest"
+                ) from problem
+            runs[point] = StoredRun(folder=run.paths.root, record=record)
+            screen.progress(f"{point}: submitted job {record.job.job_id}, {number + 1} of {len(pending)}")
+
+    def _opened(self, job: Job) -> Run:
+        """A new folder; or that of a run that never became a job: should it be one after all, only one can run."""
+        unsent = self._unsent.get(job.point.name)
+        if unsent is None or unsent.removed:
+            return open_run(job.resolved, job.launch)
+        return Run(spec=job.launch.spec, paths=RunPaths(unsent.folder), notices=())
+
+    def _lane(self, job: Job, number: int) -> tuple[str, ...]:
+        if self._max_jobs is None:
+            return ()
+        return lane_options(self._sweep.name, number % self._max_jobs, job.launch.spec.sbatch_args)
+
+
+def _hear(runs: dict[str, StoredRun], points: Sequence[str]) -> None:
+    """What Slurm says first of new jobs: those that could never start are cancelled, and told."""
+    deadline = time.monotonic() + PATIENCE_S
+    for point in points:
+        word = first_word(runs[point].record, patience_s=max(0.0, deadline - time.monotonic()))
+        if word.refused and word.reason:
+            runs[point] = StoredRun(folder=runs[point].folder, record=word.record)
+            screen.error(f"{point}: {word.reason.meaning}; {word.reason.fix}; the job was cancelled")
+
+
+def _is_unsent(record: RunRecord) -> bool:
+    """Whether a run is not known to have become a job."""
+    cause = record.error.cause if record.error else None
+    never = cause is not None and cause.name == "never-submitted"
+    return record.job.job_id is None and (record.status == "submitted" or never)
+
+
+def _without_job(unsent: Mapping[str, StoredRun]) -> dict[str, StoredRun]:
+    """Those of which Slurm has no job, which it alone can tell: EnvironmentProblem if it does not answer."""
+    if not unsent:
+        return {}
+    since = min(epoch_of(run.record.created) for run in unsent.values()) - _CLOCKS_S
+    view = find_by_folder([str(run.folder) for run in unsent.values()], since=since)
+    if view.unreachable:
+        raise EnvironmentProblem(
+            f"Slurm does not answer ({view.unreachable}), and only it knows whether it has the jobs of"
+            f" {', '.join(unsent)}; give this command again when it does"
+        )
+    return {point: run for point, run in unsent.items() if str(run.folder) not in view.states}
+
+
+def _await_sbatch(run: StoredRun) -> None:
+    """Wait for an sbatch that outlived the driver that called it: it carries the run's folder in its environment."""
+    deadline = time.monotonic() + _SBATCH_S
+    while found := processes_of(run.folder):
+        if time.monotonic() > deadline:
+            raise EnvironmentProblem(
+                f"process {found[0]} of an earlier start is still submitting {run.folder}; end it, then give this"
+                " command again"
+            )
+        time.sleep(0.1)

@@ -1,0 +1,117 @@
+"""What each start of a run's job left in the run's folder, written there by the job's own script.
+
+`attempts/N/facts` grows by lines `key=value`, and `attempts/N/ranks/R.exit` holds one rank's exit code and its time.
+A line still being written, or one not understood, is passed over.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.launch.rundir import RunPaths
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankExit:
+    """One rank's own exit code, and when it ended in seconds since the epoch."""
+
+    code: int
+    ended_s: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptFacts:
+    """One start. Times are seconds since the epoch; without `exit_code` it runs, or ended without a word.
+
+    `work_dir` is the job's, as Slurm tells it; `log_start_bytes` is where its part of the log begins; `signals`
+    are those that the batch shell got.
+    """
+
+    number: int
+    job_id: str | None = None
+    restart: int = 0
+    work_dir: str | None = None
+    nodes: tuple[str, ...] = ()
+    started: int | None = None
+    log_start_bytes: int = 0
+    resumed: int | None = None
+    signals: tuple[str, ...] = ()
+    retry: str | None = None
+    excluded: tuple[str, ...] = ()
+    exit_code: int | None = None
+    ended: int | None = None
+    ranks: Mapping[int, RankExit] = field(default_factory=dict)
+
+
+def read_attempts(paths: RunPaths) -> tuple[AttemptFacts, ...]:
+    """Every start that left facts, the first one first."""
+    folders = sorted((it for it in _entries(paths.attempts) if it.name.isdecimal()), key=lambda it: int(it.name))
+    return tuple(_read_attempt(folder) for folder in folders)
+
+
+def _read_attempt(folder: Path) -> AttemptFacts:
+    facts: dict[str, str] = {}
+    signals: list[str] = []
+    for name, value in _lines(folder / "facts"):
+        if name == "signal":
+            signals.append(value.split(" ", 1)[0])
+        facts[name] = value
+    return AttemptFacts(
+        number=int(folder.name),
+        job_id=facts.get("job"),
+        restart=_whole(facts.get("restart")) or 0,
+        work_dir=facts.get("work_dir"),
+        nodes=tuple(facts.get("nodes", "").split()),
+        started=_whole(facts.get("started")),
+        log_start_bytes=_whole(facts.get("log_start")) or 0,
+        resumed=_whole(facts.get("resumed")),
+        signals=tuple(signals),
+        retry=facts.get("retry"),
+        excluded=tuple(facts.get("excluded", "").replace(",", " ").split()),
+        exit_code=_whole(facts.get("exit")),
+        ended=_whole(facts.get("ended")),
+        ranks=_ranks(folder / "ranks"),
+    )
+
+
+def _ranks(folder: Path) -> dict[int, RankExit]:
+    ranks: dict[int, RankExit] = {}
+    for path in _entries(folder):
+        code, _, moment = _text(path).strip().partition(" ")
+        if path.suffix == ".exit" and path.stem.isdecimal() and code.isdecimal():
+            ranks[int(path.stem)] = RankExit(code=int(code), ended_s=_number(moment))
+    return dict(sorted(ranks.items()))
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    *whole, _ = _text(path).split("\n")
+    for line in whole:
+        name, equals, value = line.partition("=")
+        if equals:
+            yield name, value.strip()
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _whole(text: str | None) -> int | None:
+    number = _number(text)
+    return None if number is None else int(number)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,30 @@
+"""Slurm's short form of node names: `node[1-2,7],login` is node1, node2, node7 and login."""
+
+import re
+from collections.abc import Iterator
+
+_WORD = re.compile(r"(?:[^,\[]|\[[^\]]*\])+")
+_RANGE = re.compile(r"\[([^\]]*)\]")
+
+
+def expand_hosts(hostlist: str) -> tuple[str, ...]:
+    """Every node's name, in the list's order."""
+    return tuple(name for word in _WORD.findall(hostlist) for name in _expand(word))
+
+
+def _expand(word: str) -> Iterator[str]:
+    found = _RANGE.search(word)
+    if found is None:
+        yield word
+        return
+    for part in found[1].split(","):
+        first, _, last = part.partition("-")
+        for number in _numbers(first, last):
+            yield from _expand(f"{word[: found.start()]}{number}{word[found.end() :]}")
+
+
+def _numbers(first: str, last: str) -> list[str]:
+    """`08` to `10`: with as many digits as the first."""
+    if not (first.isdecimal() and last.isdecimal()):
+        return [first]
+    return [str(number).zfill(len(first)) for number in range(int(first), int(last) + 1)]

@@ -1,0 +1,38 @@
+"""Whether the process that supervises a run on this machine still lives: it holds a lock that dies with it."""
+
+import contextlib
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+
+from harness.launch.rundir import RunPaths
+
+
+@contextlib.contextmanager
+def supervising(paths: RunPaths) -> Iterator[None]:
+    """Marks this process as the run's supervisor, until it leaves or dies."""
+    with paths.owner.open("w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(f"{os.getpid()} {socket.gethostname()}\n")
+        file.flush()
+        yield
+
+
+def is_supervised(paths: RunPaths) -> bool | None:
+    """Whether the supervisor of a run lives; None where that cannot be known, as on another host."""
+    try:
+        with paths.owner.open("r", encoding="utf-8") as file:
+            if file.read().split()[1:] != [socket.gethostname()]:
+                return None
+            return not _lock_is_free(file.fileno())
+    except OSError:
+        return None
+
+
+def _lock_is_free(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

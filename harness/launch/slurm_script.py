@@ -1,0 +1,116 @@
+"""The script of a Slurm job: what was asked for, then the shell files that see it through, as they stand in `shell/`.
+
+All of it needs bash and Slurm's own programs alone: a compute node may have no Python outside the container.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from harness.launch.container import RUN_MARK, caches, enroot_task, image_guard, pyxis_options
+from harness.launch.job import JobSpec
+from harness.launch.quoting import quote
+from harness.launch.resume import RESUMED
+from harness.launch.script_lines import array, continued, environment, opening
+from harness.launch.signatures import grep_pattern, signatures
+from harness.launch.time_limit import show_time_limit
+
+_SHELL = Path(__file__).with_name("shell")
+_NODE_REPORT = Path(__file__).with_name("node_report.py")
+
+SAVING_TAKES_S = 120
+"""How long before the time limit the ranks are asked to save: writing a large checkpoint takes a minute or two."""
+
+
+def slurm_lines(spec: JobSpec) -> Iterator[str]:
+    """All lines of the script."""
+    yield "#!/bin/bash"
+    yield from (f"#SBATCH {option}" for option in _sbatch_options(spec))
+    yield from opening()
+    yield f"nodes={spec.nodes} ranks={spec.nodes * spec.gpus_per_node}"
+    yield from ("", *_shell("attempt.sh"))
+    if spec.retries:
+        yield from ("", f"retries={spec.retries} ranks_per_node={spec.gpus_per_node}", *_shell("last_attempt.sh"))
+    yield from environment(spec)
+    yield from _program(spec)
+    yield from _rank_shell(spec)
+    if spec.image:
+        yield from image_guard(spec.image)
+    yield from ("", "# srun would read the rest of this script as its input: give it none.")
+    yield from continued("srun", _srun_options(spec), f"{_task(spec)} </dev/null &")
+    yield from ("step=$!", "", *_shell("wait.sh"), "", *_shell("end.sh"))
+    if spec.retries:
+        yield from ("", *_patterns(), "", *_shell("retry.sh"))
+    yield from ("", 'exit "$code"')
+
+
+def _sbatch_options(spec: JobSpec) -> Iterator[str]:
+    yield f"--job-name={spec.name}"
+    if spec.account:
+        yield f"--account={spec.account}"
+    if spec.partition:
+        yield f"--partition={spec.partition}"
+    yield f"--nodes={spec.nodes}"
+    yield f"--ntasks-per-node={spec.gpus_per_node}"
+    if spec.device == "gpu":
+        yield f"--gpus-per-node={spec.gpus_per_node}"
+    yield f"--time={show_time_limit(spec.time_limit_s)}"
+    if spec.fresh is not None:
+        yield f"--signal=B:USR1@{min(SAVING_TAKES_S, spec.time_limit_s // 4)}"
+    yield from ("--exclusive", "--mem=0", "--requeue" if spec.retries else "--no-requeue", "--open-mode=append")
+    yield from spec.sbatch_args
+
+
+def _program(spec: JobSpec) -> Iterator[str]:
+    yield from ("", "# What every rank runs.")
+    if spec.fresh is None:
+        yield from array("program", spec.argv)
+        return
+    lasting = spec.argv[: len(spec.argv) - len(spec.fresh)]
+    yield from (*array("program", lasting), *array("fresh", spec.fresh), *array("resumed", RESUMED))
+    yield from ("", *_shell("checkpoint.sh"))
+
+
+def _rank_shell(spec: JobSpec) -> Iterator[str]:
+    yield from ("", "# ---- What each rank's task does ".ljust(_RULE, "-"))
+    yield from ("IFS= read -r -d '' rank_shell <<'RANK' || true", *_rank_facts(spec), *_shell("rank.sh"), "RANK")
+    yield from ("", "# What the first rank of each node says of it in the log.")
+    yield from ("IFS= read -r -d '' node_report <<'PYTHON' || true", *_text(_NODE_REPORT), "PYTHON")
+
+
+def _rank_facts(spec: JobSpec) -> Iterator[str]:
+    yield f"ranks={spec.nodes * spec.gpus_per_node} gpus={spec.gpus_per_node if spec.device == 'gpu' else 0}"
+    yield f"python={quote(spec.python)} megatron={quote(spec.megatron or '')} mark={RUN_MARK if spec.image else ''}"
+    yield f"mounts=({' '.join(quote(mount.target) for mount in spec.mounts)})"
+    if spec.image and (own := caches(spec)):
+        yield f"export {' '.join(own)}"
+
+
+def _srun_options(spec: JobSpec) -> Iterator[str]:
+    yield " ".join(("-l --kill-on-bad-exit=1 --export=ALL", *map(quote, spec.srun_args)))
+    if spec.image and spec.runtime == "pyxis":
+        yield from pyxis_options(spec)
+
+
+def _task(spec: JobSpec) -> str:
+    shell = 'bash -c "$rank_shell" rank "$attempt" "$me" "$node_report" "${program[@]}"'
+    if spec.image and spec.runtime == "enroot":
+        return " \\\n  ".join((*enroot_task(spec), shell))
+    return shell
+
+
+def _patterns() -> Iterator[str]:
+    passing = (signature for signature in signatures() if signature.transient and signature.patterns)
+    yield from ("# What passes by itself, by name, and what never does; the latter wins.", "transient=(")
+    yield from (f"  {quote(it.name)} {quote('|'.join(it.patterns))}" for it in passing)
+    yield from (")", f"permanent={quote(grep_pattern(transient=False))}")
+
+
+def _shell(name: str) -> Sequence[str]:
+    return _text(_SHELL / name)
+
+
+def _text(path: Path) -> Sequence[str]:
+    return path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+
+
+_RULE = 115

@@ -1,0 +1,167 @@
+"""A sweep as tables: what is to run and may cost, what is refused, and what came of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.report.table import MISSING, plain_table, show_known, show_tflops
+from harness.results.record import RunRecord
+from harness.units import show_bytes, show_seconds
+
+BEST = "*"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedJob:
+    """A point before it runs: its swept values, and `now`, what is to be done with it or has come of it.
+
+    GPU-hours are those of the time limit; None of anything is not known.
+    """
+
+    values: Sequence[str]
+    nodes: int
+    gpus: int
+    time_limit: str
+    step_time_s: float | None
+    memory_bytes: float | None
+    gpu_hours: float | None
+    predicted_gpu_hours: float | None
+    now: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointResult:
+    """A point and its newest run, None where it has none."""
+
+    point: str
+    values: Mapping[str, str]
+    record: RunRecord | None
+
+
+def show_planned(swept: Sequence[str], jobs: Sequence[PlannedJob]) -> str:
+    """One row a point, in the sweep's order."""
+    headers = (*swept, "nodes", "GPUs", "time limit", "predicted step", "memory", "GPU-hours at most", "predicted", "")
+    rows = [
+        (
+            *job.values,
+            str(job.nodes),
+            str(job.gpus),
+            job.time_limit,
+            show_known(job.step_time_s, show_seconds),
+            show_known(job.memory_bytes, show_bytes),
+            show_known(job.gpu_hours, _hours),
+            show_known(job.predicted_gpu_hours, _hours),
+            job.now,
+        )
+        for job in jobs
+    ]
+    known = [at for at in range(len(headers)) if any(row[at] != MISSING for row in rows)]
+    return plain_table([[row[at] for at in known] for row in rows], [headers[at] for at in known])
+
+
+def show_cost(jobs: Sequence[PlannedJob]) -> str:
+    """What the jobs may cost in all."""
+    limits = [job.gpu_hours for job in jobs if job.gpu_hours is not None]
+    text = f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'} to run"
+    if limits:
+        text += f", at most {_hours(sum(limits))} GPU-hours by their time limits"
+    known = [job.predicted_gpu_hours for job in jobs if job.predicted_gpu_hours is not None]
+    if not known:
+        return text
+    of = "" if len(known) == len(jobs) else f" for {len(known)} of them"
+    return f"{text}; predicted {_hours(sum(known))}{of}, without start-up"
+
+
+def show_refused(refused: Mapping[str, Sequence[str]]) -> str:
+    """The points that cannot run, each reason a row."""
+    rows = [("" if at else point, why) for point, reasons in refused.items() for at, why in enumerate(reasons)]
+    return f"{len(refused)} refused:\n{plain_table(rows)}"
+
+
+def show_results(swept: Sequence[str], results: Sequence[PointResult]) -> str:
+    """One row a point; the fastest of each model and sequence length has a star."""
+    best = best_points(results)
+    headers = ("", *swept, "status", "step time", "predicted", "tokens/s/GPU", "TFLOP/s/GPU", "memory", "loss", "run")
+    rows = [
+        (BEST if it.point in best else "", *(it.values[name] for name in swept), *_figures(it.record)) for it in results
+    ]
+    lines = [plain_table(rows, headers)]
+    if best:
+        lines.append(f"{BEST} most tokens/s/GPU of a model and sequence length")
+    lines += [f"{it.point}: {_cause(it.record)}" for it in results if it.record and _cause(it.record)]
+    return "\n".join(lines)
+
+
+def results_data(results: Sequence[PointResult]) -> list[dict[str, Any]]:
+    """The same as JSON data; bytes and seconds. A figure that is not known is null."""
+    best = best_points(results)
+    return [{"point": it.point, "settings": dict(it.values), **_data(it, best)} for it in results]
+
+
+def best_points(results: Sequence[PointResult]) -> set[str]:
+    """The fastest completed point of each model and sequence length of which there are two or more."""
+    groups: dict[tuple[str, int], list[tuple[float, str]]] = {}
+    for it in results:
+        summary = it.record.summary if it.record and it.record.status == "completed" else None
+        if it.record and summary and summary.tokens_per_s_per_gpu:
+            resolved = it.record.resolved
+            key = (resolved.text("MODEL"), resolved.megatron_args.integer("--seq-length"))
+            groups.setdefault(key, []).append((summary.tokens_per_s_per_gpu, it.point))
+    return {max(group)[1] for group in groups.values() if len(group) > 1}
+
+
+def _figures(record: RunRecord | None) -> tuple[str, ...]:
+    if record is None:
+        return ("not run", *(MISSING,) * 7)
+    summary = record.summary
+    if summary is None:
+        return (record.status, MISSING, show_known(_step_time(record), show_seconds), *(MISSING,) * 4, record.run_id)
+    return (
+        record.status,
+        show_known(summary.median_s, show_seconds),
+        _predicted(record, summary.median_s),
+        show_known(summary.tokens_per_s_per_gpu, "{:,.0f}".format),
+        show_tflops(summary),
+        show_known(summary.peak_memory_bytes, show_bytes),
+        show_known(summary.loss_last, "{:.4f}".format),
+        record.run_id,
+    )
+
+
+def _step_time(record: RunRecord) -> float | None:
+    return (record.predicted or {}).get("step_time_s")
+
+
+def _predicted(record: RunRecord, measured_s: float | None) -> str:
+    """`27.23 s (-3.1%)`, the measured time being what it is held against."""
+    step_s = _step_time(record)
+    apart = f" ({step_s / measured_s - 1:+.1%})" if step_s and measured_s else ""
+    return show_known(step_s, show_seconds) + apart
+
+
+def _cause(record: RunRecord) -> str:
+    """Why a run failed and what to change, where that is known."""
+    cause = record.error.cause if record.error else None
+    return f"{cause.text}; {cause.change}" if cause else ""
+
+
+def _data(it: PointResult, best: set[str]) -> dict[str, Any]:
+    record = it.record
+    summary = record.summary if record else None
+    return {
+        "status": record.status if record else None,
+        "run_id": record.run_id if record else None,
+        "job_id": record.job.job_id if record else None,
+        "step_time_s": summary.median_s if summary else None,
+        "tokens_per_s_per_gpu": summary.tokens_per_s_per_gpu if summary else None,
+        "tflops_per_gpu": summary.tflops_per_gpu if summary else None,
+        "peak_memory_bytes": summary.peak_memory_bytes if summary else None,
+        "loss": summary.loss_last if summary else None,
+        "predicted": dict(record.predicted) if record and record.predicted else None,
+        "cause": _cause(record) or None if record else None,
+        "best": it.point in best,
+    }
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"

@@ -1,0 +1,122 @@
+"""How a run failed: which rank was the first, in its own words, and what the cause was."""
+
+import shlex
+import shutil
+from collections.abc import Mapping
+
+from harness.launch.attempts import AttemptFacts
+from harness.launch.log_search import telling_lines
+from harness.launch.queue import JobState
+from harness.launch.rank_error import RankError, find_rank_error_in_log
+from harness.launch.run import Outcome
+from harness.launch.rundir import RunPaths
+from harness.results.evidence import Evidence
+from harness.results.record import Cause, RunError, RunRecord
+from harness.results.triage import find_cause
+
+
+def failure_of(record: RunRecord, paths: RunPaths, last: AttemptFacts | None, job: JobState | None) -> RunError:
+    """The error of a failed Slurm run, by its last attempt's facts and log, and Slurm's last word on its job."""
+    if last is None and job is None:
+        return RunError(cause=_lost(record, "never began, as far as can be seen here"))
+    if last is None and job and not paths.script.exists():
+        return RunError(exit_code=job.exit_code, cause=_removed())
+    facts = last or AttemptFacts(number=0)
+    found = find_rank_error_in_log(paths.log, facts.ranks, start_bytes=facts.log_start_bytes)
+    codes = {rank: it.code for rank, it in facts.ranks.items()}
+    exit_code = facts.exit_code if facts.exit_code is not None else (job.exit_code if job else None)
+    evidence = Evidence(
+        log_lines=telling_lines(paths.log, start_bytes=facts.log_start_bytes),
+        exit_codes=codes,
+        first_rank=found.rank,
+        traceback=found.text if found.rank is not None else None,
+        slurm_state="TIMEOUT" if _saved_in_time(facts) else _slurm_state(record, job),
+        free_bytes=shutil.disk_usage(paths.root).free if paths.root.is_dir() else None,
+        predicted=record.predicted,
+        ranks_per_node=record.job.gpus_per_node,
+        nodes=record.attempts[-1].nodes if record.attempts else (),
+    )
+    cause = find_cause(evidence)
+    if cause.name == "unknown" and exit_code is None and job is None:
+        cause = _lost(record, "left no word of its end")
+    if _saved_in_time(facts):
+        return RunError(exit_code=exit_code, exit_codes=_by_rank(codes), cause=_to_go_on(paths) or cause)
+    return RunError(
+        exit_code=exit_code if found.rank is None else codes.get(found.rank, exit_code),
+        rank=found.rank,
+        traceback=found.text or None,
+        exit_codes=_by_rank(codes),
+        cause=cause,
+    )
+
+
+def failure_here(record: RunRecord, paths: RunPaths, outcome: Outcome) -> RunError:
+    """The error of a run that failed on this node, by what its ranks left and the log that the launcher wrote."""
+    found = outcome.error or RankError(rank=None, exit_code=None, text="")
+    codes = {} if found.rank is None or found.exit_code is None else {found.rank: _as_in_a_shell(found.exit_code)}
+    evidence = Evidence(
+        log_lines=telling_lines(paths.log),
+        exit_codes=codes,
+        first_rank=found.rank,
+        traceback=found.text,
+        free_bytes=shutil.disk_usage(paths.root).free if paths.root.is_dir() else None,
+        predicted=record.predicted,
+        ranks_per_node=record.job.gpus_per_node,
+        nodes=(record.job.host,),
+    )
+    return RunError(
+        exit_code=outcome.exit_code if found.rank is None else codes.get(found.rank, outcome.exit_code),
+        rank=found.rank,
+        traceback=found.text or None,
+        exit_codes=_by_rank(codes),
+        cause=find_cause(evidence),
+    )
+
+
+def _by_rank(codes: Mapping[int, int]) -> dict[str, int]:
+    return {str(rank): code for rank, code in codes.items()}
+
+
+def _as_in_a_shell(code: int) -> int:
+    """torchrun gives an end by signal N as -N, and the shells of Slurm's tasks as 128 + N, as records do."""
+    return 128 - code if code < 0 else code
+
+
+def _saved_in_time(facts: AttemptFacts) -> bool:
+    """Whether the ranks ended well because they were asked to, ahead of the time limit."""
+    return facts.exit_code == 124 and facts.signals[-1:] == ("USR1",)
+
+
+def _to_go_on(paths: RunPaths) -> Cause | None:
+    """How to go on from what the run saved before its time was up; None if it saved nothing."""
+    saved = sorted(paths.root.glob("checkpoints/iter_*/metadata.json"))
+    if not saved:
+        return None
+    step = int(saved[-1].parent.name.removeprefix("iter_"))
+    folder = shlex.quote(str(paths.root))
+    return Cause(
+        name="time-limit",
+        text=f"The job's time was nearly up: it saved at step {step} and ended.",
+        change=f"To go on from there: cd {folder} && RUN_DIR=$PWD sbatch --output=$PWD/log script.sh",
+    )
+
+
+def _slurm_state(record: RunRecord, job: JobState | None) -> str | None:
+    return record.attempts[-1].state if record.attempts else (job.words if job else None)
+
+
+def _removed() -> Cause:
+    return Cause(
+        name="folder-removed",
+        text="The run's folder was removed: its log went with it, and what its ranks came to.",
+        change="Launch it again.",
+    )
+
+
+def _lost(record: RunRecord, what: str) -> Cause:
+    """Nobody knows how the run ended, and that is said."""
+    return Cause(
+        name="lost",
+        text=f"Slurm no longer knows job {record.job.job_id}, and the job's script {what}.",
+        change="Look at the end of the log, and ask sacct or the admins; then launch it again.",
+    )

@@ -1,0 +1,140 @@
+"""A run handed to Slurm so that no crash in between loses it: its record is there before the job is."""
+
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.config.provenance import Resolved
+from harness.errors import EnvironmentProblem
+from harness.launch.pending_reasons import PendingReason, find_reason
+from harness.launch.queue import JobState, ask, find_by_folder
+from harness.launch.run import Run, submit
+from harness.launch.slurm import Refused, SlurmJob, cancel
+from harness.results import recorder
+from harness.results.record import Cause, RunError, RunRecord, SweepPoint, epoch_of, utc_now
+from harness.results.record_file import save
+from harness.results.store import copy_path, record_path
+
+PATIENCE_S = 3.0
+"""How long a submitted job's first word is waited for: Slurm's scheduler needs a moment to see what is impossible."""
+
+_POLL_S = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstWord:
+    """What Slurm says of a job just submitted. `job` is None if it does not answer, and `reason` if it has none known.
+
+    `refused`: the job could never start, and was cancelled.
+    """
+
+    record: RunRecord
+    job: JobState | None
+    reason: PendingReason | None
+    refused: bool = False
+
+
+def submit_recorded(
+    run: Run,
+    resolved: Resolved,
+    *,
+    predicted: Mapping[str, float] | None = None,
+    options: Sequence[str] = (),
+    sweep: SweepPoint | None = None,
+) -> RunRecord:
+    """Submits an opened run, with further options of sbatch; the record as it stands then.
+
+    The record is written before sbatch is called, and again with the job's id. EnvironmentProblem says why there is
+    no job; nothing is left of the run then, unless Slurm may have taken it all the same.
+    """
+    folder = run.paths.root
+    try:
+        record = recorder.begin(run, resolved, status="submitted", predicted=predicted, sweep=sweep)
+        _keep_copy(record, folder)
+        job = _submit(run, record, options)
+    except Refused as refused:
+        if refused.unsure:
+            fix = "whether Slurm took it will be known when it answers: moe-harness runs list"
+            raise EnvironmentProblem(f"{refused}\n{fix}; run: {folder}") from refused
+        forget(folder)
+        raise
+    except EnvironmentProblem:  # the disk has no room for a record
+        forget(folder)
+        raise
+    record = replace(record, job=replace(record.job, job_id=job.job_id, cluster=job.cluster))
+    with suppress(EnvironmentProblem):  # the job is there: a record without its id finds it again by its folder
+        save(record, record_path(folder))
+        _keep_copy(record, folder)
+    return record
+
+
+def first_word(record: RunRecord, *, keep: bool = False, patience_s: float = PATIENCE_S) -> FirstWord:
+    """Waits until Slurm has said whether the job runs, or why it waits.
+
+    A job that can never start is cancelled, unless `keep`, and its record says so.
+    """
+    assert record.job.job_id is not None
+    job = _first_state(record.job.job_id, record.job.cluster, patience_s)
+    reason = find_reason(job.reason) if job and job.waiting and job.reason else None
+    if job is None or reason is None or not reason.never or keep:
+        return FirstWord(record=record, job=job, reason=reason)
+    cancel(record.job.job_id, cluster=record.job.cluster)
+    cause = Cause(name="never-starts", text=reason.meaning, change=reason.fix, evidence=job.reason)
+    ended = replace(record, status="cancelled", ended=utc_now(), error=RunError(cause=cause))
+    save(ended, Path(record.paths["record"]))
+    copy_path(Path(record.paths["root"])).unlink(missing_ok=True)
+    return FirstWord(record=ended, job=job, reason=reason, refused=True)
+
+
+def forget(folder: Path) -> None:
+    """Removes a run that never was."""
+    copy_path(folder).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _submit(run: Run, record: RunRecord, options: Sequence[str]) -> SlurmJob:
+    """The job; where sbatch's answer leaves open whether there is one, Slurm is asked for the run's folder."""
+    try:
+        return submit(run, options)
+    except Refused as refused:
+        if not refused.unsure:
+            raise
+        folder = str(run.paths.root)
+        view = find_by_folder([folder], since=epoch_of(record.created) - 60)
+        if folder not in view.states:
+            raise
+        return SlurmJob(job_id=view.states[folder].job_id, cluster=None)
+
+
+def _keep_copy(record: RunRecord, folder: Path) -> None:
+    path = copy_path(folder)
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise EnvironmentProblem(f"{path.parent}: cannot be made ({error.strerror}); mend that") from error
+    save(record, path, os.environ)
+
+
+def _first_state(job_id: str, cluster: str | None, patience_s: float) -> JobState | None:
+    deadline = time.monotonic() + patience_s
+    while True:
+        left_s = max(deadline - time.monotonic(), _POLL_S)
+        view = ask([job_id], cluster=cluster, patience_s=left_s)
+        job = view.states.get(job_id)
+        if view.unreachable or (job and _is_telling(job)) or time.monotonic() > deadline:
+            return job
+        time.sleep(_POLL_S)
+
+
+def _is_telling(job: JobState) -> bool:
+    """Whether Slurm has looked at the job closely enough: what it says first is often Priority or PartitionConfig."""
+    if not job.waiting:
+        return True
+    if job.reason is None:
+        return False
+    reason = find_reason(job.reason)
+    return reason is None or reason.settled

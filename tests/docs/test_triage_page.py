@@ -1,0 +1,28 @@
+"""docs/triage.md tells what the signatures say."""
+
+from pathlib import Path
+
+from doc_pages import read, row
+
+from harness.launch.signatures import Signature, signatures
+
+PAGE = Path("docs/triage.md")
+HEADINGS = {"permanent": "It would fail again", "transient": "It passes by itself", "aftermath": "What is left to say"}
+
+
+def rows(kinds: set[str]) -> list[str]:
+    """The table of the signatures of these kinds."""
+    chosen = [it for it in signatures() if it.kind in kinds]
+    return [row("cause", "what it means", "what to change"), "|---|---|---|", *map(told, chosen)]
+
+
+def told(signature: Signature) -> str:
+    """One row of a table."""
+    return row(f"`{signature.name}`", signature.text, signature.change)
+
+
+def test_the_tables_are_the_signatures() -> None:
+    kinds = {"permanent": {"permanent", "exception"}, "transient": {"transient"}, "aftermath": {"aftermath"}}
+    expected = [f"## {HEADINGS[kind]}\n\n" + "\n".join(rows(kinds[kind])) for kind in kinds]
+    missing = [section for section in expected if section not in read(PAGE)]
+    assert not missing, f"{PAGE} must have:\n\n" + "\n\n".join(missing)

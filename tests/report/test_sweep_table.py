@@ -1,0 +1,113 @@
+"""A sweep's tables to the letter; a figure that is missing is a dash."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from harness.config.provenance import Resolved
+from harness.report.sweep_table import (
+    PlannedJob,
+    PointResult,
+    best_points,
+    results_data,
+    show_cost,
+    show_planned,
+    show_refused,
+    show_results,
+)
+from harness.results.record import Cause, RunError, RunRecord
+from harness.results.record_file import load
+
+RECORD = load(Path(__file__).parents[1] / "fixtures" / "records" / "version-1.json")
+assert RECORD.summary is not None
+
+RESULTS = """\
+    EP    status     step time    predicted        tokens/s/GPU    TFLOP/s/GPU    memory     loss    run
+--  ----  ---------  -----------  ---------------  --------------  -------------  ---------  ------  ---------
+*   2     completed  2.04 s       2.25 s (+10.0%)  16,023          317.8          42.54 GiB  8.0000  run-two
+    4     completed  4.09 s       –                8,012           317.8          42.54 GiB  8.0000  run-four
+    8     failed     –            3.00 s           –               –              –          –       run-eight
+    16    not run    –            –                –               –              –          –       –
+* most tokens/s/GPU of a model and sequence length
+EP=8: CUDA ran out of memory; recompute more"""
+
+PLANNED = """\
+EP    nodes    GPUs    time limit    predicted step    memory     GPU-hours at most    predicted
+----  -------  ------  ------------  ----------------  ---------  -------------------  -----------  ------
+2     1        8       00:20:00      17.00 s           64.00 GiB  2.7                  1.5          to run
+4     2        16      00:20:00      –                 –          5.3                  –            to run"""
+
+
+def result(ep: int, record: RunRecord | None) -> PointResult:
+    return PointResult(point=f"EP={ep}", values={"EP": str(ep)}, record=record)
+
+
+def results() -> list[PointResult]:
+    summary = RECORD.summary
+    assert summary is not None and summary.median_s and summary.tokens_per_s_per_gpu
+    slower = replace(summary, median_s=2 * summary.median_s, tokens_per_s_per_gpu=summary.tokens_per_s_per_gpu / 2)
+    cause = Cause(name="cuda-oom", text="CUDA ran out of memory", change="recompute more")
+    error = RunError(exit_code=1, cause=cause)
+    return [
+        result(2, replace(RECORD, run_id="run-two", predicted={"step_time_s": 1.1 * summary.median_s})),
+        result(4, replace(RECORD, run_id="run-four", predicted=None, summary=slower)),
+        result(
+            8,
+            replace(
+                RECORD, run_id="run-eight", status="failed", predicted={"step_time_s": 3.0}, summary=None, error=error
+            ),
+        ),
+        result(16, None),
+    ]
+
+
+def test_results() -> None:
+    assert show_results(["EP"], results()) == RESULTS
+
+
+def test_results_for_a_program() -> None:
+    data = results_data(results())
+    assert [it["best"] for it in data] == [True, False, False, False]
+    assert data[0]["step_time_s"] == 2.045
+    assert data[2]["cause"] == "CUDA ran out of memory; recompute more"
+    assert data[3] == {"point": "EP=16", "settings": {"EP": "16"}, "best": False} | dict.fromkeys(
+        ("status", "run_id", "job_id", "step_time_s", "tokens_per_s_per_gpu", "tflops_per_gpu"), None
+    ) | dict.fromkeys(("peak_memory_bytes", "loss", "predicted", "cause"), None)
+
+
+def test_the_best_is_told_of_what_compares(resolve: Callable[..., Resolved]) -> None:
+    two, four, *_ = results()
+    assert best_points([two]) == set()
+    assert two.record and four.record
+    other = replace(four, record=replace(four.record, resolved=resolve("MODEL=Mixtral-8x2B", "DATASET=mock")))
+    assert best_points([two, other]) == set()
+    assert best_points([four, two]) == {"EP=2"}
+
+
+def planned(ep: int, step_s: float | None) -> PlannedJob:
+    return PlannedJob(
+        values=[str(ep)],
+        nodes=ep // 2,
+        gpus=4 * ep,
+        time_limit="00:20:00",
+        step_time_s=step_s,
+        memory_bytes=None if step_s is None else 64 * 2**30,
+        gpu_hours=4 * ep / 3,
+        predicted_gpu_hours=None if step_s is None else 1.5,
+        now="to run",
+    )
+
+
+def test_plan_and_cost() -> None:
+    jobs = [planned(2, 17.0), planned(4, None)]
+    assert show_planned(["EP"], jobs) == PLANNED
+    assert show_cost(jobs) == (
+        "2 jobs to run, at most 8 GPU-hours by their time limits; predicted 1.5 for 1 of them, without start-up"
+    )
+    assert show_cost([replace(jobs[1], gpu_hours=None)]) == "1 job to run"
+
+
+def test_refused_points_with_all_their_reasons() -> None:
+    assert show_refused({"EP=3": ["it does not divide", "nor this"], "EP=48": ["too many"]}) == (
+        "2 refused:\nEP=3   it does not divide\n       nor this\nEP=48  too many"
+    )

@@ -1,0 +1,323 @@
+"""What becomes of a record, by the run's own facts and Slurm's word; the same on a real Slurm is in tests/slurm."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.launch.attempts import AttemptFacts, read_attempts
+from harness.launch.processes import end_leftovers
+from harness.launch.queue import JobState, QueueView
+from harness.launch.rundir import RunPaths
+from harness.results.record import RunRecord, epoch_of, utc_at
+from harness.results.record_file import load, save
+from harness.results.settle import settle, settle_all
+from harness.results.store import StoredRun, copy_path, list_runs, load_run, record_path
+from harness.results.told_attempts import tell_attempts
+
+RECORD = load(Path(__file__).parents[1] / "fixtures" / "records" / "version-1.json")
+SILENT = QueueView(unreachable="Unable to contact slurm controller")
+NOW = 1_795_282_000
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> StoredRun:
+    return stored(tmp_path / "bench-1a2b")
+
+
+def stored(folder: Path, *, on: str = "slurm", job_id: str | None = "7", created_s: float = NOW) -> StoredRun:
+    """A run as it is once it was submitted."""
+    folder.mkdir()
+    record = replace(
+        RECORD,
+        run_id=folder.name,
+        status="submitted" if on == "slurm" else "running",
+        created=utc_at(created_s),
+        started=None,
+        ended=None,
+        resolved=replace(RECORD.resolved, settings={**RECORD.resolved.settings, "RUN_TIME": "00:20:00"}),
+        job=replace(RECORD.job, on=on, job_id=job_id, host=os.uname().nodename),
+        samples=(),
+        summary=None,
+        in_effect=None,
+        differences=(),
+        error=None,
+        paths={name: str(getattr(RunPaths(folder), name)) for name in ("root", "record", "log")},
+    )
+    save(record, record_path(folder), {})
+    return StoredRun(folder=folder, record=record)
+
+
+def slurm_says(run: StoredRun, state: str, **facts: object) -> QueueView:
+    job = JobState(job_id="7", state=state, work_dir=str(run.folder))
+    return QueueView(states={"7": replace(job, **facts)})  # type: ignore[arg-type]
+
+
+def attempt(run: StoredRun, number: int, *facts: str, ranks: tuple[int, ...] = ()) -> None:
+    """What a start of the job leaves."""
+    folder = run.folder / "attempts" / str(number)
+    (folder / "ranks").mkdir(parents=True)
+    (folder / "facts").write_text("".join(f"{fact}\n" for fact in facts))
+    for rank, code in enumerate(ranks):
+        (folder / "ranks" / f"{rank}.exit").write_text(f"{code} {NOW + 9 + rank / 10}\n")
+
+
+def on_disk(run: StoredRun) -> RunRecord:
+    return load_run(run.folder).record
+
+
+@pytest.mark.parametrize("state", ["PENDING", "REQUEUE_HOLD", "CONFIGURING"])
+def test_a_job_that_waits_is_submitted_again_or_still(run: StoredRun, state: str) -> None:
+    attempt(run, 0, "job=7", "nodes=node1 node2", f"started={NOW}", "retry=nccl-timeout", "exit=1", f"ended={NOW + 9}")
+    settled = settle(run, slurm_says(run, state, reason="BeginTime")).record
+    (told,) = settled.attempts
+    assert (settled.status, told.state, told.retried, told.nodes) == (
+        "submitted",
+        "FAILED",
+        "nccl-timeout",
+        ("node1", "node2"),
+    )
+    assert settled == on_disk(run)
+
+
+def test_a_running_job_and_nothing_new_leaves_the_file_alone(run: StoredRun) -> None:
+    attempt(run, 0, "job=7", "nodes=node1", f"started={NOW}")
+    view = slurm_says(run, "RUNNING", started=NOW - 1, nodes=("node1",))
+    settled = settle(run, view)
+    assert (settled.record.status, settled.record.started) == ("running", utc_at(NOW))
+    before = record_path(run.folder).stat().st_ino
+    assert settle(settled, view) == settled
+    assert record_path(run.folder).stat().st_ino == before
+
+
+def test_silence_is_no_news(run: StoredRun) -> None:
+    attempt(run, 0, "job=7", f"started={NOW}")
+    assert settle(run, SILENT) == run
+
+
+@pytest.mark.parametrize(
+    ("facts", "status"),
+    [
+        (("exit=0", f"ended={NOW + 60}"), "completed"),
+        (("exit=3", f"ended={NOW + 60}"), "failed"),
+        ((f"signal=TERM {NOW + 59}", "exit=143", f"ended={NOW + 60}"), "cancelled"),
+        ((), "failed"),
+    ],
+)
+def test_a_job_that_slurm_forgot_is_judged_by_its_own_facts(
+    run: StoredRun, facts: tuple[str, ...], status: str
+) -> None:
+    attempt(run, 0, "job=7", "nodes=node1", f"started={NOW}", *facts)
+    settled = settle(run, QueueView()).record
+    assert settled.status == status
+    if facts:
+        assert settled.ended == utc_at(NOW + 60)
+    elif settled.error and settled.error.cause:
+        assert settled.error.cause.name == "lost"
+        assert settled.error.cause.text == "Slurm no longer knows job 7, and the job's script left no word of its end."
+
+
+def test_a_job_that_never_began_and_is_forgotten_is_failed_and_says_so(run: StoredRun) -> None:
+    settled = settle(run, QueueView()).record
+    assert settled.status == "failed" and settled.error is not None and settled.error.cause is not None
+    assert "never began, as far as can be seen here" in settled.error.cause.text
+
+
+def test_the_id_of_another_job_is_no_word_of_ours(run: StoredRun) -> None:
+    attempt(run, 0, "job=7", f"started={NOW}", "exit=0", f"ended={NOW + 1}")
+    assert settle(run, slurm_says(run, "RUNNING", work_dir="/home/alice")).record.status == "completed"
+
+
+def test_an_end_that_the_disk_does_not_show_yet_is_waited_for(run: StoredRun) -> None:
+    attempt(run, 0, "job=7", f"started={NOW}")
+    fresh = slurm_says(run, "FAILED", started=NOW, ended=int(time.time()), exit_code=1)
+    assert settle(run, fresh) == run
+    old = slurm_says(run, "FAILED", started=NOW, ended=int(time.time()) - 60, exit_code=1)
+    assert settle(run, old).record.status == "failed"
+
+
+def test_a_failed_run_tells_its_first_rank_each_rank_s_code_and_the_cause(run: StoredRun) -> None:
+    attempt(run, 0, "job=7", "nodes=node1 node2", f"started={NOW}", "exit=1", f"ended={NOW + 20}", ranks=(143, 1, 1))
+    (run.folder / "log").write_text(
+        '0: one\n1: Traceback (most recent call last):\n1:   File "a.py", line 1\n1: ValueError: of rank 1\n'
+        '2: Traceback (most recent call last):\n2:   File "a.py", line 1\n2: ValueError: of rank 2\n'
+    )
+    error = settle(run, slurm_says(run, "FAILED", started=NOW, ended=NOW + 20, exit_code=1)).record.error
+    assert error is not None and error.cause is not None
+    assert (error.rank, error.exit_code, error.exit_codes) == (1, 1, {"0": 143, "1": 1, "2": 1})
+    assert error.traceback is not None and error.traceback.endswith("ValueError: of rank 1")
+    assert error.cause.name == "python-error"
+
+
+def test_a_finished_run_is_completed_whatever_a_later_start_came_to(run: StoredRun) -> None:
+    (run.folder / "finished").touch()
+    assert settle(run, slurm_says(run, "CANCELLED", ended=NOW)).record.status == "completed"
+
+
+def test_attempts_of_facts_and_of_accounting_are_told_once_each() -> None:
+    facts = (
+        AttemptFacts(number=0, job_id="7", started=NOW + 1, nodes=("node1", "node2")),
+        AttemptFacts(number=1, job_id="7", started=NOW + 301, nodes=("node1", "node3"), resumed=20, exit_code=0),
+    )
+    rows = (
+        JobState(job_id="7", state="NODE_FAIL", nodes=("node1", "node2"), started=NOW, ended=NOW + 50, exit_code=1),
+        JobState(
+            job_id="7", state="FAILED", nodes=("node1", "node4"), started=NOW + 200, ended=NOW + 202, exit_code=181
+        ),
+        JobState(
+            job_id="7", state="COMPLETED", nodes=("node1", "node3"), started=NOW + 300, ended=NOW + 400, exit_code=0
+        ),
+    )
+    told = tell_attempts(facts, rows[-1], rows, "7")
+    assert [(it.number, it.state, it.retried, it.exit_code) for it in told] == [
+        (0, "NODE_FAIL", "NODE_FAIL", 1),
+        (1, "FAILED", None, 181),  # its script never wrote a word
+        (2, "COMPLETED", None, 0),
+    ]
+    assert told[2].resumed_from == 20
+    # Without accounting the controller tells of the last start alone.
+    derived = tell_attempts(facts, rows[-1], (), "7")
+    assert [(it.state, it.nodes[-1]) for it in derived] == [("REQUEUED", "node2"), ("COMPLETED", "node3")]
+
+
+def test_a_start_to_come_is_no_attempt_and_one_that_just_began_is_one() -> None:
+    first = AttemptFacts(number=0, job_id="7", started=NOW, ended=NOW + 9, exit_code=143)
+    ending = JobState(job_id="7", state="COMPLETING", nodes=("node1",), started=NOW + 60)
+    assert [it.state for it in tell_attempts((first,), ending, (), "7")] == ["FAILED"]
+    again = JobState(job_id="7", state="RUNNING", nodes=("node2",), started=NOW + 60)
+    for facts in ((first,), (first, AttemptFacts(number=1))):  # it has written nothing yet
+        assert [it.state for it in tell_attempts(facts, again, (), "7")][1:] == ["RUNNING"]
+
+
+def test_an_ended_run_that_was_started_again_is_under_way_again(run: StoredRun) -> None:
+    attempt(run, 0, "job=7", "restart=0", "nodes=a", f"started={NOW}", "exit=143", f"ended={NOW + 9}")
+    settle(run, slurm_says(run, "CANCELLED", started=NOW, ended=NOW + 9))
+    assert load_run(run.folder).record.status == "cancelled"
+    attempt(run, 1, "job=8", "restart=0", "nodes=b", f"started={NOW + 60}", "exit=0", f"ended={NOW + 90}")
+    again = load_run(run.folder)
+    assert (again.record.status, again.record.job.job_id, again.record.ended) == ("running", "8", None)
+    job = JobState(job_id="8", state="COMPLETED", work_dir=str(run.folder), started=NOW + 60, ended=NOW + 90)
+    settle(again, QueueView(states={"8": job}))
+    assert [it.job_id for it in on_disk(run).attempts] == ["7", "8"]
+    assert load_run(run.folder).record.status == "completed"
+
+
+def test_ranks_that_saved_ahead_of_the_time_limit_ended_by_it(run: StoredRun) -> None:
+    attempt(run, 0, "job=7", "nodes=a", f"started={NOW}", f"signal=USR1 {NOW + 5}", "exit=124", f"ended={NOW + 9}")
+    error = settle(run, slurm_says(run, "FAILED", started=NOW, ended=NOW + 9, exit_code=124)).record.error
+    assert error is not None and error.cause is not None and error.cause.name == "time-limit"
+
+
+def test_a_folder_removed_under_a_run_is_told(run: StoredRun) -> None:
+    shutil.rmtree(run.folder)
+    told = settle(run, slurm_says(run, "RUNNING", started=NOW))
+    assert told.removed and on_disk(run).status == "running"
+    error = settle(told, slurm_says(run, "FAILED", started=NOW, ended=NOW + 9, exit_code=125)).record.error
+    assert error is not None and error.cause is not None and error.cause.name == "folder-removed"
+
+
+def test_facts_being_written_are_read_as_far_as_they_are_whole(run: StoredRun) -> None:
+    attempt(
+        run,
+        10,
+        "job=7",
+        "nodes=a b",
+        f"signal=USR1 {NOW}",
+        f"signal=TERM {NOW}",
+        "excluded=b",
+        "rubbish",
+        "log_start=12",
+    )
+    attempt(run, 2, "job=7", "exit=")
+    with (run.folder / "attempts/10/facts").open("a") as facts:
+        facts.write("exit=1")  # no end of line yet: it may become exit=137
+    (run.folder / "attempts/10/ranks/3.exit").write_text("")
+    second, tenth = read_attempts(RunPaths(run.folder))
+    assert (second.number, tenth.number) == (2, 10)
+    assert (tenth.signals, tenth.excluded, tenth.log_start_bytes) == (("USR1", "TERM"), ("b",), 12)
+    assert second.exit_code is None and tenth.exit_code is None and tenth.ranks == {}
+
+
+def test_a_removed_folder_is_made_again_from_the_copy(run: StoredRun) -> None:
+    copy_path(run.folder).parent.mkdir()
+    save(run.record, copy_path(run.folder), {})
+    shutil.rmtree(run.folder)
+    (found,) = list_runs(run.folder.parent).runs
+    assert found.removed and found.record == run.record
+    assert settle(found, slurm_says(run, "PENDING")).record == on_disk(run)
+    assert settle(load_run(run.folder), slurm_says(run, "CANCELLED", ended=NOW)).record.status == "cancelled"
+    assert not copy_path(run.folder).exists()
+    assert not load_run(run.folder).removed
+
+
+def test_a_launch_that_died_before_sbatch_is_told_once_slurm_knows_of_no_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    (programs / "sacct").symlink_to("/bin/false")
+    (programs / "squeue").symlink_to("/bin/false")
+    long_ago, just_now = (
+        stored(tmp_path / name, job_id=None, created_s=time.time() - age) for name, age in (("old", 600), ("new", 0))
+    )
+    assert [it.record.status for it in settle_all([long_ago, just_now]).runs] == ["submitted", "submitted"]
+    (programs / "squeue").unlink()
+    (programs / "squeue").symlink_to("/bin/true")
+    told, waiting = settle_all([long_ago, just_now]).runs
+    assert waiting == just_now
+    assert told.record.status == "failed" and told.record.error is not None and told.record.error.cause is not None
+    assert told.record.error.cause.name == "never-submitted"
+
+
+SUPERVISOR = """
+import subprocess, sys, time
+from pathlib import Path
+from harness.launch.lease import supervising
+from harness.launch.rundir import RunPaths
+with supervising(RunPaths(Path(sys.argv[1]))):
+    subprocess.Popen(["sleep", "600"], env={"RUN_DIR": sys.argv[1], "PATH": "/usr/bin:/bin"}, start_new_session=True)
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_run_on_another_machine_ends_when_its_record_says_so(tmp_path: Path) -> None:
+    run = stored(tmp_path / "run", on="local", job_id=None)
+    RunPaths(run.folder).owner.write_text("7 another-host\n")
+    assert settle(run, QueueView()).record.status == run.record.status
+    save(replace(run.record, status="completed"), record_path(run.folder), {})
+    assert settle(run, QueueView()).record.status == "completed"
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[tuple[StoredRun, "subprocess.Popen[str]"]]:
+    """A run on this machine, its supervisor, and a rank of it that outlives the supervisor."""
+    run = stored(tmp_path / "here", on="local", job_id=None)
+    command = [sys.executable, "-c", SUPERVISOR, str(run.folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as supervisor:
+        assert supervisor.stdout is not None and supervisor.stdout.readline() == "ready\n"
+        yield run, supervisor
+        supervisor.kill()
+    end_leftovers(run.folder)
+
+
+def test_a_supervisor_that_was_killed_leaves_a_run_that_is_told_when_its_ranks_are_gone(
+    here: tuple[StoredRun, "subprocess.Popen[str]"],
+) -> None:
+    run, supervisor = here
+    assert settle(run, QueueView()) == run
+    supervisor.kill()
+    supervisor.wait()
+    assert settle(run, QueueView()) == run
+    end_leftovers(run.folder)
+    record = settle(run, QueueView()).record
+    assert record.status == "failed" and record.error is not None and record.error.cause is not None
+    assert record.error.cause.name == "supervisor-gone"
+    assert record.ended is not None and epoch_of(record.ended) >= NOW

@@ -1,0 +1,237 @@
+"""The job's script on a real Slurm: what it checks, writes down, survives, and starts again."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cluster import Cluster
+from job_runs import SlurmRun, make_run
+
+from harness.config.megatron_args import ArgValue
+from harness.config.provenance import SettingValue
+from harness.launch.slurm import submit_script
+
+type Submit = Callable[..., SlurmRun]
+
+SAVING: dict[str, ArgValue] = {
+    "--seed": "1",
+    "--save": "${RUN_DIR}/checkpoints",
+    "--load": "/start",
+    "--finetune": True,
+}
+HARDWARE = "GPU has fallen off the bus"
+TIMEOUT = "[E ProcessGroupNCCL.cpp] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=1)"
+ENDS_ON_TERM = """
+def end(*_):
+    save(7)
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+"""
+
+
+@pytest.fixture
+def environ(slurm: Cluster, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The environment that jobs inherit: this cluster's, with a `python`, and a fence that looks every second."""
+    monkeypatch.setenv("SLURM_CONF", slurm.environ["SLURM_CONF"])
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("MOE_HARNESS_FENCE_S", "1")
+    return monkeypatch
+
+
+@pytest.fixture
+def submit(slurm: Cluster, environ: pytest.MonkeyPatch, tmp_path: Path) -> Submit:
+    """Submits a run of a small program; `prepare` gets its folder first."""
+
+    def call(
+        program: str, *, prepare: Callable[[Path], object] = lambda _: None, **settings: SettingValue | object
+    ) -> SlurmRun:
+        paths = make_run(tmp_path, program, **settings)  # type: ignore[arg-type]
+        prepare(paths.root)
+        return SlurmRun(cluster=slurm, paths=paths, job_id=submit_script(paths).job_id)
+
+    return call
+
+
+def test_a_run_that_ends_well_is_never_run_again(submit: Submit) -> None:
+    run = submit("say(f'I am {rank} of {os.environ[\"WORLD_SIZE\"]}')", NNODES=2)
+    assert run.wait_for("COMPLETED", "FAILED") == "COMPLETED", run.log
+    (attempt,) = run.attempts
+    assert (attempt.job_id, attempt.nodes, attempt.exit_code) == (run.job_id, ("node1", "node2"), 0)
+    assert {rank: it.code for rank, it in attempt.ranks.items()} == {0: 0, 1: 0, 2: 0, 3: 0}
+    assert sorted(line for line in run.log.splitlines() if " of " in line)[3] == "3: I am 3 of 4"
+    assert not run.paths.owner.exists()
+    again = run.submit_again()
+    assert again.wait_for("COMPLETED", "FAILED") == "COMPLETED"
+    assert again.log.endswith("this run is finished: nothing to do\n")
+    assert len(again.attempts) == 1
+
+
+def test_the_first_rank_that_failed_gives_the_exit_code(submit: Submit) -> None:
+    run = submit("if rank == 3: sys.exit(9)\ntime.sleep(60)", NNODES=2)
+    assert run.wait_for("COMPLETED", "FAILED") == "FAILED"
+    (attempt,) = run.attempts
+    assert attempt.exit_code == attempt.ranks[3].code == 9  # srun itself says 143, of those that it ended
+    assert not run.paths.finished.exists()
+
+
+def test_what_a_dead_rank_leaves_behind_does_not_keep_the_job(submit: Submit) -> None:
+    """Such as a process that writes a checkpoint, and has inherited Megatron's handler of TERM."""
+    ends = "if os.fork() == 0: signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(120)\nelse: sys.exit(7)"
+    run = submit(ends)
+    assert run.wait_for("COMPLETED", "FAILED", timeout_s=30) == "FAILED"
+    assert run.attempts[0].exit_code == 7
+
+
+def test_all_that_is_missing_is_said_by_each_rank_before_anything_runs(submit: Submit) -> None:
+    run = submit("say('training')", NNODES=2, DEVICE="gpu", SBATCH_ARGS="--gpus-per-node=0", MEGATRON_PATH="/no/such")
+    assert run.wait_for("COMPLETED", "FAILED") == "FAILED"
+    for rank, node in enumerate(("node1", "node1", "node2", "node2")):
+        assert f"{rank}: moe-harness: rank {rank} on {node}: no pretrain_gpt.py in MEGATRON_PATH=/no/such" in run.log
+    assert "rank 2 on node2: 0 GPUs, GPUS_PER_NODE=2 were asked for" in run.log
+    assert "training" not in run.log
+    assert run.attempts[0].exit_code == 125
+    assert {it.code for it in run.attempts[0].ranks.values()} == {125}
+
+
+def test_a_run_folder_that_is_gone_is_said(submit: Submit, slurm: Cluster) -> None:
+    run = submit("", prepare=lambda root: (root / "script.sh").write_text(_elsewhere(root)))
+    assert run.wait_for("COMPLETED", "FAILED") == "FAILED"
+    assert "RUN_DIR=/no/such is not there: is the storage of OUTPUT_PATH mounted on this node?" in run.log
+
+
+def _elsewhere(root: Path) -> str:
+    script = (root / "script.sh").read_text()
+    return script.replace("set -euo pipefail", "set -euo pipefail\nRUN_DIR=/no/such", 1)
+
+
+def test_a_job_that_holds_the_run_is_left_alone(submit: Submit) -> None:
+    holder = submit("time.sleep(60)")
+    holder.wait_for("RUNNING")
+    holder.cluster.wait("it holds the run", holder.paths.owner.exists)
+    second = holder.submit_again()
+    assert second.wait_for("COMPLETED", "FAILED") == "FAILED"
+    said = f"job {holder.job_id} holds this run, and Slurm does not say that it is over: nothing is touched"
+    assert said in second.log
+    assert holder.paths.owner.read_text() == f"{holder.job_id} 0\n"
+    assert len(holder.attempts) == 1
+
+
+def test_a_run_is_taken_over_from_a_job_that_is_over(submit: Submit) -> None:
+    """One that Slurm still knows, one that it has forgotten, and one whose name was lost on a full disk."""
+    run = submit("sys.exit(3)")
+    run.wait_for("FAILED")
+    for number, owner in enumerate((f"{run.job_id} 0\n", "99999 0\n", ""), start=1):
+        run.paths.owner.write_text(owner)
+        run.submit_again().wait_for("FAILED")
+        assert len(run.attempts) == number + 1
+
+
+def test_hardware_is_left_behind_and_training_starts_again_elsewhere(submit: Submit) -> None:
+    run = submit(f"if attempt: sys.exit()\nif rank == 1: sys.exit('{HARDWARE}')\ntime.sleep(60)", RETRIES=1)
+    assert run.wait_for("COMPLETED", "FAILED") == "COMPLETED", run.log
+    first, second = run.attempts
+    assert (first.retry, first.excluded, first.exit_code) == ("gpu-hardware", first.nodes, 1)
+    assert second.nodes != first.nodes
+    assert (second.restart, second.exit_code) == (1, 0)
+    assert run.cluster.show(run.job_id)["Requeue"] == "0"  # it was the last one
+
+
+def test_a_cause_that_stays_wins_over_one_that_passes(submit: Submit) -> None:
+    run = submit(
+        f"print('CUDA out of memory' if rank else '{TIMEOUT}', flush=True)\ntime.sleep(1)\nsys.exit(1)", RETRIES=2
+    )
+    assert run.wait_for("COMPLETED", "FAILED") == "FAILED"
+    assert [it.retry for it in run.attempts] == [None]
+
+
+def test_no_node_is_excluded_where_none_is_spare(submit: Submit) -> None:
+    program = f"if attempt: sys.exit()\nif rank < 2: sys.exit('{TIMEOUT}')\ntime.sleep(60)"
+    run = submit(program, NNODES=2, RETRIES=1)
+    assert run.wait_for("COMPLETED", "FAILED") == "COMPLETED", run.log
+    assert (run.attempts[0].retry, run.attempts[0].excluded) == ("nccl-timeout", ())
+    assert "another attempt, without node2" in run.log  # the one whose ranks said nothing
+    assert "the partition has no other node, so node2 is not excluded" in run.log
+
+
+def test_more_starts_than_retries_allow_refuse_to_run(submit: Submit) -> None:
+    run = submit("time.sleep(60 if attempt < 2 else 0)", RETRIES=1)
+    for start in range(2):
+        run.wait_until_said("moe-harness: node", times=start + 1)
+        run.cluster.run("scontrol", "update", f"JobId={run.job_id}", "Requeue=1")
+        run.cluster.run("scontrol", "requeue", run.job_id)
+        run.wait_for("PENDING")
+    assert run.wait_for("COMPLETED", "FAILED") == "FAILED"
+    assert "this is start 3 of the job, and RETRIES=1 allows 2" in run.log
+    assert [it.exit_code for it in run.attempts][2] == 125
+
+
+def test_tasks_left_behind_on_a_lost_node_end_themselves(submit: Submit) -> None:
+    program = "if attempt: sys.exit()\n(run / f'pid{rank}').write_text(str(os.getpid()))\ntime.sleep(120)"
+    run = submit(program, RETRIES=1)
+    run.wait_until_said("moe-harness: node")
+    pids = [run.paths.root / f"pid{rank}" for rank in range(2)]
+    run.cluster.wait("both ranks run", lambda: all(path.exists() and path.read_text() for path in pids))
+    lost = run.attempts[0].nodes[0]
+    run.cluster.kill_slurmd(lost)
+    assert run.wait_for("COMPLETED", "FAILED", timeout_s=90) == "COMPLETED", run.log
+    first, second = run.attempts
+    assert second.nodes != (lost,)
+    run.cluster.wait("the old ranks are gone", lambda: not any(_runs(path) for path in pids))
+    run.cluster.wait("they left a word", lambda: len(run.attempts[0].ranks) == 2)
+    assert {it.code for it in run.attempts[0].ranks.values()} == {137}  # nobody but their fence was there to kill them
+    assert (first.retry, second.exit_code) == (None, 0)  # it was Slurm that started it again
+
+
+def _runs(pid: Path) -> bool:
+    state = Path("/proc", pid.read_text(), "stat")
+    return state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_ahead_of_the_time_limit_it_saves_and_the_next_start_goes_on_from_there(submit: Submit) -> None:
+    program = f"say(f'argv {{sys.argv[1:]}}')\n{ENDS_ON_TERM}\nif not attempt: time.sleep(120)"
+    run = submit(program, flags=SAVING, RUN_TIME="00:01:00")
+    assert run.wait_for("COMPLETED", "FAILED", "TIMEOUT", timeout_s=90) == "FAILED"
+    (first,) = run.attempts
+    assert (first.signals, first.exit_code, first.resumed) == (("USR1",), 124, None)
+    assert not run.paths.finished.exists()
+    checkpoints = run.paths.root / "checkpoints"
+    for name, files in (("iter_0000009", (".metadata",)), ("iter_0000010", ())):  # two that were not finished
+        (checkpoints / name).mkdir()
+        for file in files:
+            (checkpoints / name / file).write_text("{}")
+    again = run.submit_again()
+    assert again.wait_for("COMPLETED", "FAILED") == "COMPLETED", run.log
+    assert run.attempts[1].resumed == 7
+    assert (checkpoints / "latest_checkpointed_iteration.txt").read_text() == "7\n"
+    fresh, resumed = (line for line in run.log.splitlines() if line.startswith("0: argv"))
+    assert fresh == f"0: argv ['--seed', '1', '--save', '{checkpoints}', '--load', '/start', '--finetune']"
+    own = f"'--load', '{checkpoints}', '--exit-on-missing-checkpoint'"
+    assert resumed == f"0: argv ['--seed', '1', '--save', '{checkpoints}', {own}]"
+
+
+def test_scancel_lets_it_save_and_is_no_reason_to_start_again(submit: Submit) -> None:
+    run = submit(f"{ENDS_ON_TERM}\nsay('ready')\ntime.sleep(60)", flags=SAVING, RETRIES=1)
+    run.wait_until_said("ready", times=2)
+    run.cluster.run("scancel", run.job_id)
+    assert run.wait_for("CANCELLED", "COMPLETED", "FAILED") == "CANCELLED"
+    run.cluster.wait("it has ended", lambda: run.attempts[0].exit_code is not None)
+    (attempt,) = run.attempts
+    assert (attempt.signals, attempt.exit_code, attempt.retry) == (("TERM",), 143, None)
+    assert (run.paths.root / "checkpoints/iter_0000007/.metadata").exists()
+
+
+def test_preempted_with_grace_it_saves_and_comes_back(submit: Submit, slurm: Cluster) -> None:
+    slurm.run("scontrol", "update", "PartitionName=low", "GraceTime=20")
+    try:
+        program = f"{ENDS_ON_TERM}\nsay('ready')\nif not attempt: time.sleep(60)"
+        run = submit(program, flags=SAVING, RETRIES=1, NNODES=2, PARTITION="low")
+        run.wait_until_said("ready", times=4)
+        other = slurm.sbatch("--partition=high", "--nodes=2", "--exclusive", script="sleep 1")
+        assert run.wait_for("COMPLETED", "FAILED") == "COMPLETED", run.log
+        assert slurm.state(other) == "COMPLETED"
+        first, second = run.attempts
+        assert (first.retry, first.exit_code, second.resumed) == ("preemption", 143, 7)
+    finally:
+        slurm.run("scontrol", "update", "PartitionName=low", "GraceTime=0")
