@@ -53,15 +53,14 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     assert broken.wait_for("COMPLETED", "FAILED") == "FAILED", broken.log
     assert broken.attempts[0].exit_code == 128 + signal.SIGKILL
     resumed = broken.submit_again()
-    resumed.wait_until_said(" iteration       14/", timeout_s=90)
+    slurm.wait("it trains on", lambda: max(curve_of(resumed, 1), default=0) >= 14, timeout_s=90)
     slurm.run("scancel", "--batch", "--signal=USR1", resumed.job_id)  # as Slurm does ahead of the time limit
     resumed.wait_for("COMPLETED", "FAILED", timeout_s=90)
     assert [it.exit_code for it in resumed.attempts] == [137, 124], resumed.log
     assert [it.resumed for it in resumed.attempts] == [None, 8]
     shown = moe_harness("runs", "show", resumed.paths.run_id, here=tmp_path).out
     assert re.search(r"it saved at step \d+ and ended", shown), shown
-    second = resumed.attempts[1].log_start_bytes
-    expected, continued = curve(resumed.log[:second]), curve(resumed.log[second:])
+    expected, continued = curve_of(resumed, 0), curve_of(resumed, 1)
     assert list(continued) == list(range(9, max(continued) + 1))
     # Megatron logs of the second step after a start the mean loss of both.
     means = {10: (expected[9][0] + expected[10][0]) / 2}
@@ -72,8 +71,12 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     assert saved.exists()  # when it was asked to end
 
 
-def curve(log: str) -> dict[int, tuple[float, float]]:
-    """Training loss and gradient norm by step."""
+def curve_of(run: SlurmRun, attempt: int) -> dict[int, tuple[float, float]]:
+    """Training loss and gradient norm by step of one attempt; nothing while that has not begun."""
+    starts = [it.log_start_bytes for it in run.attempts]
+    if attempt >= len(starts):
+        return {}
+    log = run.log[slice(*[*starts, None][attempt : attempt + 2])]
     return {int(step): (float(loss), float(norm)) for step, loss, norm in STEP.findall(log)}
 
 
