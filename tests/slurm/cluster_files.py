@@ -11,6 +11,7 @@ from secrets import randbelow, token_bytes
 GPUS_PER_NODE = 8
 FIRST_PORT = 12000  # up to 32000 no outgoing connection takes them
 PORTS_A_PROCESS = 200  # test processes that start clusters at once, as xdist's, do not meet
+TAKEN: set[int] = set()  # a stopped slurmctld wants its port back, though it looks free meanwhile
 DAEMONS_PORTS = 100  # the others are MASTER_PORT of the first jobs, as the jobs' script computes it
 
 
@@ -160,8 +161,11 @@ def cluster_ports(nodes: int) -> tuple[int, ...]:
     ports: set[int] = set()
     while len(ports) < 2 + nodes:
         port = first_port() + randbelow(DAEMONS_PORTS)
+        if port in TAKEN:
+            continue
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            TAKEN.add(port)
             ports.add(port)
     return tuple(ports)
 
