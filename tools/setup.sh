@@ -31,6 +31,5 @@ case $extras in
   "" | convert | plan) say "[2/2] installing moe-harness${extras:+[$extras]} (a few seconds)" ;;
   *) say "[2/2] installing moe-harness[$extras] (some 5 GB of packages, a minute or two)" ;;
 esac
-# Compiling all of torch would take longer than what is ever imported of it does when it is.
-.venv/bin/python -m pip install --no-compile --quiet --disable-pip-version-check -c constraints.txt -e ".${extras:+[$extras]}"
+.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".${extras:+[$extras]}"
 printf '%s\n' "$wanted" >"$stamp"

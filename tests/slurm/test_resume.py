@@ -48,14 +48,14 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
 ) -> None:
     monkeypatch.setenv("SLURM_CONF", slurm.environ["SLURM_CONF"])
     broken = train(slurm, tmp_path)
-    broken.wait_until_said(" iteration       13/", timeout_s=90)
+    broken.wait_until_said(" iteration       13/", timeout_s=180)
     os.kill(a_rank(broken), signal.SIGKILL)
     assert broken.wait_for("COMPLETED", "FAILED") == "FAILED", broken.log
     assert broken.attempts[0].exit_code == 128 + signal.SIGKILL
     resumed = broken.submit_again()
-    slurm.wait("it trains on", lambda: max(curve_of(resumed, 1), default=0) >= 14, timeout_s=90)
+    slurm.wait("it trains on", lambda: max(curve_of(resumed, 1), default=0) >= 14, timeout_s=180)
     slurm.run("scancel", "--batch", "--signal=USR1", resumed.job_id)  # as Slurm does ahead of the time limit
-    resumed.wait_for("COMPLETED", "FAILED", timeout_s=90)
+    resumed.wait_for("COMPLETED", "FAILED", timeout_s=180)
     assert [it.exit_code for it in resumed.attempts] == [137, 124], resumed.log
     assert [it.resumed for it in resumed.attempts] == [None, 8]
     shown = moe_harness("runs", "show", resumed.paths.run_id, here=tmp_path).out
