@@ -13,7 +13,7 @@ from harness.results.record import UNFINISHED, RunRecord
 from harness.results.store import RunNotFound, StoredRun, find_run, list_runs
 
 if TYPE_CHECKING:  # what asks Slurm is imported where there is a run that has not ended
-    from harness.launch.queue import JobState
+    from harness.launch.job_state import JobState
     from harness.results.settle import Settled
 
 ROOT = click.option(

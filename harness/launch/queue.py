@@ -5,72 +5,21 @@ id with an error. So an empty answer is no news of an end; it is told from a con
 """
 
 import os
-import pwd
 import re
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from itertools import batched
 
-from harness.launch.hostlist import expand_hosts
+from harness.launch.job_state import JobState, exit_code
+from harness.launch.sacct import SACCT_WORDS, sacct_rows
 from harness.launch.slurm_command import PATIENCE_S, Answer, call
-
-ENDED = frozenset(
-    {
-        *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL"),
-        *("OUT_OF_MEMORY", "PREEMPTED", "RECONFIG_FAIL", "REVOKED", "TIMEOUT"),
-    }
-)
-"""States that no job leaves; a job that is requeued is shown as PENDING or REQUEUED instead."""
-
-WAITING = frozenset(
-    {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
-)
-"""States in which a job's script has not begun, or not begun again."""
+from harness.launch.squeue import SQUEUE_WORDS, squeue_rows
 
 _IDS_A_CALL = 400  # some thousand bytes of arguments
 _UNKNOWN_ID = "Invalid job id"
-_SQUEUE = ("%i", "%A", "%F", "%T", "%S", "%e", "%r", "%N", "%u", "%Z")  # the folder last: it may hold a bar
-_SQUEUE_WORDS = ("--states=all", "--noheader", "--array", "--format=" + "|".join(_SQUEUE))
-_SACCT = ("JobID", "JobIDRaw", "State", "ExitCode", "Start", "End", "NodeList", "User", "WorkDir")
-_SACCT_WORDS = ("-X", "-n", "-P", "-D", "-o", ",".join(_SACCT))
 _EXIT = re.compile(r"\bExitCode=(\d+:\d+)")
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobState:
-    """One job as Slurm sees it. Times are seconds since the epoch; `started` of a waiting job is when it is expected.
-
-    `state` is Slurm's word alone; of a cancelled job `cancelled_by` is the user, where accounting tells. An exit by
-    signal N is the code 128 + N, as in a shell.
-    """
-
-    job_id: str
-    state: str
-    reason: str | None = None
-    nodes: tuple[str, ...] = ()
-    exit_code: int | None = None
-    started: int | None = None
-    ended: int | None = None
-    work_dir: str | None = None
-    user: str | None = None
-    cancelled_by: str | None = None
-
-    @property
-    def over(self) -> bool:
-        """Whether the job has ended for good."""
-        return self.state in ENDED
-
-    @property
-    def waiting(self) -> bool:
-        """Whether the job waits in the queue, for the first time or again."""
-        return self.state in WAITING
-
-    @property
-    def words(self) -> str:
-        """The state as accounting writes it, e.g. `CANCELLED by alice`."""
-        return f"{self.state} by {self.cancelled_by}" if self.cancelled_by else self.state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +40,7 @@ def ask(job_ids: Collection[str], *, cluster: str | None = None, patience_s: flo
     states: dict[str, JobState] = {}
     unreachable: str | None = None
     for ids in batched(wanted, _IDS_A_CALL):
-        answer = call(["squeue", *_on(cluster), "--jobs=" + ",".join(ids), *_SQUEUE_WORDS], patience_s=patience_s)
+        answer = call(["squeue", *_on(cluster), "--jobs=" + ",".join(ids), *SQUEUE_WORDS], patience_s=patience_s)
         unreachable = unreachable or _unreachable("squeue", answer)
         states |= _by_id(answer, set(ids))
     open_ids = [job_id for job_id in wanted if job_id not in states or states[job_id].over]
@@ -105,11 +54,11 @@ def ask(job_ids: Collection[str], *, cluster: str | None = None, patience_s: flo
 def find_by_folder(folders: Collection[str], *, since: int) -> QueueView:
     """This user's jobs by their working folder, submitted after `since` (seconds since the epoch)."""
     user = f"--user={os.getuid()}"
-    answer = call(["squeue", user, *_SQUEUE_WORDS])
-    rows = {state.work_dir: state for _, state in _squeue_rows(answer)}
+    answer = call(["squeue", user, *SQUEUE_WORDS])
+    rows = {state.work_dir: state for _, state in squeue_rows(answer)}
     begun = time.strftime("--starttime=%Y-%m-%dT%H:%M:%S", time.gmtime(since))
-    account = call(["sacct", user, begun, *_SACCT_WORDS])
-    rows = {state.work_dir: state for _, state in _sacct_rows(account)} | rows
+    account = call(["sacct", user, begun, *SACCT_WORDS])
+    rows = {state.work_dir: state for _, state in sacct_rows(account)} | rows
     return QueueView(
         states={folder: rows[folder] for folder in folders if folder in rows},
         unreachable=_unreachable("squeue", answer),
@@ -131,40 +80,18 @@ def _unreachable(program: str, answer: Answer) -> str | None:
 def _by_id(answer: Answer, wanted: AbstractSet[str]) -> dict[str, JobState]:
     """Jobs by the id they were asked for: a task of an array has the array's id with its index, and one of its own."""
     found: dict[str, JobState] = {}
-    for ids, state in _squeue_rows(answer):
+    for ids, state in squeue_rows(answer):
         for job_id in wanted & set(ids):
             found.setdefault(job_id, replace(state, job_id=job_id))
     return found
-
-
-def _squeue_rows(answer: Answer) -> Iterator[tuple[tuple[str, ...], JobState]]:
-    for line in answer.out.splitlines():
-        parts = line.split("|", len(_SQUEUE) - 1)
-        if len(parts) < len(_SQUEUE):  # a heading, such as CLUSTER: alps
-            continue
-        shown, raw, base, state, start, end, reason, nodes, user, folder = parts
-        over = state in ENDED
-        yield (
-            (shown, raw, base),
-            JobState(
-                job_id=shown,
-                state=state,
-                reason=None if reason in ("None", "") else reason,
-                nodes=expand_hosts(nodes),
-                started=_moment(start),
-                ended=_moment(end) if over else None,  # of others it is when the time limit will end them
-                work_dir=folder,
-                user=user,
-            ),
-        )
 
 
 def _histories(job_ids: Collection[str], cluster: str | None) -> dict[str, tuple[JobState, ...]]:
     """Every start of each job, by accounting; nothing where there is none."""
     histories: dict[str, tuple[JobState, ...]] = {}
     for ids in batched(job_ids, _IDS_A_CALL):
-        answer = call(["sacct", *_on(cluster), "--jobs=" + ",".join(ids), *_SACCT_WORDS])
-        for names, state in _sacct_rows(answer):
+        answer = call(["sacct", *_on(cluster), "--jobs=" + ",".join(ids), *SACCT_WORDS])
+        for names, state in sacct_rows(answer):
             for job_id in set(ids) & set(names):
                 histories[job_id] = (*histories.get(job_id, ()), replace(state, job_id=job_id))
     return {job_id: tuple(sorted(rows, key=_begun)) for job_id, rows in histories.items()}
@@ -172,31 +99,6 @@ def _histories(job_ids: Collection[str], cluster: str | None) -> dict[str, tuple
 
 def _begun(state: JobState) -> float:
     return float("inf") if state.started is None else state.started
-
-
-def _sacct_rows(answer: Answer) -> Iterator[tuple[tuple[str, ...], JobState]]:
-    if answer.code != 0:
-        return
-    for line in answer.out.splitlines():
-        parts = line.split("|", len(_SACCT) - 1)
-        if len(parts) < len(_SACCT):
-            continue
-        shown, raw, state, exit_code, start, end, nodes, user, folder = parts
-        word, _, by = state.partition(" by ")
-        yield (
-            (shown, raw),
-            JobState(
-                job_id=shown,
-                state=word,
-                nodes=() if nodes == "None assigned" else expand_hosts(nodes),
-                exit_code=_exit_code(exit_code),
-                started=_moment(start),
-                ended=_moment(end),
-                work_dir=folder,
-                user=user or None,
-                cancelled_by=_user(by),
-            ),
-        )
 
 
 def _settled(live: JobState | None, history: tuple[JobState, ...], cluster: str | None) -> JobState | None:
@@ -214,22 +116,4 @@ def _settled(live: JobState | None, history: tuple[JobState, ...], cluster: str 
 
 def _code_by_scontrol(job_id: str, cluster: str | None) -> int | None:
     found = _EXIT.search(call(["scontrol", *_on(cluster), "--oneliner", "show", "job", job_id]).out)
-    return _exit_code(found[1]) if found else None
-
-
-def _exit_code(text: str) -> int | None:
-    code, _, signum = text.partition(":")
-    if not (code.isdecimal() and signum.isdecimal()):
-        return None
-    return 128 + int(signum) if signum != "0" and code == "0" else int(code)
-
-
-def _moment(text: str) -> int | None:
-    return int(text) if text.isdecimal() else None
-
-
-def _user(text: str) -> str | None:
-    try:
-        return pwd.getpwuid(int(text)).pw_name if text.isdecimal() else text or None
-    except KeyError:
-        return text
+    return exit_code(found[1]) if found else None

@@ -5,8 +5,8 @@ import shutil
 from collections.abc import Mapping
 
 from harness.launch.attempts import AttemptFacts
+from harness.launch.job_state import JobState
 from harness.launch.log_search import telling_lines
-from harness.launch.queue import JobState
 from harness.launch.rank_error import RankError, find_rank_error_in_log
 from harness.launch.run import Outcome
 from harness.launch.rundir import RunPaths

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from harness.errors import EnvironmentProblem
 from harness.launch.attempts import AttemptFacts, read_attempts
+from harness.launch.job_state import JobState
 from harness.launch.lease import is_supervised
 from harness.launch.processes import processes_of
-from harness.launch.queue import JobState, QueueView, ask, find_by_folder
+from harness.launch.queue import QueueView, ask, find_by_folder
 from harness.launch.rundir import RunPaths
 from harness.launch.time_limit import parse_time_limit_s
 from harness.results.failure import failure_of

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from harness.config.provenance import Resolved
 from harness.errors import EnvironmentProblem
+from harness.launch.job_state import JobState
 from harness.launch.pending_reasons import PendingReason, find_reason
-from harness.launch.queue import JobState, ask, find_by_folder
+from harness.launch.queue import ask, find_by_folder
 from harness.launch.run import Run, submit
 from harness.launch.slurm import Refused, SlurmJob, cancel
 from harness.results import recorder

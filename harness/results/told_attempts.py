@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 from harness.launch.attempts import AttemptFacts
-from harness.launch.queue import JobState
+from harness.launch.job_state import JobState
 from harness.results.record import Attempt, utc_at
 
 _SKEW_S = 5

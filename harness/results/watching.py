@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.launch.attempts import read_attempts
-from harness.launch.queue import JobState
+from harness.launch.job_state import JobState
 from harness.launch.rundir import RunPaths
 from harness.results.asker import Asker
 from harness.results.log_parser import LogParser

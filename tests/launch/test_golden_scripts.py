@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from golden_script import read_golden, write_golden
 
 from harness.config.provenance import Resolved
 from harness.launch.job import job_spec
@@ -75,9 +76,9 @@ def rendered(request: pytest.FixtureRequest, configured: Callable[..., Resolved]
 def test_scripts_are_those_of_the_golden_files(rendered: tuple[Path, str], regenerate: bool) -> None:
     path, script = rendered
     if regenerate:
-        path.write_bytes(script.encode())
+        write_golden(path, script)
         pytest.skip(f"wrote {path.name}")
-    assert script.encode() == path.read_bytes()
+    assert script == read_golden(path)
 
 
 def test_bash_can_read_them(rendered: tuple[Path, str]) -> None:

@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from golden_script import read_golden, write_golden
 
 from harness.config.roots import Roots
 from harness.launch.place import Place
@@ -25,8 +26,7 @@ def test_script(resolve, regenerate: bool, model: str, cluster: str) -> None:
     script = plan_launch(resolved, PLACES[cluster], python="/venv/bin/python").script
     path = GOLDEN / f"{model}.{cluster}.sh"
     if regenerate:
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(script.encode())
+        write_golden(path, script)
         pytest.skip(f"wrote {path.name}")
-    assert script.encode() == path.read_bytes()
+    assert script == read_golden(path)
     assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from harness.launch.attempts import AttemptFacts, read_attempts
+from harness.launch.job_state import JobState
 from harness.launch.processes import end_leftovers
-from harness.launch.queue import JobState, QueueView
+from harness.launch.queue import QueueView
 from harness.launch.rundir import RunPaths
 from harness.results.record import RunRecord, epoch_of, utc_at
 from harness.results.record_file import load, save

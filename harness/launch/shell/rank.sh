@@ -27,7 +27,7 @@ asked=
 program=
 end_program() {
   asked=1
-  [ -z "$program" ] || kill -TERM "$program"
+  [ -z "$program" ] || kill -TERM "$program" 2>/dev/null # it may have ended meanwhile
 }
 trap end_program TERM URG
 

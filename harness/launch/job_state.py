@@ -1,0 +1,64 @@
+"""The state of a job in Slurm."""
+
+from dataclasses import dataclass
+
+ENDED = frozenset(
+    {
+        *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL"),
+        *("OUT_OF_MEMORY", "PREEMPTED", "RECONFIG_FAIL", "REVOKED", "TIMEOUT"),
+    }
+)
+"""States that no job leaves; a job that is requeued is shown as PENDING or REQUEUED instead."""
+
+WAITING = frozenset(
+    {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
+)
+"""States in which a job's script has not begun, or not begun again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobState:
+    """One job as Slurm sees it. Times are seconds since the epoch; `started` of a waiting job is when it is expected.
+
+    `state` is Slurm's word alone; of a cancelled job `cancelled_by` is the user, where accounting tells. An exit by
+    signal N is the code 128 + N, as in a shell.
+    """
+
+    job_id: str
+    state: str
+    reason: str | None = None
+    nodes: tuple[str, ...] = ()
+    exit_code: int | None = None
+    started: int | None = None
+    ended: int | None = None
+    work_dir: str | None = None
+    user: str | None = None
+    cancelled_by: str | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether the job has ended for good."""
+        return self.state in ENDED
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the job waits in the queue, for the first time or again."""
+        return self.state in WAITING
+
+    @property
+    def words(self) -> str:
+        """The state as accounting writes it, e.g. `CANCELLED by alice`."""
+        return f"{self.state} by {self.cancelled_by}" if self.cancelled_by else self.state
+
+
+def exit_code(text: str) -> int | None:
+    """The code of `CODE:SIGNAL`, as a shell has it."""
+    code, _, signum = text.partition(":")
+    if not (code.isdecimal() and signum.isdecimal()):
+        return None
+    return 128 + int(signum) if signum != "0" and code == "0" else int(code)
+
+
+def moment(text: str) -> int | None:
+    """Seconds since the epoch; None where Slurm writes `N/A` or `Unknown`."""
+    return int(text) if text.isdecimal() else None

@@ -1,0 +1,44 @@
+"""How sacct is asked, and what it answers."""
+
+import pwd
+from collections.abc import Iterator
+
+from harness.launch.hostlist import expand_hosts
+from harness.launch.job_state import JobState, exit_code, moment
+from harness.launch.slurm_command import Answer
+
+_FIELDS = ("JobID", "JobIDRaw", "State", "ExitCode", "Start", "End", "NodeList", "User", "WorkDir")
+SACCT_WORDS = ("-X", "-n", "-P", "-D", "-o", ",".join(_FIELDS))
+
+
+def sacct_rows(answer: Answer) -> Iterator[tuple[tuple[str, ...], JobState]]:
+    """Each start of a job with the ids it goes by; nothing where there is no accounting."""
+    if answer.code != 0:
+        return
+    for line in answer.out.splitlines():
+        parts = line.split("|", len(_FIELDS) - 1)
+        if len(parts) < len(_FIELDS):
+            continue
+        shown, raw, state, code, start, end, nodes, user, folder = parts
+        word, _, by = state.partition(" by ")
+        yield (
+            (shown, raw),
+            JobState(
+                job_id=shown,
+                state=word,
+                nodes=() if nodes == "None assigned" else expand_hosts(nodes),
+                exit_code=exit_code(code),
+                started=moment(start),
+                ended=moment(end),
+                work_dir=folder,
+                user=user or None,
+                cancelled_by=_user(by),
+            ),
+        )
+
+
+def _user(text: str) -> str | None:
+    try:
+        return pwd.getpwuid(int(text)).pw_name if text.isdecimal() else text or None
+    except KeyError:
+        return text

@@ -1,0 +1,33 @@
+"""How squeue is asked, and what it answers."""
+
+from collections.abc import Iterator
+
+from harness.launch.hostlist import expand_hosts
+from harness.launch.job_state import ENDED, JobState, moment
+from harness.launch.slurm_command import Answer
+
+_FIELDS = ("%i", "%A", "%F", "%T", "%S", "%e", "%r", "%N", "%u", "%Z")  # the folder last: it may hold a bar
+SQUEUE_WORDS = ("--states=all", "--noheader", "--array", "--format=" + "|".join(_FIELDS))
+
+
+def squeue_rows(answer: Answer) -> Iterator[tuple[tuple[str, ...], JobState]]:
+    """Each job with the ids it goes by: as shown, its own, and of its array."""
+    for line in answer.out.splitlines():
+        parts = line.split("|", len(_FIELDS) - 1)
+        if len(parts) < len(_FIELDS):  # a heading, such as CLUSTER: alps
+            continue
+        shown, raw, base, state, start, end, reason, nodes, user, folder = parts
+        over = state in ENDED
+        yield (
+            (shown, raw, base),
+            JobState(
+                job_id=shown,
+                state=state,
+                reason=None if reason in ("None", "") else reason,
+                nodes=expand_hosts(nodes),
+                started=moment(start),
+                ended=moment(end) if over else None,  # of others it is when the time limit will end them
+                work_dir=folder,
+                user=user,
+            ),
+        )
