@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness.results.log_parser import parse_log
+from harness.results.log_parser import LogParser, read_log
 from harness.results.stats import window
 
 MODEL = "DeepSeek-V2-Lite"
@@ -63,7 +63,7 @@ def _run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
 
 
 def _median_step_s(log: Path) -> float:
-    return statistics.median(sample.step_s for sample in window(parse_log(log).samples))
+    return statistics.median(sample.step_s for sample in window(read_log(log, LogParser()).samples))
 
 
 def _program() -> str:

@@ -13,8 +13,9 @@ from harness.cli import request
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError
 from harness.launch.rundir import create_run_dir
-from harness.launch.slurm import require_sbatch, submit_script
+from harness.launch.slurm import Refused, require_sbatch, submit_script
 from harness.launch.task import TaskSpec, render_task, task_spec
+from harness.results.submission import forget
 
 # Only the cluster's settings are read of what is resolved, but nothing is resolved without a model and its data.
 _ANY_TRAINING = ("MODEL=Mixtral-8x7B", "DATASET=mock", "PRETRAIN=1")
@@ -69,6 +70,11 @@ def submit_job(job: ConvertJob) -> None:
     require_sbatch()
     paths = create_run_dir(job.output_path, job.spec.name)
     paths.script.write_text(render_task(job.spec), encoding="utf-8", errors="surrogateescape")
-    taken = submit_script(paths)
+    try:
+        taken = submit_script(paths)
+    except Refused as refused:
+        if not refused.unsure:
+            forget(paths.root)
+        raise
     click.echo(f"submitted job {taken.job_id}{f' on {taken.cluster}' if taken.cluster else ''}")
     click.echo(f"log: {paths.log}")

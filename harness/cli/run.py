@@ -12,7 +12,6 @@ from harness.launch.plan import Launch
 from harness.launch.run import Outcome, Run, open_run, run_here
 from harness.report.table import show_summary
 from harness.results import recorder
-from harness.results.log_parser import LogParser
 from harness.results.record import RunRecord, SweepPoint
 
 
@@ -45,10 +44,8 @@ def run_recorded(
 ) -> tuple[RunRecord, Outcome]:
     """Run on this node to the end, each step on the screen; the record, and what ended it."""
     ranks = run.spec.nodes * run.spec.gpus_per_node
-    flags = resolved.megatron_args
-    parser = LogParser(seq_len=flags.integer("--seq-length"), world_size=ranks)
     outcome = Outcome(status="failed", exit_code=1)
-    steps = Steps(total=flags.integer("--train-iters"))
+    steps = Steps(total=resolved.megatron_args.integer("--train-iters"))
 
     def on_line(line: str) -> None:
         if sample := parser.feed(line):
@@ -56,6 +53,7 @@ def run_recorded(
 
     with supervising(run.paths):
         record = recorder.begin(run, resolved, predicted=predicted, sweep=sweep)
+        parser = recorder.parser_of(record)
         try:
             screen.progress(f"{resolved.text('MODEL')} on {ranks} ranks; log: {run.paths.log}")
             with steps:

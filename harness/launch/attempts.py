@@ -4,8 +4,8 @@
 A line still being written, or one not understood, is passed over.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.launch.rundir import RunPaths
@@ -40,7 +40,6 @@ class AttemptFacts:
     excluded: tuple[str, ...] = ()
     exit_code: int | None = None
     ended: int | None = None
-    ranks: Mapping[int, RankExit] = field(default_factory=dict)
 
 
 def read_attempts(paths: RunPaths) -> tuple[AttemptFacts, ...]:
@@ -70,13 +69,13 @@ def _read_attempt(folder: Path) -> AttemptFacts:
         excluded=tuple(facts.get("excluded", "").replace(",", " ").split()),
         exit_code=_whole(facts.get("exit")),
         ended=_whole(facts.get("ended")),
-        ranks=_ranks(folder / "ranks"),
     )
 
 
-def _ranks(folder: Path) -> dict[int, RankExit]:
+def read_exits(paths: RunPaths, attempt: int) -> dict[int, RankExit]:
+    """The exit codes that the ranks of an attempt left, by rank: a file each, so of a thousand ranks a thousand."""
     ranks: dict[int, RankExit] = {}
-    for path in _entries(folder):
+    for path in _entries(paths.attempts / str(attempt) / "ranks"):
         code, _, moment = _text(path).strip().partition(" ")
         if path.suffix == ".exit" and path.stem.isdecimal() and code.isdecimal():
             ranks[int(path.stem)] = RankExit(code=int(code), ended_s=_number(moment))

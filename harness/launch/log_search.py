@@ -4,6 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from harness.launch.log_part import open_part
 from harness.launch.signatures import signatures
 
 SEARCHED_BYTES = 256 * 1024**2
@@ -20,15 +21,8 @@ def telling_lines(log: Path, *, start_bytes: int = 0) -> tuple[str, ...]:
     pattern = "|".join(pattern for signature in signatures() for pattern in signature.patterns)
     command = ["grep", "-a", "-E", f"--max-count={_MOST_LINES}", "-e", pattern]
     try:
-        with log.open("rb") as file:
-            file.seek(_start(log, start_bytes))
+        with open_part(log, start_bytes=start_bytes, most_bytes=SEARCHED_BYTES) as file:
             found = subprocess.run(command, stdin=file, capture_output=True, env={**os.environ, "LC_ALL": "C"})
     except OSError:
         return ()
     return tuple(found.stdout.decode(errors="replace").splitlines())
-
-
-def _start(log: Path, start_bytes: int) -> int:
-    """Where to begin; a log shorter than it was has been begun anew."""
-    size = log.stat().st_size
-    return max(start_bytes if start_bytes <= size else 0, size - SEARCHED_BYTES)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.launch.attempts import RankExit
+from harness.launch.exit_code import as_in_a_shell
+from harness.launch.log_part import open_part
 from harness.launch.rundir import RunPaths
 from harness.launch.tail import rank_files
 
@@ -27,8 +29,8 @@ _TAIL_BYTES = 256 * 1024
 _LOG_TAIL_BYTES = 64 * 1024**2
 _MOST_TRACEBACK_LINES = 400
 _TAIL_LINES = 30
-_AT_PEACE = (0, -signal.SIGTERM)
-_SIGNALLED = {128 + number for number in signal.valid_signals()}
+_TERMINATED, _ABORTED = 128 + signal.SIGTERM, 128 + signal.SIGABRT
+_SIGNALS = {128 + number: signal.Signals(number) for number in signal.valid_signals() if number in set(signal.Signals)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,7 @@ def find_rank_error(paths: RunPaths) -> RankError:
     A rank whose error is only that another one went away is passed over for one with an error of its own.
     """
     launcher = _read_end(paths.launcher_log)
-    codes = {int(match["rank"]): int(match["code"]) for match in _FAILURE.finditer(launcher)}
+    codes = {int(match["rank"]): as_in_a_shell(int(match["code"])) for match in _FAILURE.finditer(launcher)}
     words = {int(path.parent.name): _read_end(path) for path in rank_files(paths.ranks, "stderr.log")}
     tracebacks = {rank: found for rank, text in words.items() if (found := last_traceback(text))}
     root = _FAILURE.search(launcher, max(launcher.find("Root Cause"), 0))
@@ -61,15 +63,16 @@ def find_rank_error(paths: RunPaths) -> RankError:
 def find_rank_error_in_log(log: Path, exits: Mapping[int, RankExit], *, start_bytes: int = 0) -> RankError:
     """What an attempt under Slurm died of: from `start_bytes` on, all its ranks wrote `RANK: text` to one log.
 
-    `exits` are the exit codes that ranks left; the shell's 128 + N for signal N is given as -N, as torchrun does.
+    `exits` are the exit codes that ranks left.
     """
     failed = sorted((it.ended_s or 0, rank) for rank, it in exits.items() if it.code)
-    codes = {rank: _signed(exits[rank].code) for _, rank in failed}
+    codes = {rank: exits[rank].code for _, rank in failed}
     words = _words_from_traceback(log, start_bytes)
     # A rank that went on, or was asked to end, only printed what it had caught.
-    words = {rank: text for rank, text in words.items() if rank not in exits or codes.get(rank, 0) not in _AT_PEACE}
+    at_peace = {rank for rank, it in exits.items() if it.code in (0, _TERMINATED)}
+    words = {rank: text for rank, text in words.items() if rank not in at_peace}
     tracebacks = {rank: found for rank, text in words.items() if (found := last_traceback(text))}
-    first = next((rank for rank, code in codes.items() if code != -signal.SIGTERM), next(iter(codes), None))
+    first = next((rank for rank, code in codes.items() if code != _TERMINATED), next(iter(codes), None))
     rank = _culprit(first, codes, tracebacks)
     code = None if rank is None else codes.get(rank)
     if rank is not None and rank in tracebacks:
@@ -82,7 +85,7 @@ def _culprit(first: int | None, codes: Mapping[int, int], tracebacks: Mapping[in
     """The rank with a fault of its own: the first to fall if it has one; `codes` are in the order of falling."""
     own = [rank for rank in (*codes, *tracebacks) if rank in tracebacks and _is_own(tracebacks[rank])]
     # SIGABRT is how NCCL's watchdog ends a rank whose peer is gone.
-    crashed = [rank for rank, code in codes.items() if code < 0 and code not in (-signal.SIGTERM, -signal.SIGABRT)]
+    crashed = [rank for rank, code in codes.items() if code in _SIGNALS and code not in (_TERMINATED, _ABORTED)]
     if first in own or first in crashed:
         return first
     return next(iter((*crashed, *own)), first)
@@ -92,16 +95,10 @@ def _is_own(traceback: str) -> bool:
     return not _OTHERS_FAULT.search(traceback.rpartition(_FRAME)[2])
 
 
-def _signed(code: int) -> int:
-    return 128 - code if code in _SIGNALLED else code
-
-
 def _labelled(log: Path, start_bytes: int) -> Iterator[tuple[bytes, bytes]]:
     """(rank, text) of the lines in the log's end that have a rank's label."""
     try:
-        with log.open("rb") as file:
-            size = log.stat().st_size
-            file.seek(max(start_bytes if start_bytes <= size else 0, size - _LOG_TAIL_BYTES))
+        with open_part(log, start_bytes=start_bytes, most_bytes=_LOG_TAIL_BYTES) as file:
             for line in file:
                 label, colon, text = line.partition(b": ")
                 if colon and (rank := label.strip()).isdigit():
@@ -125,7 +122,7 @@ def _words_from_traceback(log: Path, start_bytes: int) -> dict[int, str]:
 def _end_of(log: Path, start_bytes: int, rank: int | None) -> str:
     """The last lines of one rank, or of all."""
     if rank is None:
-        return _last_lines(_read_end(log))
+        return _last_lines(_read_end(log, start_bytes=start_bytes))
     own = str(rank).encode()
     lines = deque((text for label, text in _labelled(log, start_bytes) if label == own), maxlen=_TAIL_LINES)
     return b"".join(lines).decode(errors="replace").rstrip()
@@ -150,8 +147,8 @@ def last_traceback(text: str) -> str | None:
 
 
 def _without_traceback(code: int | None, stderr: str) -> str:
-    if code is not None and code < 0:
-        name = signal.Signals(-code).name
+    if code in _SIGNALS:
+        name = _SIGNALS[code].name
         cause = " (the kernel does that when memory runs out)" if name == "SIGKILL" else ""
         how = f"killed by {name}{cause}"
     else:
@@ -163,9 +160,9 @@ def _last_lines(text: str) -> str:
     return "\n".join(text.rstrip().splitlines()[-_TAIL_LINES:])
 
 
-def _read_end(path: Path) -> str:
-    if not path.exists():
+def _read_end(path: Path, *, start_bytes: int = 0) -> str:
+    try:
+        with open_part(path, start_bytes=start_bytes, most_bytes=_TAIL_BYTES) as file:
+            return file.read().decode(errors="replace")
+    except OSError:
         return ""
-    with path.open("rb") as file:
-        file.seek(max(path.stat().st_size - _TAIL_BYTES, 0))
-        return file.read().decode(errors="replace")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.launch.container import RUN_MARK, caches, enroot_task, image_guard, pyxis_options
 from harness.launch.job import JobSpec
+from harness.launch.job_state import ENDED
 from harness.launch.quoting import quote
 from harness.launch.resume import RESUMED
 from harness.launch.script_lines import array, continued, environment, opening
@@ -27,6 +28,7 @@ def slurm_lines(spec: JobSpec) -> Iterator[str]:
     yield from (f"#SBATCH {option}" for option in _sbatch_options(spec))
     yield from opening()
     yield f"nodes={spec.nodes} ranks={spec.nodes * spec.gpus_per_node}"
+    yield f"ended_states='{'|'.join(sorted(ENDED))}'"
     yield from ("", *_shell("attempt.sh"))
     if spec.retries:
         yield from ("", f"retries={spec.retries} ranks_per_node={spec.gpus_per_node}", *_shell("last_attempt.sh"))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import BinaryIO
 
+from harness.launch.exit_code import as_in_a_shell
 from harness.launch.processes import end_leftovers
 from harness.launch.rundir import RunPaths
 from harness.launch.tail import RankTails
@@ -58,7 +59,7 @@ def supervise(paths: RunPaths, environment: Mapping[str, str], on_line: OnLine) 
         finally:
             _kill(process)
             end_leftovers(paths.root)
-    return Ended(exit_code=process.returncode, stopped_by=stops.received[0] if stops.received else None)
+    return Ended(exit_code=as_in_a_shell(process.returncode), stopped_by=stops.received[0] if stops.received else None)
 
 
 def _follow(

@@ -4,7 +4,7 @@ import shlex
 import shutil
 from collections.abc import Mapping
 
-from harness.launch.attempts import AttemptFacts
+from harness.launch.attempts import AttemptFacts, read_exits
 from harness.launch.job_state import JobState
 from harness.launch.log_search import telling_lines
 from harness.launch.rank_error import RankError, find_rank_error_in_log
@@ -22,8 +22,9 @@ def failure_of(record: RunRecord, paths: RunPaths, last: AttemptFacts | None, jo
     if last is None and job and not paths.script.exists():
         return RunError(exit_code=job.exit_code, cause=_removed())
     facts = last or AttemptFacts(number=0)
-    found = find_rank_error_in_log(paths.log, facts.ranks, start_bytes=facts.log_start_bytes)
-    codes = {rank: it.code for rank, it in facts.ranks.items()}
+    exits = read_exits(paths, facts.number)
+    found = find_rank_error_in_log(paths.log, exits, start_bytes=facts.log_start_bytes)
+    codes = {rank: it.code for rank, it in exits.items()}
     exit_code = facts.exit_code if facts.exit_code is not None else (job.exit_code if job else None)
     evidence = Evidence(
         log_lines=telling_lines(paths.log, start_bytes=facts.log_start_bytes),
@@ -53,7 +54,7 @@ def failure_of(record: RunRecord, paths: RunPaths, last: AttemptFacts | None, jo
 def failure_here(record: RunRecord, paths: RunPaths, outcome: Outcome) -> RunError:
     """The error of a run that failed on this node, by what its ranks left and the log that the launcher wrote."""
     found = outcome.error or RankError(rank=None, exit_code=None, text="")
-    codes = {} if found.rank is None or found.exit_code is None else {found.rank: _as_in_a_shell(found.exit_code)}
+    codes = {} if found.rank is None or found.exit_code is None else {found.rank: found.exit_code}
     evidence = Evidence(
         log_lines=telling_lines(paths.log),
         exit_codes=codes,
@@ -75,11 +76,6 @@ def failure_here(record: RunRecord, paths: RunPaths, outcome: Outcome) -> RunErr
 
 def _by_rank(codes: Mapping[int, int]) -> dict[str, int]:
     return {str(rank): code for rank, code in codes.items()}
-
-
-def _as_in_a_shell(code: int) -> int:
-    """torchrun gives an end by signal N as -N, and the shells of Slurm's tasks as 128 + N, as records do."""
-    return 128 - code if code < 0 else code
 
 
 def _saved_in_time(facts: AttemptFacts) -> bool:

@@ -127,9 +127,8 @@ class LogParser:
         self._peak_memory = parse_peak_memory(line) or self._peak_memory
 
 
-def parse_log(path: Path, *, seq_len: int | None = None, world_size: int | None = None) -> RunLog:
+def read_log(path: Path, parser: LogParser) -> RunLog:
     """Read a log file, of a run that has ended or one still going."""
-    parser = LogParser(seq_len=seq_len, world_size=world_size)
     try:
         with path.open("rb") as lines:
             for line in lines:

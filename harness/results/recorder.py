@@ -15,7 +15,7 @@ from harness.errors import ConfigError
 from harness.launch.run import Outcome, Run
 from harness.launch.rundir import RunPaths
 from harness.results.effective import asked_of, differences
-from harness.results.log_parser import RunLog, parse_log
+from harness.results.log_parser import LogParser, RunLog, read_log
 from harness.results.record import Job, RunError, RunRecord, Status, SweepPoint, utc_now
 from harness.results.record_file import save
 from harness.results.revision import revision_of
@@ -76,7 +76,12 @@ def _error(record: RunRecord, outcome: Outcome) -> RunError | None:
 
 def with_log_at(record: RunRecord, path: Path) -> RunRecord:
     """The record with what the log at a path states; as it is where there is none."""
-    return with_log(record, parse_log(path, seq_len=record.seq_len)) if path.is_file() else record
+    return with_log(record, read_log(path, parser_of(record))) if path.is_file() else record
+
+
+def parser_of(record: RunRecord) -> LogParser:
+    """What reads a run's log, with what its record knows that the log may not state."""
+    return LogParser(seq_len=record.seq_len, world_size=record.asked.world_size)
 
 
 def with_log(record: RunRecord, log: RunLog) -> RunRecord:

@@ -22,7 +22,7 @@ def _causes(evidence: Evidence) -> Iterator[Cause]:
     """What explains the failure, the most trustworthy first."""
     log, own = evidence.log_lines, _last_words(evidence)
     yield from _told(evidence, own, "permanent")
-    yield from _judged_by_slurm(evidence)
+    yield from _judged_by_slurm(evidence, aftermath=False)
     yield from _told(evidence, log, "permanent", tentative=False)
     yield from _told(evidence, own, "exception")
     yield from _told(evidence, log, "permanent")
@@ -31,6 +31,7 @@ def _causes(evidence: Evidence) -> Iterator[Cause]:
     yield from _told_by_exit_code(evidence)
     yield from _told_by_disk(evidence)
     yield from _told(evidence, log, "aftermath")
+    yield from _judged_by_slurm(evidence, aftermath=True)
 
 
 def _last_words(evidence: Evidence) -> list[str]:
@@ -47,10 +48,10 @@ def _told(evidence: Evidence, lines: Sequence[str], kind: Kind, *, tentative: bo
             yield _cause(signature, evidence, matching)
 
 
-def _judged_by_slurm(evidence: Evidence) -> Iterator[Cause]:
+def _judged_by_slurm(evidence: Evidence, *, aftermath: bool) -> Iterator[Cause]:
     word = (evidence.slurm_state or "").partition(" ")[0]
     for signature in signatures():
-        if word in signature.states:
+        if word in signature.states and (signature.kind == "aftermath") is aftermath:
             yield _cause(signature, evidence, _matching(signature, evidence.log_lines))
 
 

@@ -11,9 +11,9 @@ from harness.launch.attempts import read_attempts
 from harness.launch.job_state import JobState
 from harness.launch.rundir import RunPaths
 from harness.results.asker import Asker
-from harness.results.log_parser import LogParser
 from harness.results.log_tail import LogTail
 from harness.results.record import UNFINISHED
+from harness.results.recorder import parser_of
 from harness.results.samples import StepSample
 from harness.results.store import StoredRun
 
@@ -89,8 +89,7 @@ class _Followed:
     def __init__(self, run: StoredRun) -> None:
         self.run = run
         self.ended = False
-        record = run.record
-        self._parser = LogParser(seq_len=record.seq_len, world_size=record.asked.world_size)
+        self._parser = parser_of(run.record)
         self._tail = LogTail(run.folder / "log")
         self._told: object = None
         self._job: JobState | None = None

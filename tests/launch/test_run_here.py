@@ -129,7 +129,7 @@ def test_a_rank_that_is_killed(start: Start) -> None:
         start('import os, time\nif os.environ["RANK"] == "1":\n    os.kill(os.getpid(), 9)\ntime.sleep(600)\n')
     )
     assert outcome.error is not None
-    assert (outcome.status, outcome.error.rank, outcome.error.exit_code) == ("failed", 1, -9)
+    assert (outcome.status, outcome.error.rank, outcome.error.exit_code) == ("failed", 1, 137)
     assert outcome.error.text.startswith("killed by SIGKILL")
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import EnvironmentProblem
-from harness.results.log_parser import LogParser, RunLog, parse_log
+from harness.results.log_parser import LogParser, RunLog, read_log
 from harness.results.samples import CheckpointSaved, StepSample
 
 LOGS = Path(__file__).parents[1] / "fixtures" / "logs"
@@ -45,7 +45,7 @@ def iterations(log: RunLog) -> list[int]:
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_every_release_is_read_to_the_last_field(release: str) -> None:
-    log = parse_log(LOGS / f"megatron-{release}.log", seq_len=4096, world_size=8)
+    log = read_log(LOGS / f"megatron-{release}.log", LogParser(seq_len=4096, world_size=8))
     stamped = "2025-03-04 10:20:32.123456" if release >= "0.16" else "2025-03-04 10:20:32"
     assert iterations(log) == [1, 2, 3, 4, 5, 6]
     assert log.restarts == 0
@@ -74,13 +74,13 @@ def test_every_release_is_read_to_the_last_field(release: str) -> None:
 @pytest.mark.parametrize("release", RELEASES)
 def test_a_skipped_step_has_no_loss_in_any_release(release: str) -> None:
     """0.17 and later print `lm loss: 0.000000E+00` for a step that was skipped, the others nothing."""
-    skipped = parse_log(LOGS / f"megatron-{release}.log").samples[4]
+    skipped = read_log(LOGS / f"megatron-{release}.log", LogParser()).samples[4]
     assert (skipped.skipped, skipped.loss, skipped.grad_norm) == (1, None, None)
 
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_memory_validation_and_checkpoint_lines(release: str) -> None:
-    log = parse_log(LOGS / f"megatron-{release}.log")
+    log = read_log(LOGS / f"megatron-{release}.log", LogParser())
     assert [report.iteration for report in log.memory] == ([1] if release < "0.16" else [1, 2])
     assert log.memory[0].rank == 0
     assert log.memory[0].max_allocated_bytes == pytest.approx(45678901234, abs=0.01 * MIB)
@@ -93,7 +93,7 @@ def test_memory_validation_and_checkpoint_lines(release: str) -> None:
 
 def test_a_real_run_of_two_ranks_under_torchrun() -> None:
     """The engine's own log, EP=2 on CPU, as `torchrun --tee 3` interleaved it; rank 1 prints the iterations."""
-    log = parse_log(LOGS / "engine-0.19-ep2.log", seq_len=64)
+    log = read_log(LOGS / "engine-0.19-ep2.log", LogParser(seq_len=64))
     assert (iterations(log), log.restarts) == (list(range(1, 11)), 0)
     last = log.samples[-1]
     assert (last.loss, last.mtp_losses, last.grad_norm) == (4.904223, (5.315253,), 0.785)
@@ -123,7 +123,7 @@ def test_several_mtp_depths_and_a_line_over_steps_of_which_one_was_skipped() -> 
 def test_the_second_line_of_newer_releases_still_holds_the_first_step() -> None:
     """The steps took 12.3456 s and 2.5 s."""
     for release in RELEASES:
-        second = parse_log(LOGS / f"megatron-{release}.log").samples[1]
+        second = read_log(LOGS / f"megatron-{release}.log", LogParser()).samples[1]
         assert second.step_s == pytest.approx(2.5 if release < "0.16" else (12.3456 + 2.5) / 2, abs=1e-4)
         assert second.loss == (10.0 if release < "0.16" else (10.5 + 10.0) / 2)
 
@@ -213,7 +213,7 @@ def test_terminal_escapes_carriage_returns_and_bytes_that_are_no_text(tmp_path: 
     log = tmp_path / "log"
     bar = b"\x1b[32mloading\x1b[0m 50%|#####\r"
     log.write_bytes(b"\xff\xfe\x00" + bar + line(1).replace("lm loss", "\x1b[1mlm loss\x1b[0m").encode() + b"\r\n\x80")
-    assert [sample.loss for sample in parse_log(log).samples] == [9.0]
+    assert [sample.loss for sample in read_log(log, LogParser()).samples] == [9.0]
 
 
 def test_a_growing_file_is_read_as_it_grows() -> None:
@@ -222,7 +222,7 @@ def test_a_growing_file_is_read_as_it_grows() -> None:
     chunks = [data[at : at + 97] for at in range(0, len(data), 97)]
     grown = [sample.iteration for chunk in chunks for sample in parser.feed_bytes(chunk)]
     assert grown == [1, 2, 3, 4, 5, 6]
-    assert parser.log() == parse_log(LOGS / "megatron-0.19.log")
+    assert parser.log() == read_log(LOGS / "megatron-0.19.log", LogParser())
 
 
 def test_test_sets_and_several_validation_sets() -> None:
@@ -244,7 +244,7 @@ def test_a_local_checkpoint_has_no_path() -> None:
 
 def test_a_log_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentProblem, match="cannot read this log: No such file or directory"):
-        parse_log(tmp_path / "none.log")
+        read_log(tmp_path / "none.log", LogParser())
 
 
 @given(st.binary(max_size=400))

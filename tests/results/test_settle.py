@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.launch.attempts import AttemptFacts, read_attempts
+from harness.launch.attempts import AttemptFacts, read_attempts, read_exits
 from harness.launch.job_state import JobState
 from harness.launch.processes import end_leftovers
 from harness.launch.queue import QueueView
@@ -242,7 +242,7 @@ def test_facts_being_written_are_read_as_far_as_they_are_whole(run: StoredRun) -
     second, tenth = read_attempts(RunPaths(run.folder))
     assert (second.number, tenth.number) == (2, 10)
     assert (tenth.signals, tenth.excluded, tenth.log_start_bytes) == (("USR1", "TERM"), ("b",), 12)
-    assert second.exit_code is None and tenth.exit_code is None and tenth.ranks == {}
+    assert second.exit_code is None and tenth.exit_code is None and read_exits(RunPaths(run.folder), 10) == {}
 
 
 def test_a_removed_folder_is_made_again_from_the_copy(run: StoredRun) -> None:

@@ -73,6 +73,8 @@ def test_the_first_rank_s_own_fault_wins_over_slurm_s_verdict_and_that_over_the_
     missing = "Traceback (most recent call last):\nFileNotFoundError: [Errno 2] No such file or directory: 'x'"
     assert find_cause(Evidence(traceback=missing, slurm_state="TIMEOUT")).name == "missing-file"
     assert find_cause(Evidence(log_lines=[OOM], slurm_state="NODE_FAIL")).name == "node-failure"
+    assert find_cause(Evidence(log_lines=[OOM], slurm_state="REQUEUED")).name == "cuda-oom"
+    assert find_cause(Evidence(slurm_state="REQUEUED")).name == "requeued"
 
 
 def test_what_programs_catch_and_print_does_not_hide_the_first_rank_s_exception() -> None:

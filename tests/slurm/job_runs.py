@@ -8,7 +8,7 @@ from cluster import Cluster
 
 from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.config.provenance import Resolved, SettingValue
-from harness.launch.attempts import AttemptFacts, read_attempts
+from harness.launch.attempts import AttemptFacts, read_attempts, read_exits
 from harness.launch.plan import plan_launch
 from harness.launch.rundir import RunPaths
 from harness.launch.slurm import submit_script
@@ -53,6 +53,10 @@ class SlurmRun:
     def attempts(self) -> tuple[AttemptFacts, ...]:
         """What each start left."""
         return read_attempts(self.paths)
+
+    def codes(self, attempt: int = 0) -> dict[int, int]:
+        """Each rank's own exit code."""
+        return {rank: it.code for rank, it in read_exits(self.paths, attempt).items()}
 
     def wait_for(self, *states: str, timeout_s: float = 60) -> str:
         """The first of these states that the job reaches; its log where it does not."""

@@ -59,7 +59,7 @@ def test_a_run_that_ends_well_is_never_run_again(submit: Submit) -> None:
     assert run.wait_for("COMPLETED", "FAILED") == "COMPLETED", run.log
     (attempt,) = run.attempts
     assert (attempt.job_id, attempt.nodes, attempt.exit_code) == (run.job_id, ("node1", "node2"), 0)
-    assert {rank: it.code for rank, it in attempt.ranks.items()} == {0: 0, 1: 0, 2: 0, 3: 0}
+    assert run.codes() == {0: 0, 1: 0, 2: 0, 3: 0}
     assert sorted(line for line in run.log.splitlines() if " of " in line)[3] == "3: I am 3 of 4"
     assert not run.paths.owner.exists()
     again = run.submit_again()
@@ -72,7 +72,7 @@ def test_the_first_rank_that_failed_gives_the_exit_code(submit: Submit) -> None:
     run = submit("if rank == 3: sys.exit(9)\ntime.sleep(60)", NNODES=2)
     assert run.wait_for("COMPLETED", "FAILED") == "FAILED"
     (attempt,) = run.attempts
-    assert attempt.exit_code == attempt.ranks[3].code == 9  # srun itself says 143, of those that it ended
+    assert attempt.exit_code == run.codes()[3] == 9  # srun itself says 143, of those that it ended
     assert not run.paths.finished.exists()
 
 
@@ -92,7 +92,7 @@ def test_all_that_is_missing_is_said_by_each_rank_before_anything_runs(submit: S
     assert "rank 2 on node2: 0 GPUs, GPUS_PER_NODE=2 were asked for" in run.log
     assert "training" not in run.log
     assert run.attempts[0].exit_code == 125
-    assert {it.code for it in run.attempts[0].ranks.values()} == {125}
+    assert set(run.codes().values()) == {125}
 
 
 def test_a_run_folder_that_is_gone_is_said(submit: Submit, slurm: Cluster) -> None:
@@ -179,8 +179,8 @@ def test_tasks_left_behind_on_a_lost_node_end_themselves(submit: Submit) -> None
     first, second = run.attempts
     assert second.nodes != (lost,)
     run.cluster.wait("the old ranks are gone", lambda: not any(_runs(path) for path in pids))
-    run.cluster.wait("they left a word", lambda: len(run.attempts[0].ranks) == 2)
-    assert {it.code for it in run.attempts[0].ranks.values()} == {137}  # nobody but their fence was there to kill them
+    run.cluster.wait("they left a word", lambda: len(run.codes()) == 2)
+    assert set(run.codes().values()) == {137}  # nobody but their fence was there to kill them
     assert (first.retry, second.exit_code) == (None, 0)  # it was Slurm that started it again
 
 

@@ -20,7 +20,7 @@ holder() {
 is_over() { # JOB: whether Slurm says so; to be out of reach says nothing
   local state
   if state=$(squeue --noheader --states=all --jobs="$1" --format=%T 2>&1); then
-    [[ $state =~ ^(BOOT_FAIL|CANCELLED|COMPLETED|DEADLINE|FAILED|NODE_FAIL|OUT_OF_MEMORY|PREEMPTED|TIMEOUT)$ ]]
+    [[ $state =~ ^($ended_states)$ ]]
   else
     [[ $state == *"Invalid job id"* ]]
   fi

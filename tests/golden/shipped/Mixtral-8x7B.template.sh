@@ -16,6 +16,7 @@ set -euo pipefail
 # The run's own folder, made before the job starts: a job whose log has no folder dies without a word.
 : "${RUN_DIR:?is not set: use moe-harness launch, or export RUN_DIR=its folder before sbatch}"
 nodes=8 ranks=64
+ended_states='BOOT_FAIL|CANCELLED|COMPLETED|DEADLINE|FAILED|LAUNCH_FAILED|NODE_FAIL|OUT_OF_MEMORY|PREEMPTED|RECONFIG_FAIL|REVOKED|TIMEOUT'
 
 #: attempt.sh
 
