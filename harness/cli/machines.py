@@ -1,17 +1,17 @@
 """The machine that a job runs on, with what runs there have taught of it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from harness.config.provenance import Resolved
 from harness.cost.hardware import CPU_RANK, Gpu
 from harness.plan.machine import known_machine
 from harness.results.calibration_file import load_calibrations
-from harness.results.root import runs_root
 
 
 def calibrated(resolved: Resolved, gpu: Gpu) -> Gpu:
     """The GPU with the constants that `plan calibrate` has found for it, if it has."""
-    found = load_calibrations(runs_root(resolved.text("OUTPUT_PATH"))).get(gpu.name)
+    found = load_calibrations(Path(resolved.text("OUTPUT_PATH"))).get(gpu.name)
     return replace(gpu, constants=found.applied()) if found else gpu
 
 

@@ -1,9 +1,11 @@
 """`moe-harness plan calibrate`: the cost model's constants, refitted to runs of one machine."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
+from harness.cli.runs_found import ROOT
 from harness.cost.hardware import CPU_RANK, Gpu, find_gpu
 from harness.cost.step_time import step_time
 from harness.errors import ConfigError
@@ -13,20 +15,18 @@ from harness.plan.predict import job_of
 from harness.report.table import plain_table
 from harness.results.calibration_file import save_calibration
 from harness.results.record import RunRecord
-from harness.results.root import runs_root
 from harness.results.store import find_run
 from harness.units import show_seconds
 
 
 @click.command("calibrate")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN…")
-@click.option("--output-path", envvar="OUTPUT_PATH", default="runs", show_default=True, help="Where the runs are.")
-def command(runs: Sequence[str], output_path: str) -> None:
+@ROOT
+def command(runs: Sequence[str], root: Path) -> None:
     """Refit the constants of one machine to measured runs, by id, the beginning of it, or folder (needs scipy).
 
     What is found is kept beside the runs, and used for every prediction on that machine.
     """
-    root = runs_root(output_path)
     records = [find_run(root, run).record for run in runs]
     measured = _of_one_machine(records)
     found = calibrate(measured, [record.run_id for record in records])

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -9,7 +10,7 @@ from harness.cli import screen
 from harness.cli.runs_found import ROOT, as_they_stand, runs_of, unfinished
 from harness.errors import ConfigError
 from harness.results.record import UNFINISHED
-from harness.results.root import runs_root
+from harness.results.root import named
 from harness.results.store import StoredRun
 
 _PATIENCE_S = 45.0
@@ -22,15 +23,14 @@ _POLL_S = 0.5
 @click.argument("runs", nargs=-1)
 @ROOT
 @click.option("--all", "everything", is_flag=True, help="All Slurm runs that have not ended.")
-def command(runs: Sequence[str], output_path: str, everything: bool) -> int:
+def command(runs: Sequence[str], root: Path, everything: bool) -> int:
     """End runs under Slurm: by id, the beginning of an id, folder or Slurm job id."""
-    root = runs_root(output_path)
     if bool(runs) == everything:
         raise click.UsageError("name the runs, or give --all")
     meant = [run for run in unfinished(root) if run.record.job.on == "slurm"] if everything else runs_of(root, runs)
     found, _ = as_they_stand(meant)
     if not found:
-        click.echo(f"no Slurm run in {output_path} is under way")
+        click.echo(f"no Slurm run in {root} is under way")
         return 0
     if problems := [problem for run in found if (problem := _problem(run))]:
         raise ConfigError(problems)
@@ -41,7 +41,7 @@ def _problem(run: StoredRun) -> str | None:
     """Why a run cannot be cancelled at all."""
     record = run.record
     if record.status not in UNFINISHED:
-        return f"{record.run_id}: has already ended, {record.status}; moe-harness runs show {record.run_id}"
+        return f"{record.run_id}: has already ended, {record.status}; moe-harness runs show {named(run.folder)}"
     if record.job.on != "slurm":
         return f"{record.run_id}: runs on {record.job.host} without Slurm; end it by Ctrl-C where it was started"
     if record.job.job_id is None:
@@ -78,7 +78,8 @@ def _wait(runs: Sequence[StoredRun]) -> tuple[StoredRun, ...]:
 def _told(run: StoredRun) -> str:
     record = run.record
     if record.status in UNFINISHED:
-        return f"{record.run_id}: still {record.status}; moe-harness runs watch {record.run_id} tells when it has ended"
+        watch = f"moe-harness runs watch {named(run.folder)}"
+        return f"{record.run_id}: still {record.status}; {watch} tells when it has ended"
     if record.status == "cancelled":
         return f"{record.run_id}: cancelled (job {record.job.job_id})"
     return f"{record.run_id}: {record.status}, before it could be cancelled"

@@ -10,14 +10,24 @@ import click
 from harness.cli import screen
 from harness.errors import HarnessError
 from harness.results.record import UNFINISHED, RunRecord
+from harness.results.root import default_root
 from harness.results.store import RunNotFound, StoredRun, find_run, list_runs
 
 if TYPE_CHECKING:  # what asks Slurm is imported where there is a run that has not ended
     from harness.launch.job_state import JobState
     from harness.results.settle import Settled
 
+
+def _root(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Path:
+    return Path(value).expanduser() if value else default_root()
+
+
 ROOT = click.option(
-    "--output-path", envvar="OUTPUT_PATH", default="runs", show_default=True, help="Where the runs are."
+    "--output-path",
+    "root",
+    metavar="FOLDER",
+    callback=_root,
+    help="Where the runs are; without it OUTPUT_PATH, as exported or in the conf of the CLUSTER that is exported.",
 )
 
 _JOB_ID = re.compile(r"\d+(_\d+)?")

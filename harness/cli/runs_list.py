@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
@@ -11,7 +12,6 @@ from harness.cli.runs_found import ROOT, as_they_stand, with_its_log
 from harness.report.table import show_runs
 from harness.results.json_codec import encode
 from harness.results.record import RunRecord, Status
-from harness.results.root import runs_root
 from harness.results.selection import Selection, parse_since
 from harness.results.store import StoredRun, list_runs
 
@@ -42,7 +42,7 @@ class _Since(click.ParamType[str]):
 @click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the N newest of these.")
 @click.option("--json", "as_json", is_flag=True, help="A list for a program.")
 def command(
-    output_path: str,
+    root: Path,
     statuses: Sequence[Status],
     model: str | None,
     since: str | None,
@@ -51,7 +51,7 @@ def command(
     as_json: bool,
 ) -> int:
     """All runs, the newest first."""
-    found = list_runs(runs_root(output_path))
+    found = list_runs(root)
     for warning in found.warnings:
         screen.notice(warning)
     selection = Selection(statuses=tuple(statuses), model=model, since=since, sweep=sweep, last=last)
@@ -63,7 +63,7 @@ def command(
     elif records:
         click.echo(show_runs(records, _waiting(runs, settled)))
     else:
-        click.echo(f"no runs in {output_path}" if not found.runs else f"none of the runs in {output_path} is so")
+        click.echo(f"no runs in {root}" if not found.runs else f"none of the runs in {root} is so")
     return 1 if any(run.problem for run in runs) else 0
 
 

@@ -1,22 +1,22 @@
 """`moe-harness runs show`."""
 
 import json
+from pathlib import Path
 
 import click
 
 from harness.cli.runs_found import ROOT, as_they_stand, runs_of, with_its_log
 from harness.report.table import show_summary
 from harness.results.record_file import to_document
-from harness.results.root import runs_root
 
 
 @click.command("show")
 @click.argument("run")
 @ROOT
 @click.option("--json", "as_json", is_flag=True, help="The whole record.")
-def command(run: str, output_path: str, as_json: bool) -> int:
+def command(run: str, root: Path, as_json: bool) -> int:
     """One run, by its id, the beginning of its id, its folder, or its Slurm job's id."""
-    (found,), settled = as_they_stand(runs_of(runs_root(output_path), [run]))
+    (found,), settled = as_they_stand(runs_of(root, [run]))
     record = with_its_log(found.record)
     code = 1 if found.problem else 0
     if as_json:

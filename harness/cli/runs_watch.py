@@ -1,6 +1,7 @@
 """`moe-harness runs watch`, and what SUBMIT_WAIT=1 does after a submission."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -11,7 +12,7 @@ from harness.cli.runs_found import ROOT, runs_of, unfinished
 from harness.cli.steps import Steps
 from harness.report.table import show_summary
 from harness.results.record import RunRecord
-from harness.results.root import runs_root
+from harness.results.root import named
 from harness.results.store import StoredRun
 from harness.results.watching import Ended, Event, SlurmSilent, Stepped, watch
 
@@ -23,15 +24,14 @@ _STOPPED = 130
 @click.argument("runs", nargs=-1)
 @ROOT
 @EVERY
-def command(runs: Sequence[str], output_path: str, every_s: float) -> int:
+def command(runs: Sequence[str], root: Path, every_s: float) -> int:
     """Follow runs until they have ended: by id, the beginning of an id, folder or Slurm job id; without, all.
 
     Ctrl-C stops the watching, not the runs.
     """
-    root = runs_root(output_path)
     found = runs_of(root, runs) if runs else unfinished(root)
     if not found:
-        click.echo(f"no run in {output_path} is under way")
+        click.echo(f"no run in {root} is under way")
         return 0
     return follow(found, every_s=every_s)
 
@@ -88,6 +88,6 @@ def _close(views: dict[str, Steps]) -> None:
 
 def _say_left(runs: Sequence[StoredRun]) -> None:
     for run in runs:
-        run_id = run.record.run_id
-        end = f", runs cancel {run_id} ends it" if run.record.job.on == "slurm" else ""
-        screen.notice(f"{run_id} goes on; moe-harness runs watch {run_id} follows it again{end}")
+        name = named(run.folder)
+        end = f", runs cancel {name} ends it" if run.record.job.on == "slurm" else ""
+        screen.notice(f"{run.record.run_id} goes on; moe-harness runs watch {name} follows it again{end}")

@@ -1,6 +1,7 @@
 """An opened run, handed to Slurm, and what Slurm says of it at once."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import click
 
@@ -11,6 +12,7 @@ from harness.errors import ConfigError
 from harness.launch.run import Run
 from harness.report.job_words import show_job
 from harness.results.record import RunRecord
+from harness.results.root import named
 from harness.results.store import StoredRun
 from harness.results.submission import FirstWord, first_word, submit_recorded
 
@@ -31,14 +33,16 @@ def submit_launch(run: Run, resolved: Resolved, predicted: Mapping[str, float] |
 
 def _say(record: RunRecord, word: FirstWord) -> None:
     job, reason = word.job, word.reason
+    watch = f"moe-harness runs watch {named(Path(record.paths['root']))}"
     if word.refused and job and reason:
         raise ConfigError(
             f"job {record.job.job_id} could never start, and was cancelled: {job.reason}, {reason.meaning};"
             f" {reason.fix}; --keep leaves such a job in the queue"
         )
     if job is None:
-        screen.notice(f"Slurm has not said how the job stands; moe-harness runs watch {record.run_id} follows it")
+        screen.notice("Slurm has not said how the job stands")
     elif reason and (reason.never or reason.fix):
         screen.notice(f"job {record.job.job_id}: {show_job(job)}")
     else:
         screen.progress(f"job {record.job.job_id}: {show_job(job)}")
+    screen.progress(f"{watch} follows it")

@@ -11,7 +11,6 @@ from harness.errors import ConfigError
 from harness.launch.place import Place
 from harness.report.sweep_table import PointResult
 from harness.results.record import SweepPoint
-from harness.results.root import runs_root
 from harness.results.store import StoredRun
 from harness.results.sweeps import SweepPlan, derived_name, plan_of, runs_of, sweep_folder
 
@@ -80,7 +79,7 @@ def sweep_of(checked: Checked, place: Place, name: str | None) -> Sweep:
     outputs = list(dict.fromkeys(job.resolved.text("OUTPUT_PATH") for job in checked.jobs))
     if len(outputs) > 1:
         raise ConfigError(f"the points of a sweep share one folder, and OUTPUT_PATH is {' and '.join(outputs)}; set it")
-    root = runs_root(outputs[0])
+    root = Path(outputs[0])
     plan = plan_of(place, [(point.name, checked.resolved[point.name]) for point in checked.points])
     named = name or derived_name(plan, checked.swept)
     return Sweep(name=named, root=root, folder=sweep_folder(root, named), place=place, plan=plan, checked=checked)

@@ -18,6 +18,7 @@ from harness.launch.slurm import Refused, SlurmJob, cancel
 from harness.results import recorder
 from harness.results.record import Cause, RunError, RunRecord, SweepPoint, epoch_of, utc_now
 from harness.results.record_file import save
+from harness.results.root import named
 from harness.results.store import copy_path, record_path
 
 PATIENCE_S = 3.0
@@ -59,7 +60,7 @@ def submit_recorded(
         job = _submit(run, record, options)
     except Refused as refused:
         if refused.unsure:
-            fix = "whether Slurm took it will be known when it answers: moe-harness runs list"
+            fix = f"whether Slurm took it will be known when it answers: moe-harness runs show {named(folder)}"
             raise EnvironmentProblem(f"{refused}\n{fix}; run: {folder}") from refused
         forget(folder)
         raise

@@ -1,5 +1,6 @@
 """Runs are found by id, by its beginning, by path; what is damaged is told and does not hide the rest."""
 
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.results.record_file import load, save
-from harness.results.root import runs_root
+from harness.results.root import named
 from harness.results.store import RunNotFound, find_run, list_runs, record_path
 
 RECORD = load(Path(__file__).parents[1] / "fixtures" / "records" / "version-1.json")
@@ -76,9 +77,16 @@ def test_no_runs_at_all_says_where_was_looked(tmp_path: Path) -> None:
         find_run(tmp_path, "x")
 
 
-def test_the_root_may_be_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/someone")
-    assert runs_root("~/runs") == Path("/home/someone/runs")
+def test_a_run_is_named_so_that_the_next_command_finds_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLUSTER", raising=False)
+    monkeypatch.setenv("OUTPUT_PATH", str(root))
+    assert named(root / "mixtral-0a") == "mixtral-0a"
+    monkeypatch.setenv("OUTPUT_PATH", "/elsewhere")
+    assert named(root / "mixtral-0a") == str(root / "mixtral-0a")
+    assert named(root / "it's") == shlex.quote(str(root / "it's"))
+    monkeypatch.setenv("OUTPUT_PATH", "")
+    monkeypatch.setenv("CLUSTER", "nowhere")  # no such conf: nothing but the folder is sure
+    assert named(root / "mixtral-0a") == str(root / "mixtral-0a")
 
 
 def test_ended_runs_are_listed_without_slurm(root: Path) -> None:

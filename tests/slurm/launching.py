@@ -65,7 +65,7 @@ class User:
         self.environ: dict[str, str] = {
             **cluster.environ,
             "PATH": f"{programs}:{os.environ['PATH']}",
-            "OUTPUT_PATH": str(self.output),
+            "CLUSTER": "here",  # its conf tells where the runs are
             "GO": str(self.go),
         }
 

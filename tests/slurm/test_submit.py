@@ -1,5 +1,6 @@
 """Submission to a real Slurm: what users are told, and that no interruption loses a job or leaves a false record."""
 
+import re
 import signal
 from pathlib import Path
 
@@ -26,6 +27,17 @@ def test_slurm_gets_the_bytes_of_the_dry_run_and_the_answer_says_how_the_job_sta
     assert "submitted (JobHeldUser)" in listed.out
     shown = user("runs", "show", job)
     assert f"{job}, PENDING (JobHeldUser): the job is held by its user" in shown.out
+
+
+@pytest.mark.parametrize("cluster", ["here", ""])
+def test_the_answer_names_the_run_so_that_the_next_command_finds_it(
+    tmp_path: Path, slurm: Cluster, cluster: str
+) -> None:
+    user = User(tmp_path / "home", slurm, tmp_path / "storage")
+    answer = user.launch("SBATCH_ARGS=--hold", CLUSTER=cluster)
+    (name,) = re.findall(r"^moe-harness runs watch (\S+) follows it$", answer.err, re.MULTILINE)
+    assert name == (user.record()["run_id"] if cluster else str(next(user.output.glob("Mixtral-*"))))
+    assert user("runs", "show", name, environ={"CLUSTER": cluster}).code == 0
 
 
 @pytest.mark.parametrize(
