@@ -17,7 +17,7 @@ test-fast: setup
 test-slurm:
 	@tools/setup.sh engine,test
 	@tools/slurm.sh install
-	$(PYTHON) -m pytest -n 5 tests/slurm
+	SLURM_REQUIRED=1 $(PYTHON) -m pytest -n 5 tests/slurm
 
 lint: setup
 	.venv/bin/ruff check .

@@ -6,12 +6,6 @@ import sys
 import click
 
 
-def colourful(stream_is_err: bool = False) -> bool:
-    """Whether to colour: a terminal, and no NO_COLOR (https://no-color.org)."""
-    stream = sys.stderr if stream_is_err else sys.stdout
-    return stream.isatty() and not os.environ.get("NO_COLOR")
-
-
 def error(text: str) -> None:
     """Mistakes, a line each, on stderr."""
     _say("error", "red", text)
@@ -28,6 +22,11 @@ def progress(text: str) -> None:
 
 
 def _say(label: str, colour: str, text: str) -> None:
-    shown = click.style(f"{label}:", fg=colour, bold=True) if colourful(stream_is_err=True) else f"{label}:"
+    shown = click.style(f"{label}:", fg=colour, bold=True) if _is_colourful() else f"{label}:"
     for line in text.splitlines():
         click.echo(f"{shown} {line}", err=True)
+
+
+def _is_colourful() -> bool:
+    """A terminal, and no NO_COLOR (https://no-color.org)."""
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")

@@ -10,17 +10,17 @@ from harness.errors import EnvironmentProblem
 _READS_CUDA_AT_IMPORT = "megatron.core.tensor_parallel.random"
 
 
-def install_cpu_ranks(*, beside_cuda: bool = False) -> None:
+def install_cpu_ranks() -> None:
     """Make this process a CPU rank. Call it once, before Megatron is imported; it cannot be undone.
 
-    Where a GPU is present it refuses, unless `beside_cuda` says that the CPU is really wanted.
+    EnvironmentProblem where a GPU is present.
     """
     import torch
 
-    if torch.cuda.is_available() and not beside_cuda:
+    if torch.cuda.is_available():
         raise EnvironmentProblem(
             "install_cpu_ranks: CUDA is present, and CPU ranks would leave it idle; run on the GPU, "
-            "or hide it with CUDA_VISIBLE_DEVICES= (empty), or pass beside_cuda=True"
+            "or hide it with CUDA_VISIBLE_DEVICES= (empty)"
         )
     if _READS_CUDA_AT_IMPORT in sys.modules:
         raise EnvironmentProblem(

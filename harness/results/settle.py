@@ -39,9 +39,6 @@ _SUBMITTING_S = 60
 _SHARED_DISK_LAG_S = 5
 """How long what a node wrote last may be unseen here."""
 
-_CODE_ONLY = ("FAILED", "COMPLETED")
-"""States that say no more than that the script ended by itself."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Settled:

@@ -108,7 +108,6 @@ def test_silence_is_no_news(run: StoredRun) -> None:
         (("exit=0", f"ended={NOW + 60}"), "completed"),
         (("exit=3", f"ended={NOW + 60}"), "failed"),
         ((f"signal=TERM {NOW + 59}", "exit=143", f"ended={NOW + 60}"), "cancelled"),
-        ((), "failed"),
     ],
 )
 def test_a_job_that_slurm_forgot_is_judged_by_its_own_facts(
@@ -116,12 +115,15 @@ def test_a_job_that_slurm_forgot_is_judged_by_its_own_facts(
 ) -> None:
     attempt(run, 0, "job=7", "nodes=node1", f"started={NOW}", *facts)
     settled = settle(run, QueueView()).record
-    assert settled.status == status
-    if facts:
-        assert settled.ended == utc_at(NOW + 60)
-    elif settled.error and settled.error.cause:
-        assert settled.error.cause.name == "lost"
-        assert settled.error.cause.text == "Slurm no longer knows job 7, and the job's script left no word of its end."
+    assert (settled.status, settled.ended) == (status, utc_at(NOW + 60))
+
+
+def test_a_job_that_slurm_forgot_and_that_left_no_end_is_failed_and_says_so(run: StoredRun) -> None:
+    attempt(run, 0, "job=7", "nodes=node1", f"started={NOW}")
+    settled = settle(run, QueueView()).record
+    assert settled.status == "failed" and settled.error is not None and settled.error.cause is not None
+    assert settled.error.cause.name == "lost"
+    assert settled.error.cause.text == "Slurm no longer knows job 7, and the job's script left no word of its end."
 
 
 def test_a_job_that_never_began_and_is_forgotten_is_failed_and_says_so(run: StoredRun) -> None:

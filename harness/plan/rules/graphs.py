@@ -21,7 +21,6 @@ MODULES_SINCE = (0, 16)  # first release that captures parts other than attentio
 ITERATIONS_SINCE = (0, 14)
 ONE_WORD = (0, 18)  # first release in which the old words exclude each other
 PADDED_EXPERTS = ((0, 16), (0, 17))
-OFFLOADS_OPTIMISE = (0, 18)
 
 
 def words(case: Case) -> Iterator[Violation]:
