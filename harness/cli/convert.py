@@ -111,7 +111,7 @@ def verify_both(source: Path, target: Path, logits: bool, threads: int) -> int:
 
 @command.command("inspect")
 @click.argument("folder", type=FOLDER)
-@click.option("--json", "as_json", is_flag=True, help="For a program.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def inspect_folder(folder: Path, as_json: bool) -> int:
     """Say what a checkpoint folder is, from its headers alone."""
     from harness.cli.convert_inspect import show_inspection

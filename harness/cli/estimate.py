@@ -28,8 +28,8 @@ from harness.units import GIGA, show_count, show_seconds
 
 
 @click.command("estimate")
-@click.argument("words", nargs=-1, type=request.Word())
-@click.option("--json", "as_json", is_flag=True, help="For a program.")
+@click.argument("words", nargs=-1, type=request.Word(), metavar=request.WORDS)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(ctx: click.Context, words: Sequence[str], as_json: bool) -> None:
     """Predict the memory and the step time of one mapping; Megatron's own flags after --."""

@@ -17,9 +17,7 @@ from harness.plan.forecast import figures
 @request.FORCE
 @click.option("--dry-run", is_flag=True, help="Print the script, byte for byte what would run, and stop.")
 @click.option("--keep", is_flag=True, help="Leave a job in Slurm's queue even if it can never start.")
-@click.option("--segment", type=click.IntRange(min=1), help="Slurm: place the nodes in blocks of so many.")
-@click.option("--reservation", help="Slurm: run in this reservation.")
-@click.option("--dependency", help="Slurm: start after other jobs, e.g. afterok:4711.")
+@request.slurm_options
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -28,9 +26,7 @@ def command(
     dry_run: bool,
     force: bool,
     keep: bool,
-    segment: int | None,
-    reservation: str | None,
-    dependency: str | None,
+    slurm_options: Sequence[str],
 ) -> int:
     """Train with the settings KEY=VALUE; Megatron's own flags after --.
 
@@ -42,9 +38,7 @@ def command(
     request.say_notices([*resolved.notices, *notices(resolved, place), *foreseen.notices, *([said] if said else [])])
     if found := [*problems(resolved, place), *foreseen.problems]:
         raise ConfigError(found)
-    asked = {"--segment": segment, "--reservation": reservation, "--dependency": dependency}
-    options = tuple(f"{name}={value}" for name, value in asked.items() if value is not None)
-    launch = plan_launch(resolved, place, slurm_options=options)
+    launch = plan_launch(resolved, place, slurm_options=slurm_options)
     if dry_run or resolved.switch("DRY_RUN"):
         click.echo(launch.script.encode(errors="surrogateescape"), nl=False)
         return 0

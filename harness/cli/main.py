@@ -11,7 +11,9 @@ import click
 from harness.cli import screen
 from harness.errors import HarnessError
 
-EPILOG = """Exit codes: 0 done, 1 a run failed or was cancelled, 2 something you wrote cannot be, 130 Ctrl-C in a watch.
+EPILOG = """Exit codes: 0 done; 1 a run failed or was cancelled; 2 not begun, for what you wrote or for this machine;
+130 Ctrl-C while jobs are followed.
+
 Shell completion: eval "$(_MOE_HARNESS_COMPLETE=bash_source moe-harness)" (or zsh_source, fish_source)."""
 
 VERBS = {
@@ -42,7 +44,7 @@ class Verbs(click.Group):
     """Lists verbs, by name their module and what they do, without importing them."""
 
     def __init__(self, *args: Any, verbs: Mapping[str, tuple[str, str]], **options: Any) -> None:
-        super().__init__(*args, **options)
+        super().__init__(*args, **{"subcommand_metavar": "VERB …", **options})
         self._verbs = verbs
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -8,8 +8,8 @@ import click
 
 from harness.cli import request
 
-WORDS = click.argument("words", nargs=-1, type=request.Word())
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="For a program.")
+WORDS = click.argument("words", nargs=-1, type=request.Word(), metavar=request.WORDS)
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 ELSEWHERE = {

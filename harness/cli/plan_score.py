@@ -23,7 +23,7 @@ WORST = 10
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Another file with the columns of the one that ships.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Every row, for a program.")
+@click.option("--json", "as_json", is_flag=True, help="Print every row as JSON.")
 @click.option(
     "--cross-validate",
     is_flag=True,

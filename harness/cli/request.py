@@ -1,9 +1,10 @@
 """What all verbs that resolve a configuration share: their arguments, and the way from words to `Resolved`."""
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 from click.shell_completion import CompletionItem
@@ -17,7 +18,8 @@ from harness.config.sources import Request, resolve_request, typed_words
 from harness.launch.place import Place
 
 PLACES = ("local", "interactive", "slurm")
-WHERE = "Where the job is to run; slurm if CLUSTER names a cluster, else local."
+WHERE = "Where the job is to run; slurm if CLUSTER names a cluster or NNODES is above 1, else local."
+WORDS = "[KEY=VALUE]… [-- FLAG…]"
 
 AS_PLANNED = {"PROXY": "none", "DATASET": "mock", "PRETRAIN": "1"}
 """What a verb that launches nothing takes for granted, unless told: the full model, whatever data it will read."""
@@ -26,6 +28,24 @@ OF_LAUNCHING = ("WandB: ", "is not filled in: ")
 
 
 FORCE = click.option("--force", is_flag=True, help="Go on although the predicted memory exceeds the GPU's.")
+
+
+def slurm_options[F: Callable[..., Any]](function: F) -> F:
+    """Options of sbatch that have names of their own here, as the one parameter `slurm_options`."""
+
+    @functools.wraps(function)
+    def command(*args: Any, segment: int | None, reservation: str | None, dependency: str | None, **others: Any) -> Any:
+        asked = {"--segment": segment, "--reservation": reservation, "--dependency": dependency}
+        given = tuple(f"{name}={value}" for name, value in asked.items() if value is not None)
+        return function(*args, slurm_options=given, **others)
+
+    for option in (
+        click.option("--dependency", metavar="…", help="Slurm: start after other jobs, e.g. afterok:4711."),
+        click.option("--reservation", metavar="NAME", help="Slurm: run in this reservation."),
+        click.option("--segment", type=click.IntRange(min=1), help="Slurm: place the nodes in blocks of so many."),
+    ):
+        command = option(command)
+    return cast(F, command)
 
 
 class Word(click.ParamType[str]):
@@ -47,7 +67,7 @@ class Word(click.ParamType[str]):
 
 def config_arguments[F: Callable[..., Any]](function: F) -> F:
     """`--on PLACE` and `[KEY=VALUE]…`, the same for every verb that resolves."""
-    function = click.argument("words", nargs=-1, type=Word(), is_eager=True)(function)
+    function = click.argument("words", nargs=-1, type=Word(), is_eager=True, metavar=WORDS)(function)
     return click.option("--on", "place", type=click.Choice(PLACES), callback=_place, help=WHERE)(function)
 
 

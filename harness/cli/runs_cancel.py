@@ -20,7 +20,7 @@ _POLL_S = 0.5
 
 
 @click.command("cancel")
-@click.argument("runs", nargs=-1)
+@click.argument("runs", nargs=-1, metavar="RUN…")
 @ROOT
 @click.option("--all", "everything", is_flag=True, help="All Slurm runs that have not ended.")
 def command(runs: Sequence[str], root: Path, everything: bool) -> int:

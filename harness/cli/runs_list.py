@@ -40,7 +40,7 @@ class _Since(click.ParamType[str]):
 @click.option("--since", type=_Since(), help="Only runs begun since: 2d, 12h, 30m, or a date (UTC).")
 @click.option("--sweep", help="Only runs of this sweep.")
 @click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the N newest of these.")
-@click.option("--json", "as_json", is_flag=True, help="A list for a program.")
+@click.option("--json", "as_json", is_flag=True, help="Print a list as JSON.")
 def command(
     root: Path,
     statuses: Sequence[Status],

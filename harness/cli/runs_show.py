@@ -11,9 +11,9 @@ from harness.results.record_file import to_document
 
 
 @click.command("show")
-@click.argument("run")
+@click.argument("run", metavar="RUN")
 @ROOT
-@click.option("--json", "as_json", is_flag=True, help="The whole record.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole record as JSON.")
 def command(run: str, root: Path, as_json: bool) -> int:
     """One run, by its id, the beginning of its id, its folder, or its Slurm job's id."""
     (found,), settled = as_they_stand(runs_of(root, [run]))

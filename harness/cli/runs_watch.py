@@ -21,7 +21,7 @@ _STOPPED = 130
 
 
 @click.command("watch")
-@click.argument("runs", nargs=-1)
+@click.argument("runs", nargs=-1, metavar="[RUN]…")
 @ROOT
 @EVERY
 def command(runs: Sequence[str], root: Path, every_s: float) -> int:

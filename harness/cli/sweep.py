@@ -21,7 +21,7 @@ type Say = Callable[[str], None]
 
 
 @click.command("sweep")
-@click.argument("words", nargs=-1, type=request.Word())
+@click.argument("words", nargs=-1, type=request.Word(), metavar=request.WORDS)
 @click.option("--on", "place", type=click.Choice(request.PLACES), help=request.WHERE)
 @click.option("--grid/--zip", default=True, help="Every combination of the values (the default), or pair by pair.")
 @click.option("--max-jobs", type=click.IntRange(min=1), metavar="N", help="At most N jobs of the sweep run at once.")
@@ -29,8 +29,9 @@ type Say = Callable[[str], None]
 @click.option("--yes", is_flag=True, help="Submit without asking.")
 @click.option("--retry-failed", is_flag=True, help="Run again what failed or was cancelled.")
 @click.option("--dry-run", is_flag=True, help="Show the points and stop.")
+@request.slurm_options
 @EVERY
-@click.option("--json", "as_json", is_flag=True, help="The results for a program.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @request.FORCE
 @click.pass_context
 def command(
@@ -43,6 +44,7 @@ def command(
     yes: bool,
     retry_failed: bool,
     dry_run: bool,
+    slurm_options: Sequence[str],
     every_s: float,
     as_json: bool,
     force: bool,
@@ -55,7 +57,7 @@ def command(
     where = place_of(points, place)
     if max_jobs and where != "slurm":
         raise ConfigError(f"--max-jobs is Slurm's, and --on {where} runs one job after another; leave it out")
-    checked = check_points(ctx, points, where, force=force)
+    checked = check_points(ctx, points, where, slurm_options=slurm_options, force=force)
     request.say_notices(checked.notices)
     say: Say = screen.progress if as_json else click.echo
     sweep = sweep_of(checked, where, name)

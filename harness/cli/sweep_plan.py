@@ -80,6 +80,7 @@ def sweep_of(checked: Checked, place: Place, name: str | None) -> Sweep:
     if len(outputs) > 1:
         raise ConfigError(f"the points of a sweep share one folder, and OUTPUT_PATH is {' and '.join(outputs)}; set it")
     root = Path(outputs[0])
-    plan = plan_of(place, [(point.name, checked.resolved[point.name]) for point in checked.points])
+    points = [(point.name, checked.resolved[point.name]) for point in checked.points]
+    plan = plan_of(place, points, checked.slurm_options)
     named = name or derived_name(plan, checked.swept)
     return Sweep(name=named, root=root, folder=sweep_folder(root, named), place=place, plan=plan, checked=checked)

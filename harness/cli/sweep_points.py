@@ -60,6 +60,7 @@ class Checked:
     """All points of a sweep: those that can run, what each of the others is refused for, and what is to be told."""
 
     points: tuple[Point, ...]
+    slurm_options: tuple[str, ...]
     resolved: Mapping[str, Resolved | None]
     jobs: tuple[Job, ...]
     refused: Mapping[str, Sequence[str]]
@@ -91,8 +92,10 @@ def place_of(points: Sequence[Point], place: Place | None) -> Place:
     return place or ("slurm" if "slurm" in usual else "local")
 
 
-def check_points(ctx: click.Context, points: Sequence[Point], place: Place, *, force: bool) -> Checked:
-    """Resolve and check every point; touches nothing."""
+def check_points(
+    ctx: click.Context, points: Sequence[Point], place: Place, *, slurm_options: Sequence[str], force: bool
+) -> Checked:
+    """Resolve and check every point; touches nothing. `slurm_options` are further options of sbatch, for all points."""
     resolved: dict[str, Resolved | None] = {}
     jobs: list[Job] = []
     refused: dict[str, Sequence[str]] = {}
@@ -106,7 +109,8 @@ def check_points(ctx: click.Context, points: Sequence[Point], place: Place, *, f
                 told.setdefault(text, []).append(point.name)
             if wrong := [*problems(found, place), *foreseen.problems]:
                 raise ConfigError(wrong)
-            job = Job(point=point, resolved=found, launch=plan_launch(found, place), candidate=foreseen.candidate)
+            launch = plan_launch(found, place, slurm_options=slurm_options)
+            job = Job(point=point, resolved=found, launch=launch, candidate=foreseen.candidate)
         except ConfigError as error:
             refused[point.name] = error.problems
         else:
@@ -114,6 +118,7 @@ def check_points(ctx: click.Context, points: Sequence[Point], place: Place, *, f
     told_once = [text if len(named) == len(points) else f"{', '.join(named)}: {text}" for text, named in told.items()]
     return Checked(
         points=tuple(points),
+        slurm_options=tuple(slurm_options),
         resolved=resolved,
         jobs=tuple(jobs),
         refused=refused,

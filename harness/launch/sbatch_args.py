@@ -2,16 +2,28 @@
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 _HARMLESS = re.compile(r"[^\s'\"\\#`$\x00-\x1f]+")
-_OF_SBATCH = ("--output", "--error", "--chdir", "--export", "--export-file", "--open-mode", "--wrap", "--array")
-_OF_SBATCH_SHORT = ("-o", "-e", "-D", "-a")
-_OF_SRUN = (
-    *("--output", "--error", "--input", "--chdir", "--export", "--export-file", "--label", "--kill-on-bad-exit"),
-    *("--nodes", "--ntasks", "--ntasks-per-node", "--jobid", "--multi-prog", "--pty", "--overlap"),
-)
-_OF_SRUN_SHORT = ("-o", "-e", "-i", "-D", "-l", "-K", "-N", "-n")
+_OF_SBATCH = {
+    **dict.fromkeys(("--output", "--error", "--chdir", "--export", "--export-file", "--open-mode", "--wrap"), ""),
+    **dict.fromkeys(("--array", "--signal", "-o", "-e", "-D", "-a"), ""),
+    **dict.fromkeys(("--nodes", "-N"), "NNODES"),
+    **dict.fromkeys(("--ntasks", "--ntasks-per-node", "-n"), "NNODES and GPUS_PER_NODE"),
+    **dict.fromkeys(("--time", "-t"), "RUN_TIME"),
+    **dict.fromkeys(("--requeue", "--no-requeue"), "RETRIES"),
+}
+"""What the job's script relies on, and the setting that says it, if one does."""
+
+_OF_SRUN = {
+    **dict.fromkeys(("--output", "--error", "--input", "--chdir", "--export", "--export-file", "--label"), ""),
+    **dict.fromkeys(("--kill-on-bad-exit", "--jobid", "--multi-prog", "--pty", "--overlap"), ""),
+    **dict.fromkeys(("-o", "-e", "-i", "-D", "-l", "-K"), ""),
+    **dict.fromkeys(("--nodes", "-N"), "NNODES"),
+    **dict.fromkeys(("--ntasks", "--ntasks-per-node", "-n"), "NNODES and GPUS_PER_NODE"),
+}
+_SHORTEST = 5
+"""From `--outp` on: getopt takes a long option's beginning for the whole where it can be no other."""
 
 
 def split_sbatch_args(text: str) -> tuple[str, ...]:
@@ -24,7 +36,7 @@ def split_sbatch_args(text: str) -> tuple[str, ...]:
             options[-1] += f" {word}"
         else:
             raise ValueError(f"'{word}' is not an option: each begins with '-'")
-    _refuse_ours(options, _OF_SBATCH, _OF_SBATCH_SHORT)
+    _refuse_ours(options, _OF_SBATCH)
     return tuple(options)
 
 
@@ -36,7 +48,7 @@ def split_srun_args(text: str) -> tuple[str, ...]:
     container = [word for word in words if word.startswith(("--container", "--no-container"))]
     if container:
         raise ValueError(f"'{container[0]}' is said by CONTAINER_IMAGE, CONTAINER_MOUNTS and CONTAINER_RUNTIME")
-    _refuse_ours([word for word in words if word.startswith("-")], _OF_SRUN, _OF_SRUN_SHORT)
+    _refuse_ours([word for word in words if word.startswith("-")], _OF_SRUN)
     return tuple(words)
 
 
@@ -47,8 +59,18 @@ def _words(text: str, carrier: str) -> Iterator[str]:
         yield word
 
 
-def _refuse_ours(options: Sequence[str], ours: Sequence[str], ours_short: Sequence[str]) -> None:
+def _refuse_ours(options: Sequence[str], ours: Mapping[str, str]) -> None:
     for option in options:
-        name = re.split(r"[= ]", option, maxsplit=1)[0]
-        if name in ours or (not name.startswith("--") and name[:2] in ours_short):
-            raise ValueError(f"'{option}' is the launcher's own to set; leave it out")
+        setting = _setting_of(re.split(r"[= ]", option, maxsplit=1)[0], ours)
+        if setting is not None:
+            fix = f"set {setting} instead" if setting else "leave it out"
+            raise ValueError(f"'{option}' is the launcher's own to set; {fix}")
+
+
+def _setting_of(name: str, ours: Mapping[str, str]) -> str | None:
+    """The setting that says what an option of ours does, "" if none does; None for an option that is not ours."""
+    if not name.startswith("--"):
+        return ours.get(name[:2])
+    if name in ours or len(name) < _SHORTEST:
+        return ours.get(name)
+    return next((setting for own, setting in ours.items() if own.startswith(name)), None)

@@ -35,10 +35,11 @@ class PlannedPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepPlan:
-    """What a sweep is to run; `common` holds what all its points share."""
+    """What a sweep is to run, with what options of sbatch; `common` holds what all its points share."""
 
     schema_version: int = SCHEMA_VERSION
     place: str
+    options: tuple[str, ...] = ()
     common: Mapping[str, str]
     points: tuple[PlannedPoint, ...]
 
@@ -55,7 +56,7 @@ class SweepRuns:
     warnings: tuple[str, ...]
 
 
-def plan_of(place: str, points: Sequence[tuple[str, Resolved | None]]) -> SweepPlan:
+def plan_of(place: str, points: Sequence[tuple[str, Resolved | None]], options: Sequence[str] = ()) -> SweepPlan:
     """The plan of points by name; a secret in them is not written down."""
     contents = {name: None if resolved is None else _content(resolved) for name, resolved in points}
     known = [set(content.items()) for content in contents.values() if content is not None]
@@ -65,12 +66,12 @@ def plan_of(place: str, points: Sequence[tuple[str, Resolved | None]]) -> SweepP
         for name, content in contents.items()
     }
     planned = tuple(PlannedPoint(name=name, own=rest) for name, rest in own.items())
-    return SweepPlan(place=place, common=common, points=planned)
+    return SweepPlan(place=place, options=tuple(options), common=common, points=planned)
 
 
 def derived_name(plan: SweepPlan, swept: Sequence[str]) -> str:
     """`DeepSeek-V2-Lite-EP-MBS-1a2b3c4d`: the same plan has the same name, another one another."""
-    text = json.dumps([plan.place, plan.content()], sort_keys=True)
+    text = json.dumps([plan.place, *plan.options, plan.content()], sort_keys=True)
     words = (*([] if "MODEL" in swept else [plan.common.get("MODEL", "sweep")]), *swept)
     return f"{'-'.join(words)[:50]}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"
 
@@ -154,6 +155,8 @@ def _differences(before: SweepPlan, now: SweepPlan) -> list[str]:
     found += [f"{name} is a point and was none" for name in new if name not in old]
     if before.place != now.place:
         found.append(f"--on was {before.place} and is {now.place}")
+    if before.options != now.options:
+        found.append(f"options were {' '.join(before.options) or 'none'} and are {' '.join(now.options) or 'none'}")
     by_text: dict[str, list[str]] = {}
     shared = [name for name in new if name in old]
     for point in shared:

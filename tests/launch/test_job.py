@@ -80,10 +80,29 @@ def test_all_problems_at_once_with_their_lines(configured: Configured) -> None:
     )
 
 
-@pytest.mark.parametrize("args", ["-o x", "-ofile", "--array=1-3", "--export NONE", "--wrap=ls"])
-def test_what_the_launcher_sets_itself_cannot_be_set_twice(configured: Configured, args: str) -> None:
-    with pytest.raises(ConfigError, match="the launcher's own to set"):
+@pytest.mark.parametrize(
+    ("args", "fix"),
+    [
+        *(
+            (args, "leave it out")
+            for args in ("-o x", "-ofile", "--array=1-3", "--export NONE", "--wrap=ls", "--outp=x")
+        ),
+        *((args, "set NNODES instead") for args in ("-N4", "--nodes=4")),
+        *((args, "set NNODES and GPUS_PER_NODE instead") for args in ("-n 8", "--ntasks=8", "--ntasks-per-no=4")),
+        *((args, "set RUN_TIME instead") for args in ("-t 5", "--time=5")),
+        ("--requeue", "set RETRIES instead"),
+    ],
+)
+def test_what_the_launcher_sets_itself_cannot_be_set_twice(configured: Configured, args: str, fix: str) -> None:
+    with pytest.raises(ConfigError, match=f"the launcher's own to set; {fix}"):
         job_spec(configured(SBATCH_ARGS=args), "slurm")
+
+
+@pytest.mark.parametrize(
+    "args", ["--time-min=5", "--nodelist=a", "--nodefile=x", "--oversubscribe", "--exclusive", "--mem=4G", "-pbig"]
+)
+def test_other_options_of_sbatch_pass(configured: Configured, args: str) -> None:
+    assert job_spec(configured(SBATCH_ARGS=args), "slurm").sbatch_args == (args,)
 
 
 @pytest.mark.parametrize("args", ["high", "--comment='a b'", "--comment='a#b'", "--qos='x", "--mail-user=$(id)"])

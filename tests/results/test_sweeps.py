@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,9 +33,11 @@ type Planner = Callable[..., SweepPlan]
 def plan(resolve: Callable[..., Resolved]) -> Planner:
     """The plan of a sweep over EP with further words."""
 
-    def call(*words: str, eps: tuple[int, ...] = (1, 2), place: str = "slurm") -> SweepPlan:
+    def call(
+        *words: str, eps: tuple[int, ...] = (1, 2), place: str = "slurm", options: Sequence[str] = ()
+    ) -> SweepPlan:
         points = [(f"EP={ep}", resolve("MODEL=Mixtral-8x2B", "DATASET=mock", f"EP={ep}", *words)) for ep in eps]
-        return plan_of(place, [*points, ("EP=3", None)])
+        return plan_of(place, [*points, ("EP=3", None)], options)
 
     return call
 
@@ -45,7 +47,8 @@ def test_the_same_plan_has_the_same_name_and_another_one_another(plan: Planner) 
     assert name.startswith("Mixtral-8x2B-EP-")
     assert derived_name(plan("DRY_RUN=1"), ["EP"]) == name
     others = [plan("TRAIN_ITERS=7"), plan(eps=(1,)), plan(place="local"), plan("NCCL_DEBUG=INFO")]
-    assert len({name, *(derived_name(other, ["EP"]) for other in others)}) == 5
+    others.append(plan(options=["--segment=2"]))
+    assert len({name, *(derived_name(other, ["EP"]) for other in others)}) == 6
 
 
 def test_a_plan_says_in_what_it_differs(plan: Planner, tmp_path: Path) -> None:
@@ -55,12 +58,13 @@ def test_a_plan_says_in_what_it_differs(plan: Planner, tmp_path: Path) -> None:
     keep_plan(folder, plan())
     require_same(folder, plan())
     with pytest.raises(ConfigError) as refused:
-        require_same(folder, plan("TRAIN_ITERS=7", eps=(2, 4), place="local"))
+        require_same(folder, plan("TRAIN_ITERS=7", eps=(2, 4), place="local", options=["--segment=2"]))
     assert refused.value.problems == (
         "sweep mine was begun with another plan; give another --name, or what it was begun with:",
         "  EP=1 was a point and is none now",
         "  EP=4 is a point and was none",
         "  --on was slurm and is local",
+        "  options were none and are --segment=2",
         "  TRAIN_ITERS was 40 and is 7",
         "  --train-iters was 40 and is 7",
     )
