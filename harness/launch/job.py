@@ -47,6 +47,7 @@ class JobSpec:
     mounts: tuple[Mount, ...]
     megatron: str | None
     fresh: tuple[str, ...] | None
+    train_iters: int | None
     retries: int
     time_limit_s: int
     account: str | None
@@ -101,6 +102,7 @@ def job_spec(
         mounts=mounts,
         megatron=None if resolved.embedded else resolved.text("MEGATRON_PATH"),
         fresh=fresh,
+        train_iters=resolved.megatron_args.integer("--train-iters") or None,
         retries=resolved.integer("RETRIES"),
         time_limit_s=parse_time_limit_s(resolved.text("RUN_TIME")),
         account=resolved.text("ACCOUNT") or None,

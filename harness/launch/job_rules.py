@@ -15,6 +15,9 @@ from harness.launch.time_limit import parse_time_limit_s
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _SLURM_WORD = re.compile(r"[A-Za-z0-9_.,@:+-]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OURS = re.compile(r"RUN_DIR|(LOCAL_)?RANK|WORLD_SIZE|SLURM_(JOB_\w+|RESTART_COUNT|PROCID|LOCALID|NTASKS)")
+_LOWER = re.compile(r"[a-z_0-9]+(?<!_proxy)")
+"""What the job's script calls its own variables; of others only proxies are written so."""
 
 
 def at(resolved: Resolved, name: str) -> str:
@@ -76,6 +79,10 @@ def _word_problems(resolved: Resolved) -> Iterator[str]:
             )
         elif not _VARIABLE.fullmatch(name):
             yield f"{at(resolved, name)}{name!r} cannot name an environment variable; allowed: letters, digits and '_'"
+        elif _OURS.fullmatch(name):
+            yield f"{at(resolved, name)}{name} is the launcher's own to set; leave it out"
+        elif _LOWER.fullmatch(name):
+            yield f"{at(resolved, name)}{name} may be a variable of the job's script; allowed: upper case, and proxies"
         elif problem := unquotable(value):
             yield f"{at(resolved, name)}{name}={value!r} {problem}"
 

@@ -2,12 +2,16 @@
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+_DISTRIBUTION = re.compile(r"(?:--dist[a-z]*[= ]|-m[= ]?)(.+)")
 _HARMLESS = re.compile(r"[^\s'\"\\#`$\x00-\x1f]+")
 _OF_SBATCH = {
     **dict.fromkeys(("--output", "--error", "--chdir", "--export", "--export-file", "--open-mode", "--wrap"), ""),
-    **dict.fromkeys(("--array", "--signal", "-o", "-e", "-D", "-a"), ""),
+    **dict.fromkeys(("--array", "--signal", "--parsable", "--quiet", "--test-only"), ""),
+    **dict.fromkeys(("-o", "-e", "-D", "-a", "-Q"), ""),
+    **dict.fromkeys(("--wait", "-W"), "SUBMIT_WAIT"),
+    **dict.fromkeys(("--job-name", "-J"), "RUN_NAME"),
     **dict.fromkeys(("--nodes", "-N"), "NNODES"),
     **dict.fromkeys(("--ntasks", "--ntasks-per-node", "-n"), "NNODES and GPUS_PER_NODE"),
     **dict.fromkeys(("--time", "-t"), "RUN_TIME"),
@@ -28,35 +32,44 @@ _SHORTEST = 5
 
 def split_sbatch_args(text: str) -> tuple[str, ...]:
     """`--qos=high --exclude node7` → `("--qos=high", "--exclude node7")`. ValueError says what cannot be carried."""
+    options = _grouped(_words(text, "#SBATCH line"))
+    _refuse_ours(options, _OF_SBATCH)
+    return options
+
+
+def split_srun_args(text: str) -> tuple[str, ...]:
+    """`--mpi pmix --cpu-bind=none` as words of srun's command line. ValueError says what cannot be carried."""
+    words = _words(text, "option of srun")
+    options = _grouped(words)
+    container = [option for option in options if option.startswith(("--container", "--no-container"))]
+    if container:
+        raise ValueError(f"'{container[0]}' is said by CONTAINER_IMAGE, CONTAINER_MOUNTS and CONTAINER_RUNTIME")
+    _refuse_ours(options, _OF_SRUN)
+    return tuple(words)
+
+
+def _words(text: str, carrier: str) -> list[str]:
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        raise ValueError("a quote in it does not close") from None
+    for word in words:
+        if not _HARMLESS.fullmatch(word):
+            raise ValueError(f"'{word}' holds white space, a quote, '#', '$' or '\\', which no {carrier} can carry")
+    return words
+
+
+def _grouped(words: Sequence[str]) -> tuple[str, ...]:
+    """Each option with the value that stands after it."""
     options: list[str] = []
-    for word in _words(text, "#SBATCH line"):
+    for word in words:
         if word.startswith("-"):
             options.append(word)
         elif options:
             options[-1] += f" {word}"
         else:
             raise ValueError(f"'{word}' is not an option: each begins with '-'")
-    _refuse_ours(options, _OF_SBATCH)
     return tuple(options)
-
-
-def split_srun_args(text: str) -> tuple[str, ...]:
-    """`--mpi pmix --cpu-bind=none` as words of srun's command line. ValueError says what cannot be carried."""
-    words = list(_words(text, "option of srun"))
-    if words and not words[0].startswith("-"):
-        raise ValueError(f"'{words[0]}' is not an option: each begins with '-'")
-    container = [word for word in words if word.startswith(("--container", "--no-container"))]
-    if container:
-        raise ValueError(f"'{container[0]}' is said by CONTAINER_IMAGE, CONTAINER_MOUNTS and CONTAINER_RUNTIME")
-    _refuse_ours([word for word in words if word.startswith("-")], _OF_SRUN)
-    return tuple(words)
-
-
-def _words(text: str, carrier: str) -> Iterator[str]:
-    for word in shlex.split(text):
-        if not _HARMLESS.fullmatch(word):
-            raise ValueError(f"'{word}' holds white space, a quote, '#', '$' or '\\', which no {carrier} can carry")
-        yield word
 
 
 def _refuse_ours(options: Sequence[str], ours: Mapping[str, str]) -> None:
@@ -65,6 +78,9 @@ def _refuse_ours(options: Sequence[str], ours: Mapping[str, str]) -> None:
         if setting is not None:
             fix = f"set {setting} instead" if setting else "leave it out"
             raise ValueError(f"'{option}' is the launcher's own to set; {fix}")
+        # Megatron's groups want the ranks of a node to be consecutive.
+        if (scattered := _DISTRIBUTION.match(option)) and not scattered[1].startswith(("block", "*")):
+            raise ValueError(f"'{option}' would scatter a node's ranks; allowed: block, or *, before the first ':'")
 
 
 def _setting_of(name: str, ours: Mapping[str, str]) -> str | None:

@@ -9,7 +9,7 @@ PATIENCE_S = 12.0
 """How long an answer is waited for. Without its controller Slurm's own programs give up after 10 to 20 s."""
 
 _OF_THE_CLUSTER = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT")
-_THEIRS = ("SLURM_", "SBATCH_", "SQUEUE_", "SACCT_", "SCANCEL_", "SINFO_")
+_THEIRS = ("SLURM_", "SBATCH_", "SRUN_", "SQUEUE_", "SACCT_", "SCANCEL_", "SINFO_")
 
 
 @dataclass(frozen=True, kw_only=True)

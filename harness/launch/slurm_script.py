@@ -32,6 +32,7 @@ def slurm_lines(spec: JobSpec) -> Iterator[str]:
     yield from ("", *_shell("attempt.sh"))
     if spec.retries:
         yield from ("", f"retries={spec.retries} ranks_per_node={spec.gpus_per_node}", *_shell("last_attempt.sh"))
+    yield from ("", f"last_step={'' if spec.train_iters is None else spec.train_iters}", *_shell("checkpoints.sh"))
     yield from environment(spec)
     yield from _program(spec)
     yield from _rank_shell(spec)
@@ -69,7 +70,7 @@ def _program(spec: JobSpec) -> Iterator[str]:
         return
     lasting = spec.argv[: len(spec.argv) - len(spec.fresh)]
     yield from (*array("program", lasting), *array("fresh", spec.fresh), *array("resumed", RESUMED))
-    yield from ("", *_shell("checkpoint.sh"))
+    yield from ("", *_shell("resume.sh"))
 
 
 def _rank_shell(spec: JobSpec) -> Iterator[str]:
@@ -88,7 +89,8 @@ def _rank_facts(spec: JobSpec) -> Iterator[str]:
 
 
 def _srun_options(spec: JobSpec) -> Iterator[str]:
-    yield " ".join(("-l --kill-on-bad-exit=1 --export=ALL", *map(quote, spec.srun_args)))
+    # One rank may save for longer than others: --wait=0 leaves it the time.
+    yield " ".join(("-l --kill-on-bad-exit=1 --wait=0 --export=ALL", *map(quote, spec.srun_args)))
     if spec.image and spec.runtime == "pyxis":
         yield from pyxis_options(spec)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.config.secrets import is_secret, scrub, secret_values
+from harness.config.secrets import is_secret, scrub, scrub_shapes, secret_values
 from harness.disk import write_whole
 from harness.errors import EnvironmentProblem, HarnessError
 from harness.results.json_codec import Mismatch, decode, encode
@@ -32,6 +32,7 @@ def to_document(record: RunRecord, environ: Mapping[str, str]) -> Document:
         resolved[part] = {name: value for name, value in resolved[part].items() if not is_secret(name)}
     resolved["argv"] = record.resolved.megatron_args.argv()
     scrubbed: Document = scrub(document, secret_values(environ, record.resolved.env))
+    scrubbed["error"] = scrub_shapes(scrubbed["error"])  # a rank's words, read where its secrets may not be known
     return scrubbed
 
 

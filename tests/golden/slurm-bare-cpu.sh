@@ -17,6 +17,9 @@ ended_states='BOOT_FAIL|CANCELLED|COMPLETED|DEADLINE|FAILED|LAUNCH_FAILED|NODE_F
 
 #: attempt.sh
 
+last_step=
+#: checkpoints.sh
+
 # What every rank runs.
 program=(
   /venv/bin/python -u -m harness.engine.pretrain
@@ -40,7 +43,7 @@ PYTHON
 
 # srun would read the rest of this script as its input: give it none.
 srun \
-  -l --kill-on-bad-exit=1 --export=ALL \
+  -l --kill-on-bad-exit=1 --wait=0 --export=ALL \
   bash -c "$rank_shell" rank "$attempt" "$me" "$node_report" "${program[@]}" </dev/null &
 step=$!
 

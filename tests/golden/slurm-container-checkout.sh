@@ -23,6 +23,9 @@ ended_states='BOOT_FAIL|CANCELLED|COMPLETED|DEADLINE|FAILED|LAUNCH_FAILED|NODE_F
 
 #: attempt.sh
 
+last_step=
+#: checkpoints.sh
+
 # The job's environment. Secrets are not here: they are inherited.
 export CUDA_DEVICE_MAX_CONNECTIONS=1
 export WANDB_DIR="$RUN_DIR"
@@ -42,7 +45,7 @@ resumed=(
   --exit-on-missing-checkpoint
 )
 
-#: checkpoint.sh
+#: resume.sh
 
 # ---- What each rank's task does ---------------------------------------------------------------------------------
 IFS= read -r -d '' rank_shell <<'RANK' || true
@@ -64,7 +67,7 @@ image=/images/nemo.sqsh
 
 # srun would read the rest of this script as its input: give it none.
 srun \
-  -l --kill-on-bad-exit=1 --export=ALL \
+  -l --kill-on-bad-exit=1 --wait=0 --export=ALL \
   --container-image="$image" \
   --container-mounts=/lustre:/lustre,/data:/data:ro,"$RUN_DIR":"$RUN_DIR","$RUN_DIR":/moe-harness-run \
   --container-workdir="$RUN_DIR" \

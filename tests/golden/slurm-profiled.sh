@@ -20,6 +20,9 @@ ended_states='BOOT_FAIL|CANCELLED|COMPLETED|DEADLINE|FAILED|LAUNCH_FAILED|NODE_F
 
 #: attempt.sh
 
+last_step=
+#: checkpoints.sh
+
 # What every rank runs.
 program=(
   nsys profile
@@ -52,7 +55,7 @@ image=/images/nemo.sqsh
 
 # srun would read the rest of this script as its input: give it none.
 srun \
-  -l --kill-on-bad-exit=1 --export=ALL \
+  -l --kill-on-bad-exit=1 --wait=0 --export=ALL \
   --container-image="$image" \
   --container-mounts=/lustre:/lustre,/data:/data:ro,"$RUN_DIR":"$RUN_DIR","$RUN_DIR":/moe-harness-run \
   --container-workdir="$RUN_DIR" \

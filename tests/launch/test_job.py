@@ -53,7 +53,7 @@ def test_the_folder_is_named_at_launch(configured: Configured) -> None:
 def test_all_problems_at_once_with_their_lines(configured: Configured) -> None:
     resolved = configured(
         {"--title": "a\rb"},
-        env={"WANDB_API_KEY": "k", "BAD-NAME": "x"},
+        env={"WANDB_API_KEY": "k", "BAD-NAME": "x", "RUN_DIR": "x", "attempt": "1", "no_proxy": "x"},
         origins={"CONTAINER_MOUNTS": Origin(layer="cluster conf", path="c.conf", line=7)},
         RUN_NAME="a b",
         RUN_TIME="soon",
@@ -75,6 +75,8 @@ def test_all_problems_at_once_with_their_lines(configured: Configured) -> None:
         "WANDB_API_KEY is a secret and would stand readable in the job's script;"
         " take it out and `export WANDB_API_KEY=…` in the shell that launches",
         "'BAD-NAME' cannot name an environment variable; allowed: letters, digits and '_'",
+        "RUN_DIR is the launcher's own to set; leave it out",
+        "attempt may be a variable of the job's script; allowed: upper case, and proxies",
         "ACCOUNT='x\\n#SBATCH --uid=0' cannot be a word for Slurm; allowed: letters, digits, _.,@:+-",
         "CONTAINER_IMAGE is empty, and srun would run on the bare host; name an image, or leave it unset",
     )
@@ -90,6 +92,7 @@ def test_all_problems_at_once_with_their_lines(configured: Configured) -> None:
         *((args, "set NNODES instead") for args in ("-N4", "--nodes=4")),
         *((args, "set NNODES and GPUS_PER_NODE instead") for args in ("-n 8", "--ntasks=8", "--ntasks-per-no=4")),
         *((args, "set RUN_TIME instead") for args in ("-t 5", "--time=5")),
+        *((args, "set RUN_NAME instead") for args in ("--job-name=x", "-J x")),
         ("--requeue", "set RETRIES instead"),
     ],
 )
@@ -99,7 +102,18 @@ def test_what_the_launcher_sets_itself_cannot_be_set_twice(configured: Configure
 
 
 @pytest.mark.parametrize(
-    "args", ["--time-min=5", "--nodelist=a", "--nodefile=x", "--oversubscribe", "--exclusive", "--mem=4G", "-pbig"]
+    "args",
+    [
+        "--distribution=block:cyclic",
+        "-m *:fcyclic",
+        "--time-min=5",
+        "--nodelist=a",
+        "--nodefile=x",
+        "--oversubscribe",
+        "--exclusive",
+        "--mem=4G",
+        "-pbig",
+    ],
 )
 def test_other_options_of_sbatch_pass(configured: Configured, args: str) -> None:
     assert job_spec(configured(SBATCH_ARGS=args), "slurm").sbatch_args == (args,)
@@ -129,7 +143,11 @@ def test_an_output_path_that_no_mount_can_carry(configured: Configured) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", ["--container-image=x", "--export=ALL", "-N 2", "-n4", "--label", "--output x", "none"]
+    "args",
+    [
+        *("--container-image=x", "--export=ALL", "-N 2", "-n4", "--label", "--output x", "--outp=x", "none"),
+        *("-m cyclic", "--distribution=plane=4", "--mpi='pmix"),
+    ],
 )
 def test_srun_args_set_nothing_of_the_launcher_s(configured: Configured, args: str) -> None:
     with pytest.raises(ConfigError, match="SRUN_ARGS="):

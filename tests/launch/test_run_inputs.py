@@ -47,6 +47,16 @@ def test_a_secret_is_in_no_file(configured: Configured, tmp_path: Path, monkeypa
     assert '"WANDB_API_KEY": "(secret)"' in (root / "resolved.json").read_text()
 
 
+def test_a_secret_that_was_typed_as_something_else_is_refused(
+    configured: Configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "sentinel")
+    resolved = configured({"--wandb-exp-name": "my-sentinel-run"}, OUTPUT_PATH=str(tmp_path))
+    with pytest.raises(ConfigError, match="the value of HF_TOKEN would stand readable in the job's script"):
+        open_run(resolved, plan_launch(resolved, "local"))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_plan_makes_nothing(configured: Configured, tmp_path: Path) -> None:
     plan_launch(configured(OUTPUT_PATH=str(tmp_path / "runs")), "slurm")
     assert not (tmp_path / "runs").exists()

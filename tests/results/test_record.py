@@ -12,7 +12,7 @@ import pytest
 from harness.config.secrets import is_secret
 from harness.errors import EnvironmentProblem
 from harness.results.json_codec import Mismatch
-from harness.results.record import SCHEMA_VERSION, RunError, RunRecord
+from harness.results.record import SCHEMA_VERSION, Cause, RunError, RunRecord
 from harness.results.record_file import MIGRATIONS, UnreadableRecord, load, migrate, save, to_document
 from harness.results.stats import nan_steps
 
@@ -110,6 +110,16 @@ def test_secrets_are_written_neither_by_name_nor_by_value(tmp_path: Path) -> Non
     after = load(tmp_path / "record.json")
     assert after.resolved.env == {"OMP_NUM_THREADS": "1"}
     assert after.error is not None and after.error.traceback == "login failed for *** and ***"
+
+
+def test_a_rank_s_words_hold_no_key_of_known_shape(tmp_path: Path) -> None:
+    """They may be read first by a shell that does not have the job's secrets."""
+    key, token, commit = "0123456789abcdef" * 2 + "01234567", f"hf_{'aB3' * 11}", "f" * 40
+    said = f'401 for {key}:\n{token}\n  File "/hub/snapshots/{commit}/x.py"'
+    error = RunError(traceback=said, cause=Cause(name="x", text="", change="", evidence=f"key={key}"))
+    save(replace(record(), error=error), tmp_path / "record.json", {})
+    text = (tmp_path / "record.json").read_text()
+    assert key not in text and token not in text and f"snapshots/{commit}/x.py" in text
 
 
 @pytest.mark.parametrize("name", ["WANDB_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "MY_PASSWORD", "wandb_api_key"])

@@ -101,6 +101,7 @@ ReturnToService=2
 SlurmdTimeout=5
 MessageTimeout=5
 KillWait=5
+WaitTime=2
 MinJobAge={self.min_job_age_s}
 FirstJobId={first_port() + DAEMONS_PORTS - 10000}
 SchedulerType=sched/backfill

@@ -1,6 +1,8 @@
 """The job's script on a real Slurm: what it checks, writes down, survives, and starts again."""
 
 import os
+import pwd
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +54,21 @@ def submit(slurm: Cluster, environ: pytest.MonkeyPatch, tmp_path: Path) -> Submi
         return SlurmRun(cluster=slurm, paths=paths, job_id=submit_script(paths).job_id)
 
     return call
+
+
+@pytest.fixture
+def slow(environ: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Makes a program of the job's script take two seconds; the path that is there once it has been called."""
+    folder = tmp_path_factory.mktemp("slow")
+    environ.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    def make(name: str) -> Path:
+        program = folder / name
+        program.write_text(f'#!/bin/bash\ntouch {folder}/called\nsleep 2\nexec {shutil.which(name)} "$@"\n')
+        program.chmod(0o755)
+        return folder / "called"
+
+    return make
 
 
 def test_a_run_that_ends_well_is_never_run_again(submit: Submit) -> None:
@@ -112,9 +129,9 @@ def test_a_job_that_holds_the_run_is_left_alone(submit: Submit) -> None:
     holder.cluster.wait("it holds the run", holder.paths.owner.exists)
     second = holder.submit_again()
     assert second.wait_for("COMPLETED", "FAILED") == "FAILED"
-    said = f"job {holder.job_id} holds this run, and Slurm does not say that it is over: nothing is touched"
+    said = f"job {holder.job_id} of loopback holds this run, and Slurm does not say here that it is over"
     assert said in second.log
-    assert holder.paths.owner.read_text() == f"{holder.job_id} 0\n"
+    assert holder.paths.owner.read_text() == f"{holder.job_id} 0 loopback\n"
     assert len(holder.attempts) == 1
 
 
@@ -122,10 +139,49 @@ def test_a_run_is_taken_over_from_a_job_that_is_over(submit: Submit) -> None:
     """One that Slurm still knows, one that it has forgotten, and one whose name was lost on a full disk."""
     run = submit("sys.exit(3)")
     run.wait_for("FAILED")
-    for number, owner in enumerate((f"{run.job_id} 0\n", "99999 0\n", ""), start=1):
+    for number, owner in enumerate((f"{run.job_id} 0 loopback\n", "99999 0 loopback\n", ""), start=1):
         run.paths.owner.write_text(owner)
         run.submit_again().wait_for("FAILED")
         assert len(run.attempts) == number + 1
+
+
+@pytest.mark.parametrize("stranger", ["of another cluster", "of another user"])
+def test_a_run_is_not_taken_over_from_a_job_that_this_slurm_cannot_know(submit: Submit, stranger: str) -> None:
+    def hold(root: Path) -> None:
+        (root / "owner").write_text(f"99999 0 {'other' if 'cluster' in stranger else 'loopback'}\n")
+        if "user" in stranger:
+            os.chown(root / "owner", pwd.getpwnam("nobody").pw_uid, -1)
+
+    run = submit("say('training')", prepare=hold)
+    assert run.wait_for("COMPLETED", "FAILED") == "FAILED"
+    assert "job 99999 of " in run.log and "training" not in run.log
+
+
+def test_cancelled_before_there_are_ranks_is_not_ended_well(submit: Submit, slow: Callable[[str], Path]) -> None:
+    waits = slow("scontrol")
+    run = submit("say('training')")
+    run.cluster.wait("it asks scontrol", waits.exists)
+    run.cluster.run("scancel", run.job_id)
+    assert run.wait_for("CANCELLED", "COMPLETED") == "CANCELLED"
+    run.cluster.wait("it has ended", lambda: bool(run.attempts) and run.attempts[0].exit_code is not None)
+    (attempt,) = run.attempts
+    assert (attempt.signals, attempt.exit_code) == (("TERM",), 143)
+    assert "training" not in run.log and not run.paths.finished.exists()
+
+
+def test_cancelled_while_it_considers_another_start_it_stays_so(submit: Submit, slow: Callable[[str], Path]) -> None:
+    waits = slow("tail")  # it looks through its log
+    run = submit(f"sys.exit('{HARDWARE}')", RETRIES=1)
+    run.cluster.wait("it looks through its log", waits.exists)
+    run.cluster.run("scancel", run.job_id)
+    assert run.wait_for("CANCELLED", "COMPLETED", "FAILED") == "CANCELLED"
+    run.cluster.wait("it has ended", lambda: run.attempts[0].exit_code is not None)
+    assert [it.retry for it in run.attempts] == [None]
+
+
+def test_a_rank_that_takes_its_time_is_not_ended_by_those_that_are_done(submit: Submit) -> None:
+    run = submit("time.sleep(0 if rank else 5)")  # slurm.conf says WaitTime=2
+    assert run.wait_for("COMPLETED", "FAILED") == "COMPLETED", run.log
 
 
 def test_hardware_is_left_behind_and_training_starts_again_elsewhere(submit: Submit) -> None:
@@ -152,7 +208,24 @@ def test_no_node_is_excluded_where_none_is_spare(submit: Submit) -> None:
     assert run.wait_for("COMPLETED", "FAILED") == "COMPLETED", run.log
     assert (run.attempts[0].retry, run.attempts[0].excluded) == ("nccl-timeout", ())
     assert "another attempt, without node2" in run.log  # the one whose ranks said nothing
-    assert "the partition has no other node, so node2 is not excluded" in run.log
+    assert "the partition has no other node in service, so node2 is not excluded" in run.log
+
+
+@pytest.mark.parametrize("why", ["drained", "chosen"])
+def test_no_node_is_excluded_where_the_others_cannot_take_its_place(
+    submit: Submit, slurm: Cluster, tmp_path: Path, why: str
+) -> None:
+    """With the node excluded the job would wait for ever."""
+    if why == "drained":
+        slurm.run("scontrol", "update", "nodename=node2", "state=drain", "reason=test")
+    args = "--nodelist=node1" if why == "chosen" else ""
+    run = submit(
+        f"if attempt: sys.exit()\nif rank: sys.exit('{HARDWARE}')\ntime.sleep(60)", RETRIES=1, SBATCH_ARGS=args
+    )
+    assert run.wait_for("COMPLETED", "FAILED") == "COMPLETED", run.log
+    assert (run.attempts[0].retry, run.attempts[0].excluded) == ("gpu-hardware", ())
+    told = "may run on certain nodes only" if why == "chosen" else "no other node in service"
+    assert f"{told}, so node1 is not excluded" in run.log
 
 
 def test_more_starts_than_retries_allow_refuse_to_run(submit: Submit) -> None:
@@ -220,6 +293,29 @@ def test_scancel_lets_it_save_and_is_no_reason_to_start_again(submit: Submit) ->
     (attempt,) = run.attempts
     assert (attempt.signals, attempt.exit_code, attempt.retry) == (("TERM",), 143, None)
     assert (run.paths.root / "checkpoints/iter_0000007/.metadata").exists()
+
+
+def test_asked_twice_it_is_given_the_time_to_save(submit: Submit) -> None:
+    """Ahead of the time limit, and then by the limit itself."""
+    program = ENDS_ON_TERM.replace("    save(7)", "    say('saving')\n    time.sleep(2)\n    save(7)")
+    run = submit(f"{program}\nsay('ready')\ntime.sleep(60)", flags=SAVING)
+    run.wait_until_said("ready", times=2)
+    run.cluster.run("scancel", "--batch", "--signal=USR1", run.job_id)
+    run.wait_until_said("saving", times=2)
+    run.cluster.run("scancel", run.job_id)
+    assert run.wait_for("CANCELLED", "COMPLETED", "FAILED") == "CANCELLED"
+    run.cluster.wait("it has ended", lambda: run.attempts[0].exit_code is not None)
+    assert run.attempts[0].signals == ("USR1", "TERM")
+    assert run.codes() == {0: 0, 1: 0}
+    assert (run.paths.root / "checkpoints/iter_0000007/.metadata").exists()
+
+
+def test_asked_to_save_as_its_last_step_ends_it_has_ended_well(submit: Submit) -> None:
+    run = submit(f"{ENDS_ON_TERM}\nsay('ready')\ntime.sleep(60)", flags={**SAVING, "--train-iters": "7"})
+    run.wait_until_said("ready", times=2)
+    run.cluster.run("scancel", "--batch", "--signal=USR1", run.job_id)
+    assert run.wait_for("COMPLETED", "FAILED") == "COMPLETED", run.log
+    assert run.paths.finished.exists()
 
 
 def test_preempted_with_grace_it_saves_and_comes_back(submit: Submit, slurm: Cluster) -> None:

@@ -3,45 +3,50 @@
 # run; whoever finds another's name there stops, and touches nothing. $attempt/facts tells what became of each.
 
 restart=${SLURM_RESTART_COUNT:-0}
-me="$SLURM_JOB_ID $restart"
+here=${SLURM_CLUSTER_NAME:-} # clusters that share storage may give two jobs one number
+me="$SLURM_JOB_ID $restart $here"
 
 refuse() { # WHY
   echo "moe-harness: ${SLURMD_NODENAME:-$(hostname)}: $1" >&2
   exit 125
 }
 
-work_dir=$PWD # as Slurm knows the job, by whatever hand it was submitted
+work_dir=$(pwd -P) # as Slurm knows the job, by whatever hand it was submitted
 cd -- "$RUN_DIR" || refuse "RUN_DIR=$RUN_DIR is not there: is the storage of OUTPUT_PATH mounted on this node?"
 
 holder() {
   cat "$RUN_DIR/owner" 2>/dev/null || true
 }
 
-is_over() { # JOB: whether Slurm says so; to be out of reach says nothing
-  local state
-  if state=$(squeue --noheader --states=all --jobs="$1" --format=%T 2>&1); then
-    [[ $state =~ ^($ended_states)$ ]]
+is_over() { # JOB CLUSTER: whether Slurm says so; to be out of reach, or of another user, says nothing
+  local state of=()
+  [ "$2" = "$here" ] || of=(--clusters="$2")
+  if state=$(squeue ${of[@]+"${of[@]}"} --noheader --states=all --jobs="$1" --format=%T 2>&1); then
+    [[ ${state##*$'\n'} =~ ^($ended_states)$ ]]
   else
-    [[ $state == *"Invalid job id"* ]]
+    [[ $state == *"Invalid job id"* ]] && [ -O "$RUN_DIR/owner" ]
   fi
 }
 
 hold_run() {
-  local before job count
-  (set -o noclobber && echo "$me" >"$RUN_DIR/owner") 2>/dev/null && return
+  local own=$RUN_DIR/owner.$SLURM_JOB_ID before job count cluster
+  echo "$me" >"$own" || refuse "cannot write $own: is the folder writable, and the disk not full?"
+  # A link is there whole or not at all, on NFS too.
+  if ln -- "$own" "$RUN_DIR/owner" 2>/dev/null && [ "$(holder)" = "$me" ]; then
+    rm -f -- "$own"
+    return
+  fi
   before=$(holder)
-  [ -n "$before" ] || sleep 2 # its writer may be about to write
-  before=$(holder)
-  read -r job count <<<"$before" || true
-  if [ "$job" = "$SLURM_JOB_ID" ]; then
+  read -r job count cluster <<<"$before" || true
+  cluster=${cluster:-$here}
+  if [ "$job $cluster" = "$SLURM_JOB_ID $here" ]; then
     ((count < restart)) || refuse "attempt $count of this job runs already"
   elif [ -n "$job" ]; then
-    is_over "$job" || refuse "job $job holds this run, and Slurm does not say that it is over: nothing is touched"
+    is_over "$job" "$cluster" ||
+      refuse "job $job of $cluster holds this run, and Slurm does not say here that it is over: nothing is touched"
   fi
   [ "$(holder)" = "$before" ] || refuse "another job took this run over"
-  if ! { echo "$me" >"$RUN_DIR/owner.$SLURM_JOB_ID" && mv -f -- "$RUN_DIR/owner.$SLURM_JOB_ID" "$RUN_DIR/owner"; }; then
-    refuse "cannot write $RUN_DIR/owner: is it writable, and the disk not full?"
-  fi
+  mv -f -- "$own" "$RUN_DIR/owner" || refuse "cannot write $RUN_DIR/owner"
   [ "$job" = "$SLURM_JOB_ID" ] || sleep 3 # of two jobs that come at once, the later one has it
   [ "$(holder)" = "$me" ] || refuse "another job took this run over"
 }
@@ -73,10 +78,13 @@ while [ -e "$RUN_DIR/attempts/$number" ]; do number=$((number + 1)); done
 ((number == 0)) || await_ranks "$RUN_DIR/attempts/$((number - 1))"
 attempt=$RUN_DIR/attempts/$number
 mkdir -p -- "$attempt/ranks" || refuse "cannot make $attempt/ranks"
+# Until there are ranks, a signal ends this at once. By itself it would leave 0 to the trap of the end.
+trap 'note "signal=TERM $(date +%s)"; exit 143' TERM
+trap 'note "signal=USR1 $(date +%s)"; exit 124' USR1
 trap end_attempt EXIT
 read -r -a hosts <<<"$(scontrol show hostnames "$SLURM_JOB_NODELIST" | tr '\n' ' ')"
 log_start=$(stat -c %s "$RUN_DIR/log" 2>/dev/null || echo 0)
-note "job=$SLURM_JOB_ID" "restart=$restart" "work_dir=$work_dir" "nodes=${hosts[*]}"
+note "job=$SLURM_JOB_ID" "restart=$restart" "cluster=$here" "work_dir=$work_dir" "nodes=${hosts[*]}"
 note "started=$(date +%s)" "log_start=$log_start"
 echo "moe-harness: attempt $number" # what the log states from here on is this attempt's
 ((${SLURM_JOB_NUM_NODES:-0} >= nodes)) || refuse "the job has ${SLURM_JOB_NUM_NODES:-no} nodes, $nodes were asked for"

@@ -9,13 +9,18 @@ exits() {
 well=$(exits | grep -c '^0 ' || true)
 if ((well < ranks)); then
   echo "moe-harness: $((ranks - well)) of $ranks ranks did not end well" >&2
-  first=$(exits | sort -g -k 2 | sed '/^0 /d;q')
-  [ -z "$first" ] || code=${first%% *}
+  # Each of these reads all: one that ended earlier would end this script by the other's SIGPIPE.
+  failed=$(exits | grep -v '^0 ' | LC_ALL=C sort -g -k 2 || true)
+  [ -z "$failed" ] || code=${failed%%[[:space:]]*}
   ((code != 0)) || code=1
-elif [ "$stopped" = USR1 ]; then
-  code=124 # saved and ended as asked ahead of the time limit: the training is not over
 elif [ -n "$stopped" ] || [ -e "$attempt/stopped" ]; then
-  code=143
-elif ((code == 0)); then
-  touch -- "$RUN_DIR/finished"
+  # All ranks ended as asked. Is there more to train?
+  code=0
+  if [ -z "$last_step" ] || [ "$(newest_checkpoint)" != "$last_step" ]; then
+    code=143
+    [ "$stopped" != USR1 ] || code=124
+  fi
+fi
+if ((code == 0)); then
+  touch -- "$RUN_DIR/finished" || echo "moe-harness: cannot write $RUN_DIR/finished" >&2
 fi

@@ -24,9 +24,10 @@ count_gpus() {
 # It outlives a TERM, which Slurm sends to all processes, so that every rank leaves its own exit code. URG is the batch
 # shell's way to end the program alone, without the processes that load its data.
 asked=
+woken=
 program=
 end_program() {
-  asked=1
+  asked=1 woken=1
   [ -z "$program" ] || kill -TERM "$program" 2>/dev/null # it may have ended meanwhile
 }
 trap end_program TERM URG
@@ -87,12 +88,13 @@ set +m
 exec {lifeline}> >(fence <&0 &)
 
 code=127
-while # a signal ends wait, but not the program
-  before=$asked
+while # a signal ends wait, but not the program, which may be saving
+  woken=
   wait "$program"
   result=$?
   ((result == 127)) || code=$result
-  [ "$asked" != "$before" ]
+  if ((code < 0)); then code=143 woken=; fi # bash has lost how it ended, for a TERM came with the end
+  [ -n "$woken" ]
 do :; done
 # A program that ended well because it was asked to may have more to train.
 if [ -n "$asked" ] && ((code == 0)); then : >"$attempt/stopped"; fi

@@ -22,27 +22,42 @@ bad_node() { # SIGNATURE LINES: the one node that the lines tell of; nothing if 
   [[ $nodes == *$'\n'* ]] || echo "$nodes"
 }
 
-spare_node() { # whether the job's partition has a node more than it needs, besides those it already avoids
-  local avoided usable
-  avoided=$(scontrol show hostnames "$1" 2>/dev/null | wc -l)
-  usable=$(sinfo --noheader --Node --partition="$SLURM_JOB_PARTITION" --format=%N | sort -u | wc -l)
-  ((usable - avoided > ${#hosts[@]}))
+chosen_nodes() { # whether the job may run on certain nodes only: one less may be one too few
+  local field
+  for field in Reservation ReqNodeList Features; do
+    case $(job_field "$field") in "" | "(null)") ;; *) return 0 ;; esac
+  done
+  return 1
+}
+
+spare_nodes() { # AVOIDED: how many of the partition's nodes are in service, less what the job avoids and has
+  sinfo --noheader --Node --partition="$SLURM_JOB_PARTITION" --format='%N %t' |
+    sed -nE 's/^([^ ]+) (idle|alloc|mix|comp)[~#]?$/\1/p' | # no sign but that of a node that sleeps
+    sort -u | grep -vcxF -f <(printf '%s\n' "${hosts[@]}" && { [ -z "$1" ] || scontrol show hostnames "$1"; }) || true
+}
+
+exclude() { # NODE
+  local avoided
+  if chosen_nodes; then
+    echo "moe-harness: the job may run on certain nodes only, so $1 is not excluded"
+    return
+  fi
+  avoided=$(job_field ExcNodeList) # stays excluded
+  [ "$avoided" != "(null)" ] || avoided=
+  if (($(spare_nodes "$avoided") == 0)); then
+    echo "moe-harness: the partition has no other node in service, so $1 is not excluded"
+  # Slurm takes an exclusion only once the job waits again.
+  elif scontrol update JobId="$SLURM_JOB_ID" ExcNodeList="${avoided:+$avoided,}$1"; then
+    note "excluded=$1"
+  fi
 }
 
 try_again() { # WHY [NODE]
-  local avoided
+  [ "$(job_field JobState)" = RUNNING ] || return 0 # cancelled meanwhile, and a requeue would revive it
   echo "moe-harness: $1 may pass: another attempt${2:+, without $2}"
   scontrol requeue "$SLURM_JOB_ID" || return 0
   note "retry=$1"
-  [ -n "${2-}" ] || return 0
-  # Slurm takes an exclusion only once the job waits again. What was excluded before stays so.
-  avoided=$(job_field ExcNodeList)
-  [ "$avoided" != "(null)" ] || avoided=
-  if ! spare_node "$avoided"; then
-    echo "moe-harness: the partition has no other node, so $2 is not excluded"
-  elif scontrol update JobId="$SLURM_JOB_ID" ExcNodeList="${avoided:+$avoided,}$2"; then
-    note "excluded=$2"
-  fi
+  if [ -n "${2-}" ]; then exclude "$2"; fi
 }
 
 consider_another() {

@@ -20,6 +20,9 @@ ended_states='BOOT_FAIL|CANCELLED|COMPLETED|DEADLINE|FAILED|LAUNCH_FAILED|NODE_F
 
 #: attempt.sh
 
+last_step=50
+#: checkpoints.sh
+
 # The job's environment. Secrets are not here: they are inherited.
 export TORCH_NCCL_AVOID_RECORD_STREAMS=1
 export NVTE_ALLOW_NONDETERMINISTIC_ALGO=1
@@ -153,7 +156,7 @@ image=/YOUR_IMAGES/megatron.sqsh
 
 # srun would read the rest of this script as its input: give it none.
 srun \
-  -l --kill-on-bad-exit=1 --export=ALL \
+  -l --kill-on-bad-exit=1 --wait=0 --export=ALL \
   --container-image="$image" \
   --container-mounts=/YOUR_STORAGE:/YOUR_STORAGE,"$RUN_DIR":"$RUN_DIR","$RUN_DIR":/moe-harness-run \
   --container-workdir="$RUN_DIR" \

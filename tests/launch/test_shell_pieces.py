@@ -1,0 +1,83 @@
+"""Pieces of the job's script that are quickly tried by themselves; the whole runs in tests/slurm/test_job_script.py."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import harness.launch
+
+SHELL = Path(harness.launch.__file__).parent / "shell"
+
+
+def run(script: str, *pieces: str) -> str:
+    """What a strict bash prints of some lines around a piece, `@` standing for it."""
+    text = script.replace("@", "\n".join((SHELL / piece).read_text() for piece in pieces))
+    done = subprocess.run(["bash", "-c", f"set -euo pipefail\n{text}"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def newest(folder: Path) -> str:
+    """The step of a run's newest whole checkpoint."""
+    return run(f"RUN_DIR='{folder}'\n@\nnewest_checkpoint", "checkpoints.sh")
+
+
+def save(folder: Path, name: str, *files: str) -> None:
+    (folder / "checkpoints" / name).mkdir(parents=True)
+    for file in files:
+        (folder / "checkpoints" / name / file).write_text("{}")
+
+
+WHOLE = (".metadata", "metadata.json")
+
+
+def test_the_newest_whole_checkpoint_counts(tmp_path: Path) -> None:
+    assert newest(tmp_path) == ""
+    save(tmp_path, "iter_9999999", *WHOLE)
+    save(tmp_path, "iter_10000000", *WHOLE)
+    save(tmp_path, "iter_10000001", ".metadata")
+    save(tmp_path, "iter_20000000.bak", *WHOLE)
+    assert newest(tmp_path) == "10000000"
+
+
+def test_what_other_formats_saved_counts_once_the_tracker_names_it(tmp_path: Path) -> None:
+    save(tmp_path, "iter_0000080", "mp_rank_00")
+    save(tmp_path, "iter_0000090", ".metadata")
+    assert newest(tmp_path) == ""
+    tracker = tmp_path / "checkpoints/latest_checkpointed_iteration.txt"
+    for text, step in (("80", "80"), ("90\n", "90"), ("100", ""), ("release", ""), ("", "")):
+        tracker.write_text(text)
+        assert newest(tmp_path) == step
+
+
+@pytest.mark.parametrize(
+    ("stopped", "last_step", "code"), [("", "", 0), ("USR1", 8, 124), ("TERM", 8, 143), ("USR1", 7, 0)]
+)
+def test_ranks_that_ended_as_asked_have_more_to_train_unless_the_last_step_is_saved(
+    tmp_path: Path, stopped: str, last_step: int | str, code: int
+) -> None:
+    (tmp_path / "ranks").mkdir()
+    (tmp_path / "ranks/0.exit").write_text("0 1.5\n")
+    save(tmp_path, "iter_0000007", *WHOLE)
+    known = f"RUN_DIR='{tmp_path}' attempt='{tmp_path}' me=me number=0 ranks=1 code=0"
+    told = run(
+        f"{known} stopped={stopped} last_step={last_step}\nholder() {{ echo me; }}\n@\necho $code",
+        *("checkpoints.sh", "end.sh"),
+    )
+    assert told == str(code)
+    assert (tmp_path / "finished").exists() is (code == 0)
+
+
+def test_of_thousands_of_failed_ranks_the_first_one_is_found(tmp_path: Path) -> None:
+    """More than a pipe holds: who reads the sorted list to its first line alone ends the sorter, and so the script."""
+    (tmp_path / "ranks").mkdir()
+    for rank in range(4096):
+        code = 9 if rank == 777 else 143
+        (tmp_path / f"ranks/{rank}.exit").write_text(f"{code} {1_795_000_100.5 - (rank == 777)}\n")
+    told = run(
+        f"RUN_DIR='{tmp_path}' attempt='{tmp_path}' me=me number=0 ranks=4096 stopped= last_step=\n"
+        "code=143\nholder() { echo me; }\n@\necho $code",
+        "end.sh",
+    )
+    assert told == "9"
