@@ -114,7 +114,7 @@ def test_secrets_are_written_neither_by_name_nor_by_value(tmp_path: Path) -> Non
 
 def test_a_rank_s_words_hold_no_key_of_known_shape(tmp_path: Path) -> None:
     """They may be read first by a shell that does not have the job's secrets."""
-    key, token, commit = "0123456789abcdef" * 2 + "01234567", f"hf_{'aB3' * 11}", "f" * 40
+    key, token, commit = "9876543210abcdef" * 2 + "01234567", f"hf_{'aB3' * 11}", "f" * 40
     said = f'401 for {key}:\n{token}\n  File "/hub/snapshots/{commit}/x.py"'
     error = RunError(traceback=said, cause=Cause(name="x", text="", change="", evidence=f"key={key}"))
     save(replace(record(), error=error), tmp_path / "record.json", {})
