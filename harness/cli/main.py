@@ -11,6 +11,9 @@ import click
 from harness.cli import screen
 from harness.errors import HarnessError
 
+NOT_BEGUN, STOPPED = 2, 130
+"""Exit codes: of what could not even begin, and of what Ctrl-C ended."""
+
 EPILOG = """Exit codes: 0 done; 1 a run failed or was cancelled; 2 not begun, for what you wrote or for this machine;
 130 Ctrl-C while jobs are followed.
 
@@ -80,8 +83,8 @@ def run(words: Sequence[str]) -> int:
     except HarnessError as error:
         screen.error(str(error))
         return error.exit_code
-    except click.exceptions.Abort:
-        return 1
+    except click.exceptions.Abort:  # click's word for Ctrl-C
+        return STOPPED
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -108,7 +111,13 @@ def main() -> None:
     """Entry point of the `moe-harness` command."""
     try:
         code = run(sys.argv[1:])
+        sys.stdout.flush()
     except BrokenPipeError:  # the reader of a pipe went away, e.g. `| head`
         sys.stderr.close()
         code = 0
+    except OSError as error:  # a full disk under what is printed, say
+        screen.error(f"{error.filename or 'what was to be printed'}: {error.strerror}")
+        code = NOT_BEGUN
+    except KeyboardInterrupt:
+        code = STOPPED
     sys.exit(code)

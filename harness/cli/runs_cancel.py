@@ -29,36 +29,42 @@ def command(runs: Sequence[str], root: Path, everything: bool) -> int:
         raise click.UsageError("name the runs, or give --all")
     meant = [run for run in unfinished(root) if run.record.job.on == "slurm"] if everything else runs_of(root, runs)
     found, _ = as_they_stand(meant)
-    if not found:
-        click.echo(f"no Slurm run in {root} is under way")
-        return 0
     if problems := [problem for run in found if (problem := _problem(run))]:
         raise ConfigError(problems)
-    return _cancel(found)
+    open_ones = [run for run in found if run.record.status in UNFINISHED]
+    over = [run for run in found if run not in open_ones]
+    if not open_ones and not over:
+        click.echo(f"no Slurm run in {root} is under way")
+    for run in over:
+        screen.notice(f"{run.record.run_id}: has already ended, {run.record.status}")
+    well = _cancel(open_ones)
+    return 0 if well and (everything or not over) else 1
 
 
 def _problem(run: StoredRun) -> str | None:
     """Why a run cannot be cancelled at all."""
     record = run.record
-    if record.status not in UNFINISHED:
-        return f"{record.run_id}: has already ended, {record.status}; moe-harness runs show {named(run.folder)}"
     if record.job.on != "slurm":
         return f"{record.run_id}: runs on {record.job.host} without Slurm; end it by Ctrl-C where it was started"
-    if record.job.job_id is None:
+    if record.status in UNFINISHED and record.job.job_id is None:
         return f"{record.run_id}: Slurm's answer to its submission is not known yet; try again in a minute"
     return None
 
 
-def _cancel(runs: Sequence[StoredRun]) -> int:
+def _cancel(runs: Sequence[StoredRun]) -> bool:
+    """Whether all of them have ended as cancelled; Slurm's refusals are told, and not waited for."""
     from harness.launch.slurm import cancel
 
+    taken: list[StoredRun] = []
     for run in runs:
         if said := cancel(run.record.job.job_id or "", cluster=run.record.job.cluster):
             screen.error(f"{run.record.run_id}: {said}")
-    ended = _wait(runs)
+        else:
+            taken.append(run)
+    ended = _wait(taken)
     for run in ended:
         click.echo(_told(run))
-    return 0 if all(run.record.status == "cancelled" for run in ended) else 1
+    return taken == list(runs) and all(run.record.status == "cancelled" for run in ended)
 
 
 def _wait(runs: Sequence[StoredRun]) -> tuple[StoredRun, ...]:
@@ -69,7 +75,7 @@ def _wait(runs: Sequence[StoredRun]) -> tuple[StoredRun, ...]:
     while True:
         settled = settle_all(runs)
         under_way = any(run.record.status in UNFINISHED for run in settled.runs)
-        if not under_way or settled.view.unreachable or time.monotonic() > deadline:
+        if not under_way or settled.unreachable or time.monotonic() > deadline:
             return settled.runs
         runs = settled.runs
         time.sleep(_POLL_S)

@@ -1,6 +1,7 @@
 """The runs that a user's words mean, as they truly stand."""
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import screen
-from harness.errors import HarnessError
+from harness.disk import expanded, is_folder
+from harness.errors import EnvironmentProblem, HarnessError
 from harness.results.record import UNFINISHED, RunRecord
 from harness.results.root import default_root
 from harness.results.store import RunNotFound, StoredRun, find_run, list_runs
@@ -18,8 +20,13 @@ if TYPE_CHECKING:  # what asks Slurm is imported where there is a run that has n
     from harness.results.settle import Settled
 
 
-def _root(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Path:
-    return Path(value).expanduser() if value else default_root()
+def _root(ctx: click.Context, param: click.Parameter, value: str | None) -> Path:
+    if value is None:
+        return default_root()
+    folder = expanded(value)
+    if not is_folder(folder):
+        raise click.BadParameter(f"{value} is no folder", ctx, param)
+    return folder
 
 
 ROOT = click.option(
@@ -58,8 +65,8 @@ def as_they_stand(runs: Sequence[StoredRun]) -> "tuple[tuple[StoredRun, ...], Se
     from harness.results.settle import settle_all
 
     settled = settle_all(runs)
-    if settled.view.unreachable:
-        screen.notice(f"Slurm does not answer ({settled.view.unreachable}): its runs are shown as they were last known")
+    if settled.unreachable:
+        screen.notice(f"Slurm does not answer ({settled.unreachable}): its runs are shown as they were last known")
     for run in settled.runs:
         if run.removed:
             screen.notice(f"{run.folder} was removed before the run had ended; its record is kept there")
@@ -68,14 +75,17 @@ def as_they_stand(runs: Sequence[StoredRun]) -> "tuple[tuple[StoredRun, ...], Se
     return settled.runs, settled
 
 
-def with_its_log(record: RunRecord) -> RunRecord:
-    """A run still going is read from its log, as far as that has come."""
-    log = record.paths.get("log")
-    if record.status not in UNFINISHED or log is None:
-        return record
+def with_its_log(run: StoredRun, *, most_bytes: int = sys.maxsize) -> RunRecord:
+    """The record; that of a run still going with what its log says, as far as that has come."""
+    if run.record.status not in UNFINISHED:
+        return run.record
     from harness.results.recorder import with_log_at
 
-    return with_log_at(record, Path(log))
+    try:
+        return with_log_at(run.record, run.paths.log, most_bytes=most_bytes)
+    except EnvironmentProblem as problem:
+        screen.error(str(problem))
+        return run.record
 
 
 def _run_of(root: Path, word: str) -> StoredRun:

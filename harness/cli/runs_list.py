@@ -33,6 +33,10 @@ class _Since(click.ParamType[str]):
             self.fail(str(error), param, ctx)
 
 
+_LOG_BYTES = 32 * 1024**2
+"""How much of the log of a run under way is read for its line in the list, which takes a second."""
+
+
 @click.command("list")
 @ROOT
 @click.option("--status", "statuses", type=click.Choice(STATUSES), multiple=True, help="Only these; may be repeated.")
@@ -57,7 +61,7 @@ def command(
     selection = Selection(statuses=tuple(statuses), model=model, since=since, sweep=sweep, last=last)
     runs, settled = as_they_stand(selection.before_asking(found.runs))
     runs = selection.of(runs)
-    records = [with_its_log(run.record) for run in runs]
+    records = [with_its_log(run, most_bytes=_LOG_BYTES) for run in runs]
     if as_json:
         click.echo(json.dumps([_row(record) for record in records], indent=1, ensure_ascii=False))
     elif records:

@@ -17,7 +17,7 @@ from harness.results.record_file import to_document
 def command(run: str, root: Path, as_json: bool) -> int:
     """One run, by its id, the beginning of its id, its folder, or its Slurm job's id."""
     (found,), settled = as_they_stand(runs_of(root, [run]))
-    record = with_its_log(found.record)
+    record = with_its_log(found)
     code = 1 if found.problem else 0
     if as_json:
         click.echo(json.dumps(to_document(record, {}), indent=1, ensure_ascii=False))

@@ -8,6 +8,7 @@ import click
 from harness.cli import screen
 from harness.cli.events import told
 from harness.cli.every import EVERY, EVERY_S
+from harness.cli.main import STOPPED
 from harness.cli.runs_found import ROOT, runs_of, unfinished
 from harness.cli.steps import Steps
 from harness.report.table import show_summary
@@ -15,9 +16,6 @@ from harness.results.record import RunRecord
 from harness.results.root import named
 from harness.results.store import StoredRun
 from harness.results.watching import Ended, Event, SlurmSilent, Stepped, watch
-
-_STOPPED = 130
-"""The exit code of what Ctrl-C ends."""
 
 
 @click.command("watch")
@@ -48,7 +46,7 @@ def follow(runs: Sequence[StoredRun], *, every_s: float = EVERY_S) -> int:
     except KeyboardInterrupt:
         _close(views)
         _say_left([run for run in runs if run.record.run_id not in ended])
-        return _STOPPED
+        return STOPPED
     finally:
         _close(views)
     click.echo("\n\n".join(_result(ended[run.record.run_id].record) for run in runs))

@@ -1,15 +1,16 @@
 """An opened run, handed to Slurm, and what Slurm says of it at once."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import click
 
 from harness.cli import screen
+from harness.cli.main import STOPPED
 from harness.cli.runs_watch import follow
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError
 from harness.launch.run import Run
+from harness.launch.slurm_command import on
 from harness.report.job_words import show_job
 from harness.results.record import RunRecord
 from harness.results.root import named
@@ -19,21 +20,30 @@ from harness.results.submission import FirstWord, first_word, submit_recorded
 
 def submit_launch(run: Run, resolved: Resolved, predicted: Mapping[str, float] | None, *, keep: bool) -> int:
     """Submit, and say how the job stands; with SUBMIT_WAIT follow it. ConfigError if it can never start."""
-    record = submit_recorded(run, resolved, predicted=predicted)
-    cluster = f" on {record.job.cluster}" if record.job.cluster else ""
-    click.echo(f"submitted job {record.job.job_id}{cluster}")
+    watch = f"moe-harness runs watch {named(run.paths.root)}"
+    try:
+        record = submit_recorded(run, resolved, predicted=predicted)
+    except KeyboardInterrupt:
+        screen.notice(f"interrupted while Slurm was asked; {watch} tells whether it took the job")
+        return STOPPED
+    cluster = record.job.cluster if on(record.job.cluster) else None
+    click.echo(f"submitted job {record.job.job_id}{f' on {cluster}' if cluster else ''}")
     click.echo(f"run: {run.paths.root}")
-    word = first_word(record, keep=keep)
+    try:
+        word = first_word(record, keep=keep)
+    except KeyboardInterrupt:
+        screen.notice(f"the job goes on; {watch} follows it")
+        return STOPPED
     if word.refused or not resolved.switch("SUBMIT_WAIT"):  # who follows it is told all the same
         _say(record, word)
     if resolved.switch("SUBMIT_WAIT"):
         return follow([StoredRun(folder=run.paths.root, record=word.record)])
-    return 0
+    screen.progress(f"{watch} follows it")
+    return 1 if word.job and word.job.over and word.job.state != "COMPLETED" else 0
 
 
 def _say(record: RunRecord, word: FirstWord) -> None:
     job, reason = word.job, word.reason
-    watch = f"moe-harness runs watch {named(Path(record.paths['root']))}"
     if word.refused and job and reason:
         raise ConfigError(
             f"job {record.job.job_id} could never start, and was cancelled: {job.reason}, {reason.meaning};"
@@ -45,4 +55,3 @@ def _say(record: RunRecord, word: FirstWord) -> None:
         screen.notice(f"job {record.job.job_id}: {show_job(job)}")
     else:
         screen.progress(f"job {record.job.job_id}: {show_job(job)}")
-    screen.progress(f"{watch} follows it")

@@ -8,6 +8,7 @@ import click
 
 from harness.cli import request, screen
 from harness.cli.every import EVERY
+from harness.cli.main import NOT_BEGUN
 from harness.cli.sweep_plan import Driver, Sweep, sweep_of
 from harness.cli.sweep_points import Job, check_points, place_of, points_of
 from harness.errors import ConfigError
@@ -71,8 +72,9 @@ def command(
     with hold(sweep.folder):
         require_same(sweep.folder, sweep.plan)
         driver = _driver(sweep, max_jobs=max_jobs, every_s=every_s)
-        pending = sweep.pending(driver.stored, retry_failed=retry_failed)
-        _show_plan(say, sweep, driver.stored, pending)
+        taken = driver.take_over()
+        pending = sweep.pending(taken, retry_failed=retry_failed)
+        _show_plan(say, sweep, taken, pending)
         if pending and where == "slurm" and not yes:
             _ask(pending)
         keep_plan(sweep.folder, sweep.plan)
@@ -81,7 +83,7 @@ def command(
 
 
 def _driver(sweep: Sweep, *, max_jobs: int | None, every_s: float) -> Driver:
-    """What drives the sweep where it runs, with the points' runs as they truly stand."""
+    """What drives the sweep where it runs."""
     if sweep.place == "slurm":
         from harness.cli.sweep_slurm import SlurmDriver
 
@@ -114,7 +116,8 @@ def _ask(pending: Sequence[Job]) -> None:
             f"to submit {len(pending)} jobs wants a yes, and there is no terminal to ask on;"
             " give --yes, or --dry-run to look only"
         )
-    click.confirm("submit?", abort=True, err=True)
+    if not click.confirm("submit?", err=True):
+        raise click.exceptions.Exit(NOT_BEGUN)
 
 
 def _finish(sweep: Sweep, stored: Mapping[str, StoredRun], *, as_json: bool) -> int:

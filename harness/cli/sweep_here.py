@@ -10,7 +10,6 @@ from harness.errors import EnvironmentProblem
 from harness.launch.lease import is_supervised
 from harness.launch.processes import end_leftovers
 from harness.launch.run import open_run
-from harness.launch.rundir import RunPaths
 from harness.results.record import UNFINISHED
 from harness.results.settle import settle_all
 from harness.results.store import StoredRun
@@ -21,16 +20,21 @@ class DriverHere:
 
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
-        stored = sweep.stored()
+        self._stored: Mapping[str, StoredRun] = {}
+
+    def take_over(self) -> Mapping[str, StoredRun]:
+        """The runs of points that have ended; what a driver that died left running is ended too."""
+        stored = self._sweep.stored()
         left = {point: run for point, run in stored.items() if run.record.status in UNFINISHED}
         for point, run in left.items():
             _end(point, run)
         settle_all(list(left.values()))
-        self.stored: Mapping[str, StoredRun] = {point: run for point, run in stored.items() if point not in left}
+        self._stored = {point: run for point, run in stored.items() if point not in left}
+        return self._stored
 
     def drive(self, pending: Sequence[Job]) -> Mapping[str, StoredRun]:
         """Until all is done, or until Ctrl-C ends the run under way and with it the sweep."""
-        runs = dict(self.stored)
+        runs = dict(self._stored)
         for number, job in enumerate(pending, start=1):
             screen.progress(f"point {number} of {len(pending)}: {job.point.name}")
             run = open_run(job.resolved, job.launch)
@@ -47,7 +51,7 @@ class DriverHere:
 def _end(point: str, run: StoredRun) -> None:
     """End what a driver that died left running."""
     host = run.record.job.host
-    if is_supervised(RunPaths(run.folder)) is None:
+    if is_supervised(run.paths) is None:
         raise EnvironmentProblem(
             f"{point} was under way on {host} when its driver died, and only there can be seen whether it still is;"
             f" give this command on {host}, or remove {run.folder}"

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from harness.cli import screen
 from harness.cli.sweep_points import Checked, Job
 from harness.errors import ConfigError
 from harness.launch.place import Place
@@ -38,8 +37,13 @@ class Sweep:
     def stored(self) -> dict[str, StoredRun]:
         """The newest run of each point that has one, as its record stands."""
         found = runs_of(self.root, self.name)
-        for warning in found.warnings:
-            screen.notice(warning)
+        if found.unreadable:
+            raise ConfigError(
+                [
+                    f"{text}; it may be of this sweep, and its point would run twice: mend it, or take its folder away"
+                    for text in found.unreadable
+                ]
+            )
         return dict(found.newest)
 
     def pending(self, stored: Mapping[str, StoredRun], *, retry_failed: bool) -> list[Job]:
@@ -61,9 +65,10 @@ class Sweep:
 
 
 class Driver(Protocol):
-    """What runs a sweep's jobs. `stored` holds the points' runs as they truly stood when it was made."""
+    """What runs a sweep's jobs."""
 
-    stored: Mapping[str, StoredRun]
+    def take_over(self) -> Mapping[str, StoredRun]:
+        """The points' runs as they truly stand, once what an earlier driver left half done is cleared up."""
 
     def drive(self, pending: Sequence[Job]) -> Mapping[str, StoredRun]:
         """Run what is pending, follow what is under way, and return all as it then stands."""

@@ -6,26 +6,23 @@ from collections.abc import Mapping, Sequence
 import click
 
 from harness.cli import request, screen
+from harness.cli.main import STOPPED
 from harness.cli.sweep_follow import follow
 from harness.cli.sweep_plan import Sweep
 from harness.cli.sweep_points import Job
 from harness.errors import EnvironmentProblem
 from harness.launch.processes import processes_of
-from harness.launch.queue import find_by_folder
 from harness.launch.run import Run, open_run
 from harness.launch.rundir import RunPaths
 from harness.launch.sweep import lane_options
-from harness.results.record import UNFINISHED, RunRecord, epoch_of
+from harness.results.causes import NEVER_SUBMITTED
+from harness.results.record import UNFINISHED, RunRecord
 from harness.results.settle import settle_all
 from harness.results.store import StoredRun
 from harness.results.submission import PATIENCE_S, first_word, submit_recorded
 
 _SBATCH_S = 120
 """How long an sbatch that outlived its driver is waited for; without its controller it gives up far sooner."""
-_STOPPED = 130
-"""The exit code of what Ctrl-C ends."""
-_CLOCKS_S = 60
-"""How far this machine's clock may be from the controller's."""
 
 
 class SlurmDriver:
@@ -35,17 +32,29 @@ class SlurmDriver:
         self._sweep = sweep
         self._max_jobs = max_jobs
         self._every_s = every_s
-        found = sweep.stored()
+        self._unsent: Mapping[str, StoredRun] = {}
+        self._stored: Mapping[str, StoredRun] = {}
+
+    def take_over(self) -> Mapping[str, StoredRun]:
+        """The runs of points that have a job, as they stand. EnvironmentProblem if Slurm does not say which have."""
+        found = self._sweep.stored()
         for run in found.values():
             if _is_unsent(run.record):
                 _await_sbatch(run)
-        runs = dict(zip(found, settle_all(list(found.values())).runs, strict=True))
-        self._unsent = _without_job({point: run for point, run in runs.items() if _is_unsent(run.record)})
-        self.stored: Mapping[str, StoredRun] = {point: run for point, run in runs.items() if point not in self._unsent}
+        settled = settle_all(list(found.values()))
+        runs = dict(zip(found, settled.runs, strict=True))
+        self._unsent = {point: run for point, run in runs.items() if _is_unsent(run.record)}
+        if self._unsent and settled.unreachable:
+            raise EnvironmentProblem(
+                f"Slurm does not answer ({settled.unreachable}), and only it knows whether it has the jobs of"
+                f" {', '.join(self._unsent)}; give this command again when it does"
+            )
+        self._stored = {point: run for point, run in runs.items() if point not in self._unsent}
+        return self._stored
 
     def drive(self, pending: Sequence[Job]) -> Mapping[str, StoredRun]:
         """Submit, and follow all that is under way to its end, or to Ctrl-C, which leaves the jobs alone."""
-        runs = dict(self.stored)
+        runs = dict(self._stored)
         try:
             self._submit(pending, runs)
             _hear(runs, [job.point.name for job in pending])
@@ -54,7 +63,7 @@ class SlurmDriver:
             screen.notice(
                 "the jobs go on without this command; the same command follows them again, and submits the rest"
             )
-            raise click.exceptions.Exit(_STOPPED) from None
+            raise click.exceptions.Exit(STOPPED) from None
         return runs
 
     def _submit(self, pending: Sequence[Job], runs: dict[str, StoredRun]) -> None:
@@ -104,28 +113,14 @@ def _hear(runs: dict[str, StoredRun], points: Sequence[str]) -> None:
 def _is_unsent(record: RunRecord) -> bool:
     """Whether a run is not known to have become a job."""
     cause = record.error.cause if record.error else None
-    never = cause is not None and cause.name == "never-submitted"
+    never = cause is not None and cause.name == NEVER_SUBMITTED
     return record.job.job_id is None and (record.status == "submitted" or never)
-
-
-def _without_job(unsent: Mapping[str, StoredRun]) -> dict[str, StoredRun]:
-    """Those of which Slurm has no job, which it alone can tell: EnvironmentProblem if it does not answer."""
-    if not unsent:
-        return {}
-    since = min(epoch_of(run.record.created) for run in unsent.values()) - _CLOCKS_S
-    view = find_by_folder([str(run.folder) for run in unsent.values()], since=since)
-    if view.unreachable:
-        raise EnvironmentProblem(
-            f"Slurm does not answer ({view.unreachable}), and only it knows whether it has the jobs of"
-            f" {', '.join(unsent)}; give this command again when it does"
-        )
-    return {point: run for point, run in unsent.items() if str(run.folder) not in view.states}
 
 
 def _await_sbatch(run: StoredRun) -> None:
     """Wait for an sbatch that outlived the driver that called it: it carries the run's folder in its environment."""
     deadline = time.monotonic() + _SBATCH_S
-    while found := processes_of(run.folder):
+    while found := processes_of(run.folder, named="sbatch"):
         if time.monotonic() > deadline:
             raise EnvironmentProblem(
                 f"process {found[0]} of an earlier start is still submitting {run.folder}; end it, then give this"

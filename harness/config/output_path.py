@@ -8,6 +8,7 @@ from harness.config.interpolate import Unset, Variables
 from harness.config.provenance import Entry
 from harness.config.roots import Roots
 from harness.config.schema import SETTINGS
+from harness.disk import expanded
 from harness.errors import ConfigError
 
 _NAME = "OUTPUT_PATH"
@@ -20,7 +21,7 @@ def find_output_path(environ: Mapping[str, str], roots: Roots) -> Path:
     ConfigError where the conf cannot be read, or what it says depends on a model.
     """
     if exported := environ.get(_NAME):
-        return Path(exported).expanduser()
+        return expanded(exported)
     files = (("runtime", "common", "common"), ("cluster", environ.get("CLUSTER") or _LAPTOP, "cluster"))
     entries: dict[str, Entry] = {}
     for kind, name, section in files:
@@ -30,6 +31,6 @@ def find_output_path(environ: Mapping[str, str], roots: Roots) -> Path:
         return Path(str(SETTINGS[_NAME].default))
     raw = {name: (str(entry.value or ""), True) for name, entry in entries.items()}
     try:
-        return Path(Variables(raw, environ)(_NAME) or "").expanduser()
+        return expanded(Variables(raw, environ)(_NAME) or "")
     except Unset as unset:
         raise ConfigError(f"{entries[_NAME].origin}: {_NAME}: {unset}; or name the folder by --output-path") from None

@@ -29,7 +29,8 @@ class AttemptFacts:
 
     number: int
     job_id: str | None = None
-    restart: int = 0
+    cluster: str | None = None
+    restart: int | None = None
     work_dir: str | None = None
     nodes: tuple[str, ...] = ()
     started: int | None = None
@@ -48,6 +49,12 @@ def read_attempts(paths: RunPaths) -> tuple[AttemptFacts, ...]:
     return tuple(_read_attempt(folder) for folder in folders)
 
 
+def last_attempt(paths: RunPaths) -> AttemptFacts | None:
+    """The newest start that left facts."""
+    numbers = [int(it.name) for it in _entries(paths.attempts) if it.name.isdecimal()]
+    return _read_attempt(paths.attempts / str(max(numbers))) if numbers else None
+
+
 def _read_attempt(folder: Path) -> AttemptFacts:
     facts: dict[str, str] = {}
     signals: list[str] = []
@@ -58,7 +65,8 @@ def _read_attempt(folder: Path) -> AttemptFacts:
     return AttemptFacts(
         number=int(folder.name),
         job_id=facts.get("job"),
-        restart=_whole(facts.get("restart")) or 0,
+        cluster=facts.get("cluster") or None,
+        restart=_whole(facts.get("restart")),
         work_dir=facts.get("work_dir"),
         nodes=tuple(facts.get("nodes", "").split()),
         started=_whole(facts.get("started")),

@@ -14,10 +14,11 @@ _LEFTOVERS_GRACE_S = 2.0
 _KILL_WAIT_S = 5.0  # a process stuck in the kernel cannot be killed, and must not hang us
 
 
-def processes_of(folder: Path) -> list[int]:
-    """The ids of this user's processes that carry `RUN_DIR=folder`; none where there is no /proc to read."""
+def processes_of(folder: Path, *, named: str | None = None) -> list[int]:
+    """The ids of this user's processes that carry `RUN_DIR=folder`, by name if one is given; none without a /proc."""
     mark = b"RUN_DIR=" + os.fsencode(folder)
-    return [int(path.name) for path in Path("/proc").glob("[0-9]*") if mark in _environment(path).split(b"\0")]
+    found = (path for path in Path("/proc").glob("[0-9]*") if mark in _environment(path).split(b"\0"))
+    return [int(path.name) for path in found if named in (None, _name(path))]
 
 
 def end_leftovers(folder: Path) -> None:
@@ -34,6 +35,13 @@ def _environment(process: Path) -> bytes:
         return (process / "environ").read_bytes()
     except OSError:  # gone since, or another user's
         return b""
+
+
+def _name(process: Path) -> str:
+    try:
+        return (process / "comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def _signal_all(folder: Path, signum: signal.Signals) -> None:

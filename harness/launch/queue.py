@@ -1,24 +1,28 @@
 """What Slurm knows of jobs: of its controller's memory (squeue, scontrol), and of its accounting (sacct).
 
 The controller forgets a job MinJobAge after its end: squeue then answers several ids with nothing and exit 0, and one
-id with an error. So an empty answer is no news of an end; it is told from a controller that does not answer at all.
+id with an error. So an empty answer is no news of an end; it is told from a controller, or an accounting, that does not
+answer at all, and from that of another cluster.
 """
 
 import os
 import re
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from itertools import batched
 
 from harness.launch.job_state import JobState, exit_code
-from harness.launch.sacct import SACCT_WORDS, sacct_rows
-from harness.launch.slurm_command import PATIENCE_S, Answer, call
+from harness.launch.sacct import SACCT_WORDS, no_accounting, sacct_rows
+from harness.launch.slurm_command import PATIENCE_S, Answer, call, on
 from harness.launch.squeue import SQUEUE_WORDS, squeue_rows
 
 _IDS_A_CALL = 400  # some thousand bytes of arguments
 _UNKNOWN_ID = "Invalid job id"
+_CLOCKS_S = 60
+"""How far this machine's clock may be from the controller's."""
+
 _EXIT = re.compile(r"\bExitCode=(\d+:\d+)")
 
 
@@ -35,46 +39,49 @@ class QueueView:
 
 
 def ask(job_ids: Collection[str], *, cluster: str | None = None, patience_s: float = PATIENCE_S) -> QueueView:
-    """The states of any number of jobs, in one call of squeue, and one of sacct for those that have ended."""
-    wanted = sorted(set(job_ids))
+    """The states of any number of jobs of one cluster, in one call of squeue, and one of sacct for those that ended."""
+    wanted, where = sorted(set(job_ids)), on(cluster)
     states: dict[str, JobState] = {}
     unreachable: str | None = None
     for ids in batched(wanted, _IDS_A_CALL):
-        answer = call(["squeue", *_on(cluster), "--jobs=" + ",".join(ids), *SQUEUE_WORDS], patience_s=patience_s)
-        unreachable = unreachable or _unreachable("squeue", answer)
+        answer = call(["squeue", *where, "--jobs=" + ",".join(ids), *SQUEUE_WORDS], patience_s=patience_s)
+        unreachable = unreachable or _unreachable("squeue", answer, where, of_one_job=len(ids) == 1)
         states |= _by_id(answer, set(ids))
     open_ids = [job_id for job_id in wanted if job_id not in states or states[job_id].over]
-    history = _histories(open_ids, cluster)
+    history, silent = _histories(open_ids, where)
     for job_id in open_ids:
-        if found := _settled(states.get(job_id), history.get(job_id, ()), cluster):
+        if found := _settled(states.get(job_id), history.get(job_id, ()), where):
             states[job_id] = found
+    if silent and not unreachable and not states.keys() >= set(wanted):
+        unreachable = silent  # it may know what the controller has forgotten
     return QueueView(states=states, history=history, unreachable=unreachable)
 
 
-def find_by_folder(folders: Collection[str], *, since: int) -> QueueView:
-    """This user's jobs by their working folder, submitted after `since` (seconds since the epoch)."""
+def find_by_folder(folders: Mapping[str, int]) -> QueueView:
+    """This user's jobs by their working folder, each submitted since the time given (seconds since the epoch)."""
     user = f"--user={os.getuid()}"
     answer = call(["squeue", user, *SQUEUE_WORDS])
     rows = {state.work_dir: state for _, state in squeue_rows(answer)}
-    begun = time.strftime("--starttime=%Y-%m-%dT%H:%M:%S", time.gmtime(since))
+    begun = time.strftime("--starttime=%Y-%m-%dT%H:%M:%S", time.gmtime(min(folders.values()) - _CLOCKS_S))
     account = call(["sacct", user, begun, *SACCT_WORDS])
     rows = {state.work_dir: state for _, state in sacct_rows(account)} | rows
     return QueueView(
         states={folder: rows[folder] for folder in folders if folder in rows},
-        unreachable=_unreachable("squeue", answer),
+        unreachable=_unreachable("squeue", answer) or _silent(account),
     )
 
 
-def _on(cluster: str | None) -> tuple[str, ...]:
-    return (f"--clusters={cluster}",) if cluster else ()
-
-
-def _unreachable(program: str, answer: Answer) -> str | None:
-    """Why there is no answer to rely on; None if there is one."""
-    if answer.code == 0 or (answer.code is not None and _UNKNOWN_ID in answer.said):
+def _unreachable(program: str, answer: Answer, where: Sequence[str] = (), *, of_one_job: bool = False) -> str | None:
+    """Why there is no answer to rely on; None if there is one. Of several jobs none is unknown: one is no job's id."""
+    if answer.code == 0 or (of_one_job and answer.code is not None and _UNKNOWN_ID in answer.said):
         return None
     last = answer.said.splitlines()[-1] if answer.said else f"{program} ended with {answer.code}"
-    return last.removeprefix("slurm_load_jobs error: ")
+    return " ".join((*where, last.removeprefix("slurm_load_jobs error: ")))
+
+
+def _silent(answer: Answer) -> str | None:
+    """Why accounting does not answer; None where it does, and where there is none."""
+    return None if answer.code == 0 or no_accounting(answer) else _unreachable("sacct", answer)
 
 
 def _by_id(answer: Answer, wanted: AbstractSet[str]) -> dict[str, JobState]:
@@ -86,22 +93,24 @@ def _by_id(answer: Answer, wanted: AbstractSet[str]) -> dict[str, JobState]:
     return found
 
 
-def _histories(job_ids: Collection[str], cluster: str | None) -> dict[str, tuple[JobState, ...]]:
-    """Every start of each job, by accounting; nothing where there is none."""
+def _histories(job_ids: Collection[str], where: Sequence[str]) -> tuple[dict[str, tuple[JobState, ...]], str | None]:
+    """Every start of each job, by accounting, and why that does not answer, if it is there and does not."""
     histories: dict[str, tuple[JobState, ...]] = {}
+    silent: str | None = None
     for ids in batched(job_ids, _IDS_A_CALL):
-        answer = call(["sacct", *_on(cluster), "--jobs=" + ",".join(ids), *SACCT_WORDS])
+        answer = call(["sacct", *where, "--jobs=" + ",".join(ids), *SACCT_WORDS])
+        silent = silent or _silent(answer)
         for names, state in sacct_rows(answer):
             for job_id in set(ids) & set(names):
                 histories[job_id] = (*histories.get(job_id, ()), replace(state, job_id=job_id))
-    return {job_id: tuple(sorted(rows, key=_begun)) for job_id, rows in histories.items()}
+    return {job_id: tuple(sorted(rows, key=_begun)) for job_id, rows in histories.items()}, silent
 
 
 def _begun(state: JobState) -> float:
     return float("inf") if state.started is None else state.started
 
 
-def _settled(live: JobState | None, history: tuple[JobState, ...], cluster: str | None) -> JobState | None:
+def _settled(live: JobState | None, history: tuple[JobState, ...], where: Sequence[str]) -> JobState | None:
     """One state of an ended job: the controller's word, with what accounting adds; accounting's where it has an end.
 
     A job that only accounting believes to be running is unknown: accounting may have missed its end.
@@ -111,9 +120,9 @@ def _settled(live: JobState | None, history: tuple[JobState, ...], cluster: str 
         return last if last and last.over else None
     if last and last.state == live.state:
         return replace(live, exit_code=last.exit_code, cancelled_by=last.cancelled_by)
-    return replace(live, exit_code=_code_by_scontrol(live.job_id, cluster))
+    return replace(live, exit_code=_code_by_scontrol(live.job_id, where))
 
 
-def _code_by_scontrol(job_id: str, cluster: str | None) -> int | None:
-    found = _EXIT.search(call(["scontrol", *_on(cluster), "--oneliner", "show", "job", job_id]).out)
+def _code_by_scontrol(job_id: str, where: Sequence[str]) -> int | None:
+    found = _EXIT.search(call(["scontrol", *where, "--oneliner", "show", "job", job_id]).out)
     return exit_code(found[1]) if found else None

@@ -91,15 +91,18 @@ def create_run_dir(output_path: Path, run_name: str) -> RunPaths:
 
 
 def output_problem(output: Path, error: OSError) -> EnvironmentProblem:
-    """What is wrong with OUTPUT_PATH, and what to do."""
+    """What is wrong with OUTPUT_PATH, or with something in it, and what to do."""
     reasons = {
         errno.ENOSPC: "the disk is full; free space there",
         errno.EDQUOT: "your quota there is used up; free space there",
-        errno.EEXIST: "it is a file, not a folder; remove it",
-        errno.ENOTDIR: "part of it is a file, not a folder; remove that",
+        errno.EEXIST: "it is a file, not a folder; move it away",
+        errno.ENOTDIR: "part of the path is a file, not a folder; correct it",
+        errno.ENAMETOOLONG: "the path is too long; shorten it",
         errno.EACCES: "it is not writable for you; ask for write permission",
         errno.EPERM: "it is not writable for you; ask for write permission",
         errno.EROFS: "it is on a read-only file system; remount it",
     }
     reason = reasons.get(error.errno or 0, f"{error.strerror}; mend that")
-    return EnvironmentProblem(f"OUTPUT_PATH={output}: {reason}, or set OUTPUT_PATH to another folder")
+    in_the_way = error.filename if error.errno in (errno.EEXIST, errno.ENOTDIR) else None
+    where = f"{in_the_way}: " if in_the_way and str(in_the_way) != str(output) else ""
+    return EnvironmentProblem(f"OUTPUT_PATH={output}: {where}{reason}, or set OUTPUT_PATH to another folder")

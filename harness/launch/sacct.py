@@ -11,6 +11,11 @@ _FIELDS = ("JobID", "JobIDRaw", "State", "ExitCode", "Start", "End", "NodeList",
 SACCT_WORDS = ("-X", "-n", "-P", "-D", "-o", ",".join(_FIELDS))
 
 
+def no_accounting(answer: Answer) -> bool:
+    """Whether this cluster, or this machine, has no accounting to ask."""
+    return "accounting storage is disabled" in answer.said or "is not on PATH" in answer.said
+
+
 def sacct_rows(answer: Answer) -> Iterator[tuple[tuple[str, ...], JobState]]:
     """Each start of a job with the ids it goes by; nothing where there is no accounting."""
     if answer.code != 0:

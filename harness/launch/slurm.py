@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from harness.errors import EnvironmentProblem
 from harness.launch.rundir import RunPaths
-from harness.launch.slurm_command import call, inherited
+from harness.launch.slurm_command import call, cluster_name, inherited, on
 
 _ANSWER = re.compile(r"^(?P<job_id>\d+)(?:;(?P<cluster>\S+))?$", re.MULTILINE)
 
@@ -45,7 +45,7 @@ _FIXES = (
 
 @dataclass(frozen=True, kw_only=True)
 class SlurmJob:
-    """A job that Slurm took."""
+    """A job that Slurm took; `cluster` is None where Slurm does not tell its name."""
 
     job_id: str
     cluster: str | None
@@ -92,12 +92,12 @@ def submit_script(paths: RunPaths, options: Sequence[str] = ()) -> SlurmJob:
     match = _ANSWER.search(answer.stdout)
     if match is None:
         raise Refused(f"sbatch did not answer with a job id but with: {said!r}", unsure=True)
-    return SlurmJob(job_id=match["job_id"], cluster=match["cluster"])
+    return SlurmJob(job_id=match["job_id"], cluster=match["cluster"] or cluster_name())
 
 
-def cancel(job_id: str, *, cluster: str | None = None) -> str | None:
+def cancel(job_id: str, *, cluster: str | None) -> str | None:
     """Asks Slurm to end a job; what scancel complained of, if it did. Its exit code tells nothing."""
-    answer = call(["scancel", *([f"--clusters={cluster}"] if cluster else []), job_id])
+    answer = call(["scancel", *on(cluster), job_id])
     return answer.said.removeprefix("scancel: error: ") or None
 
 

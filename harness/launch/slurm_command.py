@@ -1,12 +1,17 @@
 """Slurm's programs, called so that neither the user's environment nor a slow controller decides what they answer."""
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 PATIENCE_S = 12.0
 """How long an answer is waited for. Without its controller Slurm's own programs give up after 10 to 20 s."""
+
+_CLUSTER = re.compile(r"^ClusterName\s*=\s*(\S+)$", re.MULTILINE)
+_NAMES: dict[str, str] = {}
+"""By SLURM_CONF: it does not change while a command runs, and a controller that is down is not worth waiting for."""
 
 _OF_THE_CLUSTER = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT")
 _THEIRS = ("SLURM_", "SBATCH_", "SRUN_", "SQUEUE_", "SACCT_", "SCANCEL_", "SINFO_")
@@ -46,3 +51,16 @@ def call(words: Sequence[str], *, patience_s: float = PATIENCE_S) -> Answer:
     except OSError as error:
         return Answer(code=None, out="", said=f"{words[0]}: {error.strerror}")
     return Answer(code=done.returncode, out=done.stdout, said=done.stderr.strip())
+
+
+def cluster_name() -> str | None:
+    """What the Slurm that this machine speaks to calls itself; None while it does not say."""
+    conf = os.environ.get("SLURM_CONF", "")
+    if conf not in _NAMES and (found := _CLUSTER.search(call(["scontrol", "show", "config"]).out)):
+        _NAMES[conf] = found[1]
+    return _NAMES.get(conf)
+
+
+def on(cluster: str | None) -> tuple[str, ...]:
+    """The option that takes a command to another cluster: it can where one accounting knows both."""
+    return () if cluster is None or cluster_name() in (None, cluster) else (f"--clusters={cluster}",)

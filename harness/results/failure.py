@@ -8,19 +8,28 @@ from harness.launch.attempts import AttemptFacts, read_exits
 from harness.launch.job_state import JobState
 from harness.launch.log_search import telling_lines
 from harness.launch.rank_error import RankError, find_rank_error_in_log
+from harness.launch.resume import newest_checkpoint
 from harness.launch.run import Outcome
 from harness.launch.rundir import RunPaths
+from harness.results.causes import folder_removed, lost, not_started
 from harness.results.evidence import Evidence
 from harness.results.record import Cause, RunError, RunRecord
 from harness.results.triage import find_cause
+
+_NOT_STARTED = 128 + 53
+"""Slurm's own code for a script whose log it could not open."""
+
+_TERMINATED = 128 + 15
 
 
 def failure_of(record: RunRecord, paths: RunPaths, last: AttemptFacts | None, job: JobState | None) -> RunError:
     """The error of a failed Slurm run, by its last attempt's facts and log, and Slurm's last word on its job."""
     if last is None and job is None:
-        return RunError(cause=_lost(record, "never began, as far as can be seen here"))
+        return RunError(cause=lost(record, "never began, as far as can be seen here"))
     if last is None and job and not paths.script.exists():
-        return RunError(exit_code=job.exit_code, cause=_removed())
+        return RunError(exit_code=job.exit_code, cause=folder_removed())
+    if last is None and job and job.exit_code == _NOT_STARTED:
+        return RunError(exit_code=job.exit_code, cause=not_started(record, job.nodes))
     facts = last or AttemptFacts(number=0)
     exits = read_exits(paths, facts.number)
     found = find_rank_error_in_log(paths.log, exits, start_bytes=facts.log_start_bytes)
@@ -31,7 +40,7 @@ def failure_of(record: RunRecord, paths: RunPaths, last: AttemptFacts | None, jo
         exit_codes=codes,
         first_rank=found.rank,
         traceback=found.text if found.rank is not None else None,
-        slurm_state="TIMEOUT" if _saved_in_time(facts) else _slurm_state(record, job),
+        slurm_state="TIMEOUT" if _was_asked_in_time(facts) else _slurm_state(record, job),
         free_bytes=shutil.disk_usage(paths.root).free if paths.root.is_dir() else None,
         predicted=record.predicted,
         ranks_per_node=record.job.gpus_per_node,
@@ -39,7 +48,7 @@ def failure_of(record: RunRecord, paths: RunPaths, last: AttemptFacts | None, jo
     )
     cause = find_cause(evidence)
     if cause.name == "unknown" and exit_code is None and job is None:
-        cause = _lost(record, "left no word of its end")
+        cause = lost(record, "left no word of its end")
     if _saved_in_time(facts):
         return RunError(exit_code=exit_code, exit_codes=_by_rank(codes), cause=_to_go_on(paths) or cause)
     return RunError(
@@ -83,36 +92,23 @@ def _saved_in_time(facts: AttemptFacts) -> bool:
     return facts.exit_code == 124 and facts.signals[-1:] == ("USR1",)
 
 
+def _was_asked_in_time(facts: AttemptFacts) -> bool:
+    """Whether the ranks ended because they were asked to, be it that Megatron did not yet listen."""
+    return facts.exit_code in (124, _TERMINATED) and facts.signals[-1:] == ("USR1",)
+
+
 def _to_go_on(paths: RunPaths) -> Cause | None:
     """How to go on from what the run saved before its time was up; None if it saved nothing."""
-    saved = sorted(paths.root.glob("checkpoints/iter_*/metadata.json"))
-    if not saved:
+    step = newest_checkpoint(paths)
+    if step is None:
         return None
-    step = int(saved[-1].parent.name.removeprefix("iter_"))
     folder = shlex.quote(str(paths.root))
     return Cause(
         name="time-limit",
         text=f"The job's time was nearly up: it saved at step {step} and ended.",
-        change=f"To go on from there: cd {folder} && RUN_DIR=$PWD sbatch --output=$PWD/log script.sh",
+        change=f'To go on from there: cd {folder} && RUN_DIR=$PWD sbatch --output="$PWD/log" script.sh',
     )
 
 
 def _slurm_state(record: RunRecord, job: JobState | None) -> str | None:
     return record.attempts[-1].state if record.attempts else (job.words if job else None)
-
-
-def _removed() -> Cause:
-    return Cause(
-        name="folder-removed",
-        text="The run's folder was removed: its log went with it, and what its ranks came to.",
-        change="Launch it again.",
-    )
-
-
-def _lost(record: RunRecord, what: str) -> Cause:
-    """Nobody knows how the run ended, and that is said."""
-    return Cause(
-        name="lost",
-        text=f"Slurm no longer knows job {record.job.job_id}, and the job's script {what}.",
-        change="Look at the end of the log, and ask sacct or the admins; then launch it again.",
-    )

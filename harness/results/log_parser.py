@@ -1,9 +1,11 @@
 """A training log, read line by line while it grows, or as a whole."""
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import EnvironmentProblem
+from harness.launch.log_part import open_part
 from harness.results import log_lines
 from harness.results.effective import InEffect
 from harness.results.engine_statement import parse_peak_memory
@@ -127,10 +129,10 @@ class LogParser:
         self._peak_memory = parse_peak_memory(line) or self._peak_memory
 
 
-def read_log(path: Path, parser: LogParser) -> RunLog:
-    """Read a log file, of a run that has ended or one still going."""
+def read_log(path: Path, parser: LogParser, *, most_bytes: int = sys.maxsize) -> RunLog:
+    """Read a log file, of a run that has ended or one still going; its last `most_bytes` alone, if it is larger."""
     try:
-        with path.open("rb") as lines:
+        with open_part(path, start_bytes=0, most_bytes=most_bytes) as lines:
             for line in lines:
                 parser.feed(line.decode(errors="replace"))
     except OSError as error:

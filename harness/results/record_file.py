@@ -2,18 +2,21 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from harness.config.secrets import is_secret, scrub, scrub_shapes, secret_values
 from harness.disk import write_whole
 from harness.errors import EnvironmentProblem, HarnessError
 from harness.results.json_codec import Mismatch, decode, encode
-from harness.results.record import SCHEMA_VERSION, RunRecord
+from harness.results.record import SCHEMA_VERSION, RunRecord, epoch_of
 
 type Document = dict[str, Any]
 type Migration = Callable[[Document], Document]
+
+_JOB_ID = re.compile(r"\d+(_\d+)?")
 
 # The step from each older version to the next: {1: _from_1_to_2, …}. Version 1 is the first.
 # Version 2 added what Slurm knows of a run (attempts, job id, cause), which older records simply lack.
@@ -21,7 +24,11 @@ MIGRATIONS: Mapping[int, Migration] = {1: lambda document: document}
 
 
 class UnreadableRecord(HarnessError):
-    """A record file that is damaged, or of a version that this program does not know."""
+    """A record file that may not be read, is damaged, or is of a version that this program does not know."""
+
+
+class DamagedRecord(UnreadableRecord):
+    """A record file that holds no record."""
 
 
 def to_document(record: RunRecord, environ: Mapping[str, str]) -> Document:
@@ -63,15 +70,32 @@ def save(record: RunRecord, path: Path, environ: Mapping[str, str] = os.environ)
 def load(path: Path) -> RunRecord:
     """Read a record of this version or an older one."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
     except OSError as error:
         raise UnreadableRecord(f"{path}: cannot read this record: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise UnreadableRecord(f"{path}: this record is damaged: not JSON ({error})") from error
+        raise DamagedRecord(f"{path}: this record is damaged: not JSON ({error})") from error
     if not isinstance(document, dict):
-        raise UnreadableRecord(f"{path}: this record is damaged: expected a JSON object")
+        raise DamagedRecord(f"{path}: this record is damaged: expected a JSON object")
     try:
         record: RunRecord = decode(RunRecord, migrate(document))
+        _refuse_nonsense(record)
     except Mismatch as mismatch:
         raise UnreadableRecord(f"{path}: cannot read this record: {mismatch}") from mismatch
     return record
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number there")
+
+
+def _refuse_nonsense(record: RunRecord) -> None:
+    """Mismatch for a value of the right type that nothing can be done with: one such record must not harm others."""
+    if record.job.job_id is not None and not _JOB_ID.fullmatch(record.job.job_id):
+        raise Mismatch(f"expected a job's id, found {record.job.job_id!r:.40}", ".job.job_id")
+    for name in ("created", "started", "ended"):
+        moment = getattr(record, name)
+        try:
+            epoch_of(moment or record.created)
+        except ValueError:
+            raise Mismatch(f"expected a time like 2026-01-31T12:00:00Z, found {moment!r:.40}", f".{name}") from None

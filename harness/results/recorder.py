@@ -3,6 +3,7 @@
 import os
 import shlex
 import socket
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,13 @@ from harness.arch.model import model_arch
 from harness.config.provenance import Resolved
 from harness.cost.flops import megatron_flops_per_step
 from harness.cost.hardware import find_gpu
+from harness.disk import is_file
 from harness.errors import ConfigError
 from harness.launch.run import Outcome, Run
 from harness.launch.rundir import RunPaths
 from harness.results.effective import asked_of, differences
 from harness.results.log_parser import LogParser, RunLog, read_log
-from harness.results.record import Job, RunError, RunRecord, Status, SweepPoint, utc_now
+from harness.results.record import Job, RunError, RunRecord, Status, SweepPoint, utc_at, utc_now
 from harness.results.record_file import save
 from harness.results.revision import revision_of
 from harness.results.stats import Summary, summarise
@@ -74,9 +76,19 @@ def _error(record: RunRecord, outcome: Outcome) -> RunError | None:
     return failure_here(record, RunPaths(Path(record.paths["root"])), outcome)
 
 
-def with_log_at(record: RunRecord, path: Path) -> RunRecord:
-    """The record with what the log at a path states; as it is where there is none."""
-    return with_log(record, read_log(path, parser_of(record))) if path.is_file() else record
+def with_log_at(record: RunRecord, path: Path, *, most_bytes: int = sys.maxsize) -> RunRecord:
+    """The record with what the log at a path states, or the last `most_bytes` of it; as it is where there is none."""
+    if not is_file(path):
+        return record
+    return with_log(record, read_log(path, parser_of(record), most_bytes=most_bytes))
+
+
+def last_heard(paths: RunPaths) -> str:
+    """When a run last wrote to its log; now where there is none."""
+    try:
+        return utc_at(paths.log.stat().st_mtime)
+    except OSError:
+        return utc_now()
 
 
 def parser_of(record: RunRecord) -> LogParser:

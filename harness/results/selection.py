@@ -14,11 +14,11 @@ _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 def parse_since(text: str) -> str:
     """`2d`, `12h`, `30m` ago, or a date with or without a time (UTC), as records write times. ValueError if neither."""
-    if found := _AGO.fullmatch(text):
-        return utc_at((datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: int(found[1])})).timestamp())
     try:
+        if found := _AGO.fullmatch(text):
+            return utc_at((datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: int(found[1])})).timestamp())
         moment = datetime.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError(f"{text!r} is neither like 2d, 12h or 30m nor a date like 2026-01-31") from None
     return utc_at((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 

@@ -3,18 +3,22 @@
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.errors import HarnessError, nearest
-from harness.launch.attempts import read_attempts
+from harness.disk import expanded, is_file
+from harness.errors import EnvironmentProblem, HarnessError, nearest
 from harness.launch.rundir import RunPaths
-from harness.results.record import UNFINISHED, RunRecord
-from harness.results.record_file import UnreadableRecord, load
+from harness.results.record import RunRecord
+from harness.results.record_file import DamagedRecord, UnreadableRecord, load
+from harness.results.reopen import reopened
 
 RECORD_NAME = "record.json"
 COPIES = ".submitted"
 """The folder under OUTPUT_PATH that holds the records of submitted runs until they have ended."""
+
+type Stamp = tuple[int, int, int]
+"""What tells one state of a record file from another: inode, size and time of change."""
 
 
 class RunNotFound(HarnessError):
@@ -25,21 +29,32 @@ class RunNotFound(HarnessError):
 class StoredRun:
     """A record and the folder it lies in. `removed`: someone removed that, and the record is a copy.
 
-    `problem` says why the record that is told here could not be written.
+    `problem` says why the record that is told here could not be written. `stamp` is the record file's, as it was read.
     """
 
     folder: Path
     record: RunRecord
     removed: bool = False
     problem: str | None = None
+    stamp: Stamp | None = field(default=None, compare=False)
+
+    @property
+    def paths(self) -> RunPaths:
+        """Where the run keeps what."""
+        return RunPaths(self.folder)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunList:
-    """The readable runs, the newest first, and a warning for each record that cannot be read."""
+    """The readable runs, the newest first, and the records that cannot be read, each with a warning that says why."""
 
     runs: tuple[StoredRun, ...]
-    warnings: tuple[str, ...]
+    unreadable: dict[Path, str]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A line for each record that cannot be read."""
+        return tuple(self.unreadable.values())
 
 
 def record_path(folder: Path) -> Path:
@@ -52,18 +67,27 @@ def copy_path(folder: Path) -> Path:
     return folder.parent / COPIES / f"{folder.name}.json"
 
 
+def stamp_of(path: Path) -> Stamp | None:
+    """A file's stamp; None where there is no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
 def list_runs(root: Path) -> RunList:
     """All runs under a root; folders without a record are none of ours."""
     runs: list[StoredRun] = []
-    warnings: list[str] = []
+    unreadable: dict[Path, str] = {}
     with _without_collector():
         for folder in _run_folders(root):
             try:
                 runs.append(load_run(folder))
             except UnreadableRecord as problem:
-                warnings.append(str(problem))
+                unreadable[record_path(folder)] = str(problem)
     runs.sort(key=lambda run: (run.record.created, run.record.run_id), reverse=True)
-    return RunList(runs=tuple(runs), warnings=tuple(warnings))
+    return RunList(runs=tuple(runs), unreadable=unreadable)
 
 
 @contextmanager
@@ -80,31 +104,28 @@ def _without_collector() -> Iterator[None]:
 
 def find_run(root: Path, wanted: str) -> StoredRun:
     """The run that is meant by its id, the beginning of its id, its folder, or its record's path."""
-    return load_run(_folder_at(Path(wanted).expanduser()) or _folder_named(root, wanted))
+    return load_run(_folder_at(wanted) or _folder_named(root, wanted))
 
 
 def load_run(folder: Path) -> StoredRun:
-    """The run of a folder, or of the copy of its record if the folder was removed."""
-    removed = not record_path(folder).is_file()
-    record = load(copy_path(folder) if removed else record_path(folder))
-    return StoredRun(folder=folder, record=_with_later_starts(record, folder), removed=removed)
+    """The run of a folder; of the copy of its record where the folder was removed, or the record is damaged."""
+    path, copy = record_path(folder), copy_path(folder)
+    stamp = stamp_of(path)
+    removed = stamp is None
+    try:
+        record = load(copy if removed else path)
+    except DamagedRecord:
+        if removed or not is_file(copy):
+            raise
+        record = load(copy)
+    return StoredRun(folder=folder, record=reopened(record, RunPaths(folder)), removed=removed, stamp=stamp)
 
 
-def _with_later_starts(record: RunRecord, folder: Path) -> RunRecord:
-    """The record of an ended run, under way again where `scontrol requeue` or its script by hand started it since."""
-    if record.status in UNFINISHED or record.job.on != "slurm":
-        return record
-    starts = read_attempts(RunPaths(folder))
-    if len(starts) <= len(record.attempts):
-        return record
-    job = replace(record.job, job_id=starts[-1].job_id or record.job.job_id)
-    return replace(record, status="running", ended=None, error=None, job=job)
-
-
-def _folder_at(path: Path) -> Path | None:
-    if path.name == RECORD_NAME and path.is_file():
+def _folder_at(words: str) -> Path | None:
+    path = expanded(words)
+    if path.name == RECORD_NAME and is_file(path):
         return path.parent
-    return path if record_path(path).is_file() else None
+    return path if is_file(record_path(path)) else None
 
 
 def _folder_named(root: Path, wanted: str) -> Path:
@@ -124,9 +145,16 @@ def _folder_named(root: Path, wanted: str) -> Path:
 
 
 def _run_folders(root: Path) -> list[Path]:
-    if not root.is_dir():
+    """Folders with a record, and those that had one; a folder that others keep to themselves is none of ours."""
+    try:
+        found = list(root.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    recorded = {folder for folder in root.iterdir() if record_path(folder).is_file()}
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{root}: cannot be read: {error.strerror}; ask for permission, or name another folder by --output-path"
+        ) from error
+    recorded = {folder for folder in found if is_file(record_path(folder))}
     return sorted(recorded | {root / copy.stem for copy in (root / COPIES).glob("[!.]*.json")})
 
 

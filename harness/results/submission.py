@@ -9,14 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.config.provenance import Resolved
+from harness.disk import make_shared
 from harness.errors import EnvironmentProblem
 from harness.launch.job_state import JobState
 from harness.launch.pending_reasons import PendingReason, find_reason
 from harness.launch.queue import ask, find_by_folder
 from harness.launch.run import Run, submit
 from harness.launch.slurm import Refused, SlurmJob, cancel
+from harness.launch.slurm_command import cluster_name
 from harness.results import recorder
-from harness.results.record import Cause, RunError, RunRecord, SweepPoint, epoch_of, utc_now
+from harness.results.causes import never_starts
+from harness.results.record import RunError, RunRecord, SweepPoint, epoch_of, utc_now
 from harness.results.record_file import save
 from harness.results.root import named
 from harness.results.store import copy_path, record_path
@@ -85,8 +88,8 @@ def first_word(record: RunRecord, *, keep: bool = False, patience_s: float = PAT
     if job is None or reason is None or not reason.never or keep:
         return FirstWord(record=record, job=job, reason=reason)
     cancel(record.job.job_id, cluster=record.job.cluster)
-    cause = Cause(name="never-starts", text=reason.meaning, change=reason.fix, evidence=job.reason)
-    ended = replace(record, status="cancelled", ended=utc_now(), error=RunError(cause=cause))
+    error = RunError(cause=never_starts(reason, job.reason))
+    ended = replace(record, status="cancelled", ended=utc_now(), error=error)
     save(ended, Path(record.paths["record"]))
     copy_path(Path(record.paths["root"])).unlink(missing_ok=True)
     return FirstWord(record=ended, job=job, reason=reason, refused=True)
@@ -106,16 +109,16 @@ def _submit(run: Run, record: RunRecord, options: Sequence[str]) -> SlurmJob:
         if not refused.unsure:
             raise
         folder = str(run.paths.root)
-        view = find_by_folder([folder], since=epoch_of(record.created) - 60)
+        view = find_by_folder({folder: epoch_of(record.created)})
         if folder not in view.states:
             raise
-        return SlurmJob(job_id=view.states[folder].job_id, cluster=None)
+        return SlurmJob(job_id=view.states[folder].job_id, cluster=cluster_name())
 
 
 def _keep_copy(record: RunRecord, folder: Path) -> None:
     path = copy_path(folder)
     try:
-        path.parent.mkdir(exist_ok=True)
+        make_shared(path.parent)
     except OSError as error:
         raise EnvironmentProblem(f"{path.parent}: cannot be made ({error.strerror}); mend that") from error
     save(record, path, os.environ)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from harness.disk import make_shared
 from harness.errors import EnvironmentProblem, HarnessError
 from harness.launch.rundir import output_problem
 from harness.results.record import utc_now
@@ -22,16 +23,22 @@ class SweepBusy(HarnessError):
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
     """Hold a sweep's folder, made if need be. SweepBusy tells who holds it; a holder that has died holds nothing."""
+    root = folder.parent.parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        root.mkdir(parents=True, exist_ok=True)
+        make_shared(folder.parent)
+        folder.mkdir(exist_ok=True)
         file = (folder / NAME).open("a+", encoding="utf-8")
     except OSError as error:
-        raise output_problem(folder.parent.parent, error) from error
+        raise output_problem(root, error) from error
     with file:
         _lock(file, folder)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()} since {utc_now()}\n")
-        file.flush()
+        try:
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()} since {utc_now()}\n")
+            file.flush()
+        except OSError as error:
+            raise output_problem(root, error) from error
         yield
 
 

@@ -50,10 +50,10 @@ class SweepPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepRuns:
-    """The newest run of each point, by the point's name, and a warning for each record that cannot be read."""
+    """The newest run of each point, by the point's name, and why records that may be of the sweep cannot be read."""
 
     newest: Mapping[str, StoredRun]
-    warnings: tuple[str, ...]
+    unreadable: tuple[str, ...]
 
 
 def plan_of(place: str, points: Sequence[tuple[str, Resolved | None]], options: Sequence[str] = ()) -> SweepPlan:
@@ -117,7 +117,17 @@ def runs_of(root: Path, sweep: str) -> SweepRuns:
         of = run.record.sweep
         if of is not None and of.sweep == sweep:
             newest.setdefault(of.point, run)
-    return SweepRuns(newest=newest, warnings=found.warnings)
+    lost = tuple(why for path, why in found.unreadable.items() if _may_be_of(path, sweep))
+    return SweepRuns(newest=newest, unreadable=lost)
+
+
+def _may_be_of(path: Path, sweep: str) -> bool:
+    """Whether a record that cannot be read is of a sweep: it names it, or breaks off before it could."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False  # another user's
+    return f'"sweep": "{sweep}"' in text or not text.rstrip().endswith("}")
 
 
 def _content(resolved: Resolved) -> dict[str, str]:
@@ -143,7 +153,8 @@ def _load(path: Path) -> SweepPlan | None:
         return None
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"{path}: no plan of a sweep that can be read ({error}); remove it: the runs keep records of their own"
+            f"{path}: no plan of a sweep that can be read ({error}); give another --name:"
+            " `moe-harness runs list --sweep` shows what this one has run"
         ) from None
     return plan
 

@@ -74,9 +74,9 @@ def watch(runs: Sequence[StoredRun], *, every_s: float) -> Iterator[Event]:
             asker.soon = any(one.says_it_has_ended() for one in open_ones)
             if settled is None:
                 continue
-            if silent != bool(settled.view.unreachable):
+            if silent != bool(settled.unreachable):
                 silent = not silent
-                yield SlurmSilent(why=settled.view.unreachable)
+                yield SlurmSilent(why=settled.unreachable)
             for one, run in zip(open_ones, settled.runs, strict=True):
                 yield from one.take(run, settled.job_of(run), silent=silent)
     finally:

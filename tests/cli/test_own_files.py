@@ -116,7 +116,7 @@ def test_output_path_that_is_a_file(tmp_path: Path) -> None:
     answer = moe_harness("launch", "MODEL=Mixtral-8x2B", "DATASET=mock", here=tmp_path)
     assert answer.code == 2
     assert answer.errors == [
-        f"OUTPUT_PATH={tmp_path}/runs: it is a file, not a folder; remove it, or set OUTPUT_PATH to another folder"
+        f"OUTPUT_PATH={tmp_path}/runs: it is a file, not a folder; move it away, or set OUTPUT_PATH to another folder"
     ]
 
 

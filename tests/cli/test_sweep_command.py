@@ -117,7 +117,7 @@ def test_it_asks_before_it_submits(tmp_path: Path) -> None:
     ) as process:
         os.write(ours, b"n\n")
         _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert err.rstrip().endswith("submit? [y/N]:")
     assert not list(tmp_path.glob("runs/*-*"))
 

@@ -87,10 +87,31 @@ def test_an_unknown_id_is_an_answer_and_silence_is_none(slurm: Program) -> None:
     down = "Unable to contact slurm controller (connect failure)"
     slurm("squeue", f"#!/bin/sh\necho 'slurm_load_jobs error: {down}' >&2\nexit 1\n")
     assert ask(["99"]).unreachable == down
-    assert find_by_folder(["/runs/a"], since=0).unreachable == down
+    assert find_by_folder({"/runs/a": 0}).unreachable == down
     slurm("sacct", SACCT)
     view = ask(["30", "31"])
     assert view.unreachable == down and view.states.keys() == {"30"}  # an end is an end, whoever tells
+
+
+def test_one_word_that_is_no_job_s_id_makes_no_other_job_unknown(slurm: Program) -> None:
+    slurm("squeue", "#!/bin/sh\necho 'slurm_load_jobs error: Invalid job id specified' >&2\nexit 1\n")
+    assert ask(["98", "99"]).unreachable == "Invalid job id specified"
+
+
+def test_accounting_that_does_not_answer_may_know_what_the_controller_has_forgotten(slurm: Program) -> None:
+    slurm("sacct", "#!/bin/sh\necho 'sacct: error: Sending PersistInit msg: Connection refused' >&2\nexit 1\n")
+    assert ask(["5", "99"]).unreachable == "sacct: error: Sending PersistInit msg: Connection refused"
+    assert ask(["5", "23"]).unreachable is None  # the controller knows both
+
+
+def test_another_cluster_is_asked_by_its_name(slurm: Program, tmp_path: Path) -> None:
+    slurm("scontrol", "#!/bin/sh\necho 'ClusterName             = alps'\n")
+    ask(["5"], cluster="alps")
+    ask(["5"], cluster="jura")
+    asked = (tmp_path / "bin/asked").read_text().splitlines()
+    assert "--clusters" not in asked[0] and "--clusters=jura" in asked[1]
+    slurm("squeue", "#!/bin/sh\necho \"squeue: error: 'jura' can't be reached now\" >&2\nexit 1\n")
+    assert ask(["5"], cluster="jura").unreachable == "--clusters=jura squeue: error: 'jura' can't be reached now"
 
 
 def test_a_controller_that_hangs_is_given_up(slurm: Program) -> None:
@@ -109,7 +130,7 @@ def test_a_thousand_jobs_are_few_calls(slurm: Program, tmp_path: Path) -> None:
 
 
 def test_jobs_are_found_by_their_folders(slurm: Program) -> None:
-    view = find_by_folder(["/runs/f", "/runs/none"], since=0)
+    view = find_by_folder({"/runs/f": 0, "/runs/none": 0})
     assert {folder: state.job_id for folder, state in view.states.items()} == {"/runs/f": "20"}
 
 

@@ -40,7 +40,7 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentProblem) as caught:
         create_run_dir(taken, "bench")
     assert str(caught.value) == (
-        f"OUTPUT_PATH={taken}: it is a file, not a folder; remove it, or set OUTPUT_PATH to another folder"
+        f"OUTPUT_PATH={taken}: it is a file, not a folder; move it away, or set OUTPUT_PATH to another folder"
     )
 
 

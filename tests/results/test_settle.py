@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import EnvironmentProblem
 from harness.launch.attempts import AttemptFacts, read_attempts, read_exits
 from harness.launch.job_state import JobState
 from harness.launch.processes import end_leftovers
 from harness.launch.queue import QueueView
 from harness.launch.rundir import RunPaths
+from harness.results.attempt_history import attempts_of
 from harness.results.record import RunRecord, epoch_of, utc_at
 from harness.results.record_file import load, save
 from harness.results.settle import settle, settle_all
 from harness.results.store import StoredRun, copy_path, list_runs, load_run, record_path
-from harness.results.told_attempts import tell_attempts
 
 RECORD = load(Path(__file__).parents[1] / "fixtures" / "records" / "version-1.json")
 SILENT = QueueView(unreachable="Unable to contact slurm controller")
@@ -163,10 +164,73 @@ def test_a_finished_run_is_completed_whatever_a_later_start_came_to(run: StoredR
     assert settle(run, slurm_says(run, "CANCELLED", ended=NOW)).record.status == "completed"
 
 
+def test_whoever_looks_last_does_not_undo_what_another_has_found(run: StoredRun) -> None:
+    """A watch that slept while the run was cancelled, and wakes when Slurm has forgotten the job."""
+    stale = load_run(run.folder)
+    settle(run, slurm_says(run, "CANCELLED", started=NOW, ended=NOW + 9))
+    before = record_path(run.folder).read_text()
+    assert settle(stale, QueueView()).record.status == "cancelled"
+    assert record_path(run.folder).read_text() == before
+
+
+def test_written_by_another_while_slurm_was_asked_it_is_left_alone(
+    run: StoredRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judge_slowly(judged: StoredRun, view: QueueView) -> tuple[RunRecord, None]:
+        save(replace(judged.record, status="completed"), record_path(run.folder), {})
+        return replace(judged.record, status="failed"), None
+
+    monkeypatch.setattr("harness.results.settle.judge", judge_slowly)
+    assert settle(run, QueueView()).record.status == "completed"
+    assert on_disk(run).status == "completed"
+
+
+def test_a_lost_run_that_gives_word_later_is_judged_again(run: StoredRun) -> None:
+    attempt(run, 0, "job=7", "nodes=node1", f"started={NOW}")
+    assert settle(run, QueueView()).record.status == "failed"
+    with (run.folder / "attempts/0/facts").open("a") as facts:
+        facts.write(f"exit=0\nended={NOW + 60}\n")
+    RunPaths(run.folder).finished.touch()
+    assert load_run(run.folder).record.status == "running"
+    assert settle(load_run(run.folder), SILENT).record.status == "completed"
+
+
+def test_a_job_that_still_holds_its_run_is_over_only_once_it_is_silent(run: StoredRun) -> None:
+    attempt(run, 0, "job=7", "nodes=node1", f"started={NOW}")
+    RunPaths(run.folder).owner.write_text("7 0 alps\n")
+    log = RunPaths(run.folder).log
+    log.write_text("0: training\n")
+    assert settle(run, QueueView()).record.status == "submitted"
+    os.utime(log, (time.time() - 3600,) * 2)
+    assert settle(run, QueueView()).record.status == "failed"
+    log.write_text("0: training\n0: still\n")
+    assert load_run(run.folder).record.status == "running"
+
+
+def test_a_stranger_s_ignorance_is_no_news(run: StoredRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getuid", lambda: 12345)
+    assert settle(run, QueueView()).record.status == "submitted"
+    settled = settle(run, slurm_says(run, "CANCELLED", ended=NOW))
+    assert (settled.record.status, settled.problem, on_disk(run).status) == ("cancelled", None, "submitted")
+
+
+def test_a_log_that_may_not_be_read_is_told_and_harms_no_other_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = stored(tmp_path / "good"), stored(tmp_path / "bad", job_id="8")
+    RunPaths(bad.folder).log.touch()
+    monkeypatch.setattr("harness.results.settle.ask", lambda *_, **__: QueueView())
+    monkeypatch.setattr("harness.results.recorder.read_log", lambda *_: (_ for _ in ()).throw(EnvironmentProblem("no")))
+    settled = settle_all([bad, good])
+    assert [(it.record.status, it.problem) for it in settled.runs] == [("submitted", "no"), ("failed", None)]
+
+
 def test_attempts_of_facts_and_of_accounting_are_told_once_each() -> None:
     facts = (
-        AttemptFacts(number=0, job_id="7", started=NOW + 1, nodes=("node1", "node2")),
-        AttemptFacts(number=1, job_id="7", started=NOW + 301, nodes=("node1", "node3"), resumed=20, exit_code=0),
+        AttemptFacts(number=0, job_id="7", restart=0, started=NOW + 1, nodes=("node1", "node2")),
+        AttemptFacts(
+            number=1, job_id="7", restart=2, started=NOW + 301, nodes=("node1", "node3"), resumed=20, exit_code=0
+        ),
     )
     rows = (
         JobState(job_id="7", state="NODE_FAIL", nodes=("node1", "node2"), started=NOW, ended=NOW + 50, exit_code=1),
@@ -177,7 +241,7 @@ def test_attempts_of_facts_and_of_accounting_are_told_once_each() -> None:
             job_id="7", state="COMPLETED", nodes=("node1", "node3"), started=NOW + 300, ended=NOW + 400, exit_code=0
         ),
     )
-    told = tell_attempts(facts, rows[-1], rows, "7")
+    told = attempts_of(facts, rows[-1], rows, "7")
     assert [(it.number, it.state, it.retried, it.exit_code) for it in told] == [
         (0, "NODE_FAIL", "NODE_FAIL", 1),
         (1, "FAILED", None, 181),  # its script never wrote a word
@@ -185,17 +249,44 @@ def test_attempts_of_facts_and_of_accounting_are_told_once_each() -> None:
     ]
     assert told[2].resumed_from == 20
     # Without accounting the controller tells of the last start alone.
-    derived = tell_attempts(facts, rows[-1], (), "7")
+    derived = attempts_of(facts, rows[-1], (), "7")
     assert [(it.state, it.nodes[-1]) for it in derived] == [("REQUEUED", "node2"), ("COMPLETED", "node3")]
 
 
+@pytest.mark.parametrize("off_s", [-7200, -60, -8, 8, 60, 7200])
+@pytest.mark.parametrize("accounted", [False, True])
+def test_a_node_s_clock_does_not_count(off_s: int, accounted: bool) -> None:
+    facts = tuple(
+        AttemptFacts(number=it, job_id="7", restart=it, started=NOW + 100 * it + off_s, nodes=("a",), exit_code=it)
+        for it in range(2)
+    )
+    rows = [
+        JobState(job_id="7", state=state, nodes=("a",), started=NOW + 100 * it, ended=NOW + 100 * it + 9, exit_code=it)
+        for it, state in enumerate(("NODE_FAIL", "FAILED"))
+    ]
+    first, second = attempts_of(facts, rows[-1], rows if accounted else (), "7")
+    assert (first.state, second.state) == ("NODE_FAIL" if accounted else "REQUEUED", "FAILED")
+    running = replace(rows[0], state="RUNNING", ended=None)
+    begun = replace(facts[0], exit_code=None)
+    (only,) = attempts_of((begun,), running, (running,) if accounted else (), "7")
+    assert (only.started, only.state) == (utc_at(NOW + off_s), "RUNNING")
+
+
+def test_a_job_that_never_began_had_no_start() -> None:
+    cancelled = JobState(job_id="7", state="CANCELLED", started=NOW, ended=NOW)
+    assert attempts_of((), cancelled, (cancelled,), "7") == ()
+    waiting = AttemptFacts(number=0, job_id="7", restart=0, started=NOW, exit_code=1, retry="ib-error")
+    (told,) = attempts_of((waiting,), cancelled, (), "7")  # cancelled before its second start
+    assert (told.state, told.retried) == ("FAILED", "ib-error")
+
+
 def test_a_start_to_come_is_no_attempt_and_one_that_just_began_is_one() -> None:
-    first = AttemptFacts(number=0, job_id="7", started=NOW, ended=NOW + 9, exit_code=143)
+    first = AttemptFacts(number=0, job_id="7", restart=0, started=NOW, ended=NOW + 9, exit_code=143)
     ending = JobState(job_id="7", state="COMPLETING", nodes=("node1",), started=NOW + 60)
-    assert [it.state for it in tell_attempts((first,), ending, (), "7")] == ["FAILED"]
+    assert [it.state for it in attempts_of((first,), ending, (), "7")] == ["FAILED"]
     again = JobState(job_id="7", state="RUNNING", nodes=("node2",), started=NOW + 60)
     for facts in ((first,), (first, AttemptFacts(number=1))):  # it has written nothing yet
-        assert [it.state for it in tell_attempts(facts, again, (), "7")][1:] == ["RUNNING"]
+        assert [it.state for it in attempts_of(facts, again, (), "7")][1:] == ["RUNNING"]
 
 
 def test_an_ended_run_that_was_started_again_is_under_way_again(run: StoredRun) -> None:
@@ -214,6 +305,13 @@ def test_an_ended_run_that_was_started_again_is_under_way_again(run: StoredRun) 
 def test_ranks_that_saved_ahead_of_the_time_limit_ended_by_it(run: StoredRun) -> None:
     attempt(run, 0, "job=7", "nodes=a", f"started={NOW}", f"signal=USR1 {NOW + 5}", "exit=124", f"ended={NOW + 9}")
     error = settle(run, slurm_says(run, "FAILED", started=NOW, ended=NOW + 9, exit_code=124)).record.error
+    assert error is not None and error.cause is not None and error.cause.name == "time-limit"
+
+
+def test_ranks_that_did_not_listen_yet_when_they_were_asked_to_save_ended_by_the_time_limit(run: StoredRun) -> None:
+    said = f"signal=USR1 {NOW + 5}"
+    attempt(run, 0, "job=7", "nodes=a", f"started={NOW}", said, "exit=143", f"ended={NOW + 9}", ranks=(143, 143))
+    error = settle(run, slurm_says(run, "FAILED", started=NOW, ended=NOW + 9, exit_code=143)).record.error
     assert error is not None and error.cause is not None and error.cause.name == "time-limit"
 
 
@@ -265,7 +363,8 @@ def test_a_launch_that_died_before_sbatch_is_told_once_slurm_knows_of_no_job(
     programs = tmp_path / "bin"
     programs.mkdir()
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    (programs / "sacct").symlink_to("/bin/false")
+    (programs / "sacct").write_text("#!/bin/sh\necho 'Slurm accounting storage is disabled' >&2\nexit 1\n")
+    (programs / "sacct").chmod(0o755)
     (programs / "squeue").symlink_to("/bin/false")
     long_ago, just_now = (
         stored(tmp_path / name, job_id=None, created_s=time.time() - age) for name, age in (("old", 600), ("new", 0))

@@ -79,7 +79,7 @@ def test_no_secret_is_in_a_plan(plan: Planner, tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema_version": 2}', '{"schema_version": 1}'])
 def test_a_plan_that_cannot_be_read_is_told(text: str, plan: Planner, tmp_path: Path) -> None:
     (tmp_path / "sweep.json").write_text(text)
-    with pytest.raises(ConfigError, match=r"sweep\.json: no plan of a sweep that can be read .*; remove it"):
+    with pytest.raises(ConfigError, match=r"sweep\.json: no plan of a sweep that can be read .*; give another --name"):
         require_same(tmp_path, plan())
 
 
@@ -105,7 +105,11 @@ def test_of_a_point_that_was_run_again_the_newest_counts(tmp_path: Path) -> None
     record_path(tmp_path / "torn").write_text("{")
     found = runs_of(tmp_path, "mine")
     assert {point: stored.record.run_id for point, stored in found.newest.items()} == {"EP=1": "b", "EP=2": "c"}
-    assert len(found.warnings) == 1
+    assert len(found.unreadable) == 1  # it breaks off before it could say whose it is
+    record_path(tmp_path / "torn").write_text('{"sweep": {"sweep": "other"}}')
+    assert runs_of(tmp_path, "mine").unreadable == ()
+    record_path(tmp_path / "torn").write_text('{"sweep": {\n"sweep": "mine"}}')
+    assert len(runs_of(tmp_path, "mine").unreadable) == 1
 
 
 def test_a_sweeps_folder_is_no_run(plan: Planner, tmp_path: Path) -> None:
@@ -129,6 +133,6 @@ def test_one_driver_at_a_time_and_a_dead_one_is_no_obstacle(tmp_path: Path) -> N
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "sweeps").write_text("")
-    with pytest.raises(Exception, match=f"^OUTPUT_PATH={tmp_path}: part of it is a file"):
+    with pytest.raises(Exception, match=f"^OUTPUT_PATH={tmp_path}: {tmp_path}/sweeps/mine: part of the path is a file"):
         with hold(tmp_path / "sweeps" / "mine"):
             pass

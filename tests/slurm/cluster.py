@@ -27,11 +27,17 @@ class Cluster:
     `accounting` brings slurmdbd and MariaDB, so that sacct answers. Slurm forgets a job `min_job_age_s` after its end.
     """
 
-    def __init__(self, *, nodes: int = 2, accounting: bool = False, min_job_age_s: int = 300) -> None:
+    def __init__(
+        self, *, nodes: int = 2, accounting: bool = False, min_job_age_s: int = 300, name: str = "loopback"
+    ) -> None:
         # Unix sockets take 107 characters: pytest's own folders can be too deep.
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
         self.files = ClusterFiles(
-            folder=self.folder, min_job_age_s=min_job_age_s, accounting=accounting, ports=cluster_ports(nodes)
+            folder=self.folder,
+            min_job_age_s=min_job_age_s,
+            accounting=accounting,
+            ports=cluster_ports(nodes),
+            name=name,
         )
         self.nodes = self.files.nodes
         self.daemons: dict[str, subprocess.Popen[bytes]] = {}

@@ -23,6 +23,7 @@ class ClusterFiles:
     min_job_age_s: int
     accounting: bool
     ports: tuple[int, ...]
+    name: str
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -77,7 +78,7 @@ class ClusterFiles:
             for name, port in zip(self.nodes, node_ports, strict=True)
         )
         return f"""\
-ClusterName=loopback
+ClusterName={self.name}
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ctld_port}
 SlurmUser=root

@@ -69,10 +69,10 @@ class User:
             "GO": str(self.go),
         }
 
-    def wrap_sbatch(self, text: str) -> None:
-        """Put something before the real sbatch, which is `{sbatch}`."""
-        path = self.folder / "bin/sbatch"
-        path.write_text(text.format(sbatch=shutil.which("sbatch")))
+    def wrap(self, program: str, text: str) -> None:
+        """Put something before one of Slurm's programs, which is `{program}` there; `{folder}` is the user's."""
+        path = self.folder / "bin" / program
+        path.write_text(text.format(program=shutil.which(program), folder=self.folder))
         path.chmod(0o755)
 
     def __call__(self, *words: str, environ: Mapping[str, str] | None = None) -> Answer:

@@ -150,9 +150,9 @@ def slurmctld_away(slurm: Cluster, folder: Path) -> Outcome:
         run = FaultyRun(folder, own).ready()
         own.stop_slurmctld()
         run.until_said("Slurm does not answer")
-        run.go()
-        run.until_said("step 6/6")
         own.start_slurmctld()
+        run.until_said("Slurm answers again")
+        run.go()
         return run.end()
 
 

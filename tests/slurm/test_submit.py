@@ -26,7 +26,7 @@ def test_slurm_gets_the_bytes_of_the_dry_run_and_the_answer_says_how_the_job_sta
     listed = user("runs", "list")
     assert "submitted (JobHeldUser)" in listed.out
     shown = user("runs", "show", job)
-    assert f"{job}, PENDING (JobHeldUser): the job is held by its user" in shown.out
+    assert f"{job} on loopback, PENDING (JobHeldUser): the job is held by its user" in shown.out
 
 
 @pytest.mark.parametrize("cluster", ["here", ""])
@@ -83,7 +83,7 @@ def test_what_sbatch_refuses_is_told_with_its_words_and_the_fix_and_leaves_nothi
 @pytest.mark.parametrize("ending", ["exit 1", "kill -KILL $PPID"])
 def test_a_job_whose_submission_was_cut_short_is_found_by_its_folder(user: User, ending: str) -> None:
     said = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation"
-    user.wrap_sbatch(f'#!/bin/bash\n{{sbatch}} "$@" >/dev/null\necho "{said}" >&2\n{ending}\n')
+    user.wrap("sbatch", f'#!/bin/bash\n{{program}} "$@" >/dev/null\necho "{said}" >&2\n{ending}\n')
     answer = user.launch("SBATCH_ARGS=--hold")
     (job,) = user.cluster.run("squeue", "--noheader", "--format=%i").stdout.split()
     if ending == "exit 1":

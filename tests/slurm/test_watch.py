@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,25 +23,24 @@ def user(tmp_path: Path, slurm: Cluster) -> User:
     return User(tmp_path, slurm)
 
 
-def test_watching_outlives_slurmctld_and_a_launch_without_it_leaves_nothing(user: User) -> None:
-    user.launch(HOLD="2")
-    watching = user.start(*WATCH)
-    read_until(watching, "step 2/6")
-    user.cluster.stop_slurmctld()
-    refused = user.launch("RUN_NAME=refused")
-    assert refused.code == 2
-    assert "Unable to contact slurm controller" in refused.err and "slurmctld does not answer" in refused.err
-    assert not list(user.output.rglob("refused*"))
-    said = read_until(watching, "Slurm does not answer")
-    user.go.touch()
-    said += read_until(watching, "step 6/6")  # the log goes on
-    assert user.record()["status"] == "running"
-    user.cluster.start_slurmctld()
-    out, rest = watching.communicate(timeout=60)
-    said += rest
-    assert watching.returncode == 0, said
-    assert said.count("Slurm does not answer") == said.count("Slurm answers again") == 1
-    assert "status                            completed" in out
+def test_watching_outlives_slurmctld_and_a_launch_without_it_leaves_nothing(tmp_path: Path) -> None:
+    with Cluster() as own:  # a job that ends while slurmctld is away is long in telling it
+        user = User(tmp_path, own)
+        user.launch(HOLD="2")
+        watching = user.start(*WATCH)
+        read_until(watching, "step 2/6")
+        own.stop_slurmctld()
+        refused = user.launch("RUN_NAME=refused")
+        assert refused.code == 2
+        assert "Unable to contact slurm controller" in refused.err and "slurmctld does not answer" in refused.err
+        assert not list(user.output.rglob("refused*"))
+        said = read_until(watching, "Slurm does not answer")
+        user.go.touch()
+        out, rest = watching.communicate(timeout=60)  # its script has noted that it ended well: that is enough
+        said += rest
+        assert watching.returncode == 0, said
+        assert said.count("Slurm does not answer") == 1 and "step 6/6" in said
+        assert "status                            completed" in out
 
 
 def test_several_runs_are_followed_together_by_name_and_end_with_their_causes(user: User) -> None:
@@ -69,8 +69,19 @@ def test_cancel_waits_until_it_is_true(user: User) -> None:
     record = user.record()
     assert record["status"] == "cancelled" and record["ended"] is not None
     again = user("runs", "cancel", job)
-    assert again.code == 2 and "has already ended, cancelled" in again.err
+    assert again.code == 1 and "has already ended, cancelled" in again.err
     assert user("runs", "cancel", "--all").out.startswith("no Slurm run in ")
+
+
+def test_what_has_ended_meanwhile_keeps_no_other_run_from_being_cancelled(user: User) -> None:
+    done = job_of(user.launch("RUN_NAME=done"))
+    user.cluster.wait_for(done, "COMPLETED")
+    job_of(user.launch("RUN_NAME=held", "SBATCH_ARGS=--hold"))
+    answer = user("runs", "cancel", "--all")  # of the one that is done it does not know yet
+    assert answer.code == 0, answer.err
+    assert answer.out.startswith("held-") and "has already ended, completed" in answer.err
+    (record,) = (json.loads(path.read_text()) for path in user.output.glob("held-*/record.json"))
+    assert (record["status"], record["started"], record["attempts"]) == ("cancelled", None, [])
 
 
 def test_a_job_of_another_user_is_named_and_left_alone(user: User) -> None:
@@ -140,6 +151,10 @@ def test_what_slurm_has_forgotten_is_judged_by_its_own_facts(tmp_path: Path, slu
     assert int(taken) <= int(job)
     good("runs", "list"), killed("runs", "list")
     assert (good.record()["status"], len(good.record()["samples"])) == ("completed", 6)
+    assert killed.record()["status"] == "running"  # it holds its run, and was heard of just now
+    an_hour_ago = time.time() - 3600
+    os.utime(folder / "log", (an_hour_ago, an_hour_ago))
+    killed("runs", "list")
     record = killed.record()
     assert (record["status"], record["error"]["cause"]["name"]) == ("failed", "lost")
     assert f"Slurm no longer knows job {lost}" in record["error"]["cause"]["text"]

@@ -1,0 +1,48 @@
+"""Runs whose submission was cut short, and the jobs that Slurm has of them all the same."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from harness.launch.attempts import last_attempt
+from harness.launch.processes import processes_of
+from harness.launch.queue import QueueView, find_by_folder
+from harness.results.causes import never_submitted
+from harness.results.record import UNFINISHED, RunError, RunRecord, epoch_of, utc_now
+from harness.results.store import StoredRun
+
+_SUBMITTING_S = 60
+"""How long a run without a job may still be in the hands of an sbatch on another machine."""
+
+
+def find_jobs(runs: Sequence[StoredRun]) -> QueueView:
+    """What Slurm has in the folders of those runs that have no job, by folder."""
+    lost = {submitted_in(run): epoch_of(run.record.created) for run in runs if is_without_job(run.record)}
+    return find_by_folder(lost) if lost else QueueView()
+
+
+def adopted(run: StoredRun, view: QueueView) -> RunRecord:
+    """The record with the job that the run has in Slurm's view or by its own facts; failed where there is none."""
+    record = run.record
+    found, fact = view.states.get(submitted_in(run)), last_attempt(run.paths)
+    if job_id := (found.job_id if found else None) or (fact.job_id if fact else None):
+        return replace(record, job=replace(record.job, job_id=job_id))
+    if view.unreachable or _may_be_submitting(run):
+        return record
+    return replace(record, status="failed", ended=utc_now(), error=RunError(cause=never_submitted()))
+
+
+def is_without_job(record: RunRecord) -> bool:
+    """Whether a run is under way to Slurm, or was when its launcher died."""
+    return record.status in UNFINISHED and record.job.on == "slurm" and record.job.job_id is None
+
+
+def submitted_in(run: StoredRun) -> str:
+    """The folder by which Slurm knows the job, wherever it may have been moved since."""
+    return run.record.paths.get("root", str(run.folder))
+
+
+def _may_be_submitting(run: StoredRun) -> bool:
+    young = time.time() - epoch_of(run.record.created) < _SUBMITTING_S
+    return young or bool(processes_of(Path(submitted_in(run)), named="sbatch"))

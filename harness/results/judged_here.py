@@ -1,0 +1,22 @@
+"""How a run on one node truly stands: failed where its supervisor, who alone writes its end, and its ranks are gone."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from harness.launch.lease import is_supervised
+from harness.launch.processes import processes_of
+from harness.results.adopt import submitted_in
+from harness.results.causes import supervisor_gone
+from harness.results.record import RunError, RunRecord
+from harness.results.recorder import last_heard, with_log_at
+from harness.results.store import StoredRun
+
+
+def judge_here(run: StoredRun) -> RunRecord:
+    """The record as it should be."""
+    record = run.record
+    if run.removed or is_supervised(run.paths) is not False or processes_of(Path(submitted_in(run))):
+        return record
+    cause = supervisor_gone(record.job.host)
+    ended = replace(record, status="failed", ended=last_heard(run.paths), error=RunError(cause=cause))
+    return with_log_at(ended, run.paths.log)
