@@ -4,4 +4,4 @@ set -euo pipefail
 home=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 case ${CLUSTER:-laptop} in laptop) extras=engine ;; *) extras= ;; esac
 "$home/tools/setup.sh" "$extras"
-exec "$home/.venv/bin/moe-harness" launch --on interactive -- "$@"
+exec "$home/.venv/bin/python" -P -m harness launch --on interactive -- "$@"

@@ -3,4 +3,4 @@
 set -euo pipefail
 home=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 "$home/tools/setup.sh"
-exec "$home/.venv/bin/moe-harness" launch --on slurm -- "$@"
+exec "$home/.venv/bin/python" -P -m harness launch --on slurm -- "$@"

@@ -13,6 +13,7 @@ from harness.config.releases import load
 from harness.cost.hardware import Gpu
 from harness.errors import ConfigError
 from harness.launch.job import job_spec
+from harness.launch.job_rules import unused_here
 from harness.launch.loaded_checkpoint import checkpoint_notices, checkpoint_problems
 from harness.launch.place import Place
 from harness.launch.preflight import path_problems
@@ -90,9 +91,9 @@ def problems(resolved: Resolved, place: Place) -> list[str]:
 
 
 def notices(resolved: Resolved, place: Place) -> list[str]:
-    """What is worth knowing of the checkpoint that the job starts from."""
+    """What is worth knowing of settings that have no say, and of the checkpoint that the job starts from."""
     try:
-        return checkpoint_notices(resolved, job_spec(resolved, place))
+        return [*unused_here(resolved, place), *checkpoint_notices(resolved, job_spec(resolved, place))]
     except ConfigError:
         return []  # there is no such job; `problems` says why
 

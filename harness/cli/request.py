@@ -36,6 +36,8 @@ def slurm_options[F: Callable[..., Any]](function: F) -> F:
     @functools.wraps(function)
     def command(*args: Any, segment: int | None, reservation: str | None, dependency: str | None, **others: Any) -> Any:
         asked = {"--segment": segment, "--reservation": reservation, "--dependency": dependency}
+        if empty := [name for name, value in asked.items() if value == ""]:
+            raise click.UsageError(f"{' and '.join(empty)} would be empty; give a value, or leave it out")
         given = tuple(f"{name}={value}" for name, value in asked.items() if value is not None)
         return function(*args, slurm_options=given, **others)
 

@@ -90,13 +90,18 @@ def with_its_log(run: StoredRun, *, most_bytes: int = sys.maxsize) -> RunRecord:
 
 def _run_of(root: Path, word: str) -> StoredRun:
     if _JOB_ID.fullmatch(word):
-        if run := next((run for run in list_runs(root).runs if run.record.job.job_id == word), None):
+        if run := next((run for run in list_runs(root).runs if word in _job_ids(run.record)), None):
             return run
         try:
             return find_run(root, word)
         except RunNotFound:
             raise NotOurs(_whose(root, word)) from None
     return find_run(root, word)
+
+
+def _job_ids(record: RunRecord) -> set[str | None]:
+    """Those of all jobs that the run had: by hand it may have got another."""
+    return {record.job.job_id, *(attempt.job_id for attempt in record.attempts)}
 
 
 def _whose(root: Path, job_id: str) -> str:

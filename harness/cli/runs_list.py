@@ -3,15 +3,15 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from harness.cli import screen
 from harness.cli.runs_found import ROOT, as_they_stand, with_its_log
+from harness.report.run_data import run_data
 from harness.report.table import show_runs
-from harness.results.json_codec import encode
-from harness.results.record import RunRecord, Status
+from harness.results.record import Status
 from harness.results.selection import Selection, parse_since
 from harness.results.store import StoredRun, list_runs
 
@@ -63,7 +63,7 @@ def command(
     runs = selection.of(runs)
     records = [with_its_log(run, most_bytes=_LOG_BYTES) for run in runs]
     if as_json:
-        click.echo(json.dumps([_row(record) for record in records], indent=1, ensure_ascii=False))
+        click.echo(json.dumps([run_data(record) for record in records], indent=1, ensure_ascii=False))
     elif records:
         click.echo(show_runs(records, _waiting(runs, settled)))
     else:
@@ -75,28 +75,3 @@ def _waiting(runs: Sequence[StoredRun], settled: "Settled | None") -> dict[str, 
     """Why submitted runs wait, in Slurm's word, by their ids."""
     jobs = {run.record.run_id: settled.job_of(run) for run in runs} if settled else {}
     return {run_id: job.reason for run_id, job in jobs.items() if job and job.waiting and job.reason}
-
-
-def _row(record: RunRecord) -> dict[str, Any]:
-    summary = record.summary
-    row = {
-        "run_id": record.run_id,
-        "status": record.status,
-        "model": record.resolved.text("MODEL"),
-        "on": record.job.on,
-        "job_id": record.job.job_id,
-        "created": record.created,
-        "started": record.started,
-        "ended": record.ended,
-        "ranks": record.job.nodes * record.job.gpus_per_node,
-        "attempts": len(record.attempts),
-        "cause": record.error.cause.name if record.error and record.error.cause else None,
-        "sweep": record.sweep,
-        "step_time_s": summary.median_s if summary else None,
-        "tokens_per_s_per_gpu": summary.tokens_per_s_per_gpu if summary else None,
-        "tflops_per_gpu": summary.tflops_per_gpu if summary else None,
-        "loss": summary.loss_last if summary else None,
-        "folder": record.paths.get("root"),
-    }
-    encoded: dict[str, Any] = encode(row)
-    return encoded

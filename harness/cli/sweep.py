@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import click
 
@@ -13,7 +14,15 @@ from harness.cli.sweep_plan import Driver, Sweep, sweep_of
 from harness.cli.sweep_points import Job, check_points, place_of, points_of
 from harness.errors import ConfigError
 from harness.launch.place import Place
-from harness.report.sweep_table import results_data, show_cost, show_planned, show_refused, show_results
+from harness.report.sweep_table import (
+    PlannedJob,
+    planned_data,
+    results_data,
+    show_cost,
+    show_planned,
+    show_refused,
+    show_results,
+)
 from harness.results.store import StoredRun
 from harness.results.sweep_lock import hold
 from harness.results.sweeps import keep_plan, require_same
@@ -67,7 +76,9 @@ def command(
     if dry_run or sweep.asked_dry:
         require_same(sweep.folder, sweep.plan)
         kept = sweep.stored()
-        _show_plan(say, sweep, kept, sweep.pending(kept, retry_failed=retry_failed))
+        rows = _show_plan(say, sweep, kept, sweep.pending(kept, retry_failed=retry_failed))
+        if as_json:
+            _print(sweep, planned_data(rows))
         return 0
     with hold(sweep.folder):
         require_same(sweep.folder, sweep.plan)
@@ -76,7 +87,7 @@ def command(
         pending = sweep.pending(taken, retry_failed=retry_failed)
         _show_plan(say, sweep, taken, pending)
         if pending and where == "slurm" and not yes:
-            _ask(pending)
+            _ask()
         keep_plan(sweep.folder, sweep.plan)
         stored = driver.drive(pending)
     return _finish(sweep, stored, as_json=as_json)
@@ -93,7 +104,10 @@ def _driver(sweep: Sweep, *, max_jobs: int | None, every_s: float) -> Driver:
     return DriverHere(sweep)
 
 
-def _show_plan(say: Say, sweep: Sweep, stored: Mapping[str, StoredRun], pending: Sequence[Job]) -> None:
+def _show_plan(
+    say: Say, sweep: Sweep, stored: Mapping[str, StoredRun], pending: Sequence[Job]
+) -> Mapping[str, PlannedJob]:
+    """Say what is to run and may cost; the rows by point."""
     names = {job.point.name for job in pending}
     rows = {
         job.point.name: job.planned(sweep.place, _now(stored.get(job.point.name), job.point.name in names))
@@ -101,6 +115,7 @@ def _show_plan(say: Say, sweep: Sweep, stored: Mapping[str, StoredRun], pending:
     }
     say(show_planned(sweep.checked.swept, list(rows.values())))
     say(f"sweep {sweep.name}: {show_cost([rows[name] for name in rows if name in names])}")
+    return rows
 
 
 def _now(run: StoredRun | None, is_pending: bool) -> str:
@@ -110,11 +125,10 @@ def _now(run: StoredRun | None, is_pending: bool) -> str:
     return f"to run again, {said}" if is_pending else said
 
 
-def _ask(pending: Sequence[Job]) -> None:
+def _ask() -> None:
     if not os.isatty(0):
         raise ConfigError(
-            f"to submit {len(pending)} jobs wants a yes, and there is no terminal to ask on;"
-            " give --yes, or --dry-run to look only"
+            "to submit them wants a yes, and there is no terminal to ask on; give --yes, or --dry-run to look only"
         )
     if not click.confirm("submit?", err=True):
         raise click.exceptions.Exit(NOT_BEGUN)
@@ -123,9 +137,12 @@ def _ask(pending: Sequence[Job]) -> None:
 def _finish(sweep: Sweep, stored: Mapping[str, StoredRun], *, as_json: bool) -> int:
     results = sweep.results(stored)
     if as_json:
-        refused = [{"point": point, "why": list(why)} for point, why in sweep.checked.refused.items()]
-        data = {"sweep": sweep.name, "points": results_data(results), "refused": refused}
-        click.echo(json.dumps(data, indent=2))
+        _print(sweep, results_data(results))
     else:
         click.echo(show_results(sweep.checked.swept, results))
     return 0 if all(it.record and it.record.status == "completed" for it in results) else 1
+
+
+def _print(sweep: Sweep, points: Sequence[Mapping[str, Any]]) -> None:
+    refused = [{"point": point, "why": list(why)} for point, why in sweep.checked.refused.items()]
+    click.echo(json.dumps({"sweep": sweep.name, "points": points, "refused": refused}, indent=2))

@@ -84,8 +84,10 @@ def sweep_of(checked: Checked, place: Place, name: str | None) -> Sweep:
     outputs = list(dict.fromkeys(job.resolved.text("OUTPUT_PATH") for job in checked.jobs))
     if len(outputs) > 1:
         raise ConfigError(f"the points of a sweep share one folder, and OUTPUT_PATH is {' and '.join(outputs)}; set it")
+    if not outputs[0]:
+        raise ConfigError("OUTPUT_PATH is not set, and each run needs a folder in it; set OUTPUT_PATH=FOLDER")
     root = Path(outputs[0])
     points = [(point.name, checked.resolved[point.name]) for point in checked.points]
     plan = plan_of(place, points, checked.slurm_options)
-    named = name or derived_name(plan, checked.swept)
+    named = derived_name(plan, checked.swept) if name is None else name
     return Sweep(name=named, root=root, folder=sweep_folder(root, named), place=place, plan=plan, checked=checked)

@@ -113,7 +113,7 @@ def _hear(runs: dict[str, StoredRun], points: Sequence[str]) -> None:
 def _is_unsent(record: RunRecord) -> bool:
     """Whether a run is not known to have become a job."""
     cause = record.error.cause if record.error else None
-    never = cause is not None and cause.name == NEVER_SUBMITTED
+    never = cause is not None and cause.name == NEVER_SUBMITTED.name
     return record.job.job_id is None and (record.status == "submitted" or never)
 
 

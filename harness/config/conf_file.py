@@ -15,10 +15,11 @@ _KEY = re.compile(r"(?P<key>[^\s=][^=]*?)\s*=")
 
 @dataclass(frozen=True, kw_only=True)
 class ConfFile:
-    """A .conf file: its sections, each a mapping from key to value and line."""
+    """A .conf file: its sections, each a mapping from key to value and line, and the lines where they begin."""
 
     shown: str
     sections: dict[str, dict[str, Entry]]
+    headers: dict[str, int]
 
     def layer(self, section: str, *, env: str | None = None, megatron: str | None = None) -> Layer:
         """The layer of one section. Keys starting with -- are Megatron flags, in `section` and in `megatron`."""
@@ -39,8 +40,9 @@ class ConfFile:
     def only_sections(self, known: tuple[str, ...]) -> None:
         """ConfigError for a section that would otherwise be passed over in silence."""
         unknown = [name for name in self.sections if name not in known]
+        where = {name: f"{self.shown}:{self.headers[name]}" for name in unknown}
         if unknown:
-            raise ConfigError([f"{self.shown}: unknown section [{name}]; {nearest(name, known)}" for name in unknown])
+            raise ConfigError([f"{where[name]}: unknown section [{name}]; {nearest(name, known)}" for name in unknown])
 
 
 def read_conf(path: Path, *, shown: str, layer: str) -> ConfFile:
@@ -66,6 +68,7 @@ def read_conf(path: Path, *, shown: str, layer: str) -> ConfFile:
             }
             for name in parser.sections()
         },
+        headers={name: lines[name, ""] for name in parser.sections()},
     )
 
 
@@ -84,12 +87,13 @@ def _explain(error: configparser.Error, shown: str) -> str:
 
 
 def _line_numbers(text: str) -> dict[tuple[str, str], int]:
-    """(section, key) → line. `configparser` has validated the text; it does not tell lines itself."""
+    """(section, key) → line, and (section, "") → its header's. `configparser` validates the text but tells no lines."""
     numbers: dict[tuple[str, str], int] = {}
     section = ""
     for number, line in enumerate(text.splitlines(), start=1):
         if header := _HEADER.match(line):
             section = header["name"]
+            numbers[section, ""] = number
         elif key := _KEY.match(line):
             numbers.setdefault((section, key["key"]), number)
     return numbers

@@ -88,7 +88,9 @@ def _catalogue(settings: Mapping[str, SettingValue], histories: Mapping[str, His
 
 def _unknown_settings(histories: Mapping[str, History]) -> list[str]:
     return [
-        f"{entry.origin}: unknown setting {name}; {nearest(name, SETTINGS)}"
+        f"{entry.origin}: {name} is a secret, and files are read by others; export it in the shell that launches"
+        if name in SECRETS
+        else f"{entry.origin}: unknown setting {name}; {nearest(name, SETTINGS)}"
         for name, history in histories.items()
         if name not in SETTINGS
         for entry in history

@@ -26,6 +26,12 @@ def at(resolved: Resolved, name: str) -> str:
     return f"{origin}: " if origin else ""
 
 
+def _written_at(resolved: Resolved, name: str) -> str:
+    """The same, of the file that has a name, whoever wins over it."""
+    origins = (entry.origin for entry in resolved.origins.get(name, ()) if entry.origin.path)
+    return next((f"{origin}: " for origin in origins), at(resolved, name))
+
+
 def chosen_runtime(resolved: Resolved) -> Runtime:
     """Who starts the container."""
     known: dict[str, Runtime] = {"pyxis": "pyxis", "enroot": "enroot", "none": "none"}
@@ -74,7 +80,7 @@ def _word_problems(resolved: Resolved) -> Iterator[str]:
     for name, value in resolved.env.items():
         if is_secret(name):
             yield (
-                f"{at(resolved, name)}{name} is a secret and would stand readable in the job's script;"
+                f"{_written_at(resolved, name)}{name} is a secret and would stand readable in the job's script;"
                 f" take it out and `export {name}=…` in the shell that launches"
             )
         elif not _VARIABLE.fullmatch(name):
@@ -100,6 +106,16 @@ def _option_problems(slurm_options: Sequence[str]) -> Iterator[str]:
             split_sbatch_args(shlex.quote(option))
         except ValueError as error:
             yield f"{option}: {error}"
+
+
+def unused_here(resolved: Resolved, place: Place) -> list[str]:
+    """Settings that someone typed for a job of Slurm, and that have no say in one of this place."""
+    if place == "slurm":
+        return []
+    typed = {"command line", "environment"}
+    named = [name for name in ("RETRIES", "SBATCH_ARGS", "SRUN_ARGS") if resolved.text(name) not in ("", "0")]
+    given = [name for name in named if (origin := resolved.origin(name)) and origin.layer in typed]
+    return [f"{' and '.join(given)}: for Slurm alone, without a say in --on {place}"] if given else []
 
 
 def _slurm_only_problems(place: Place, slurm_options: Sequence[str]) -> Iterator[str]:

@@ -64,7 +64,7 @@ _REASONS = (
         "set ACCOUNT to one of: sacctmgr show assoc user=$USER format=account,partition,qos",
     ),
     _never(
-        r"InvalidQOS|QOSNotAllowed|QOSUsageThreshold",
+        r"InvalidQOS|QOSNotAllowed",
         "the quality of service may not be used here",
         "give --qos in SBATCH_ARGS as one of: sacctmgr show assoc user=$USER format=account,qos",
     ),
@@ -93,7 +93,7 @@ _REASONS = (
     _waits(r"JobHeldUser", "the job is held by its user", "scontrol release JOBID"),
     _waits(r"JobHeldAdmin", "the job is held by an admin", "ask the admins"),
     _waits(
-        r"launch failed requeued held|JobHoldMaxRequeue|MaxRequeueExceeded",
+        r"launch failed requeued held|job requeued in held state|JobHoldMaxRequeue|MaxRequeueExceeded",
         "Slurm could not start it, or requeued it too often, and holds it",
         "scontrol release JOBID once the cause is mended",
     ),
@@ -102,6 +102,11 @@ _REASONS = (
         r"ReqNodeNotAvail.*|NodeDown|Nodes required for job are DOWN.*|NotAvail.*",
         "nodes that it needs are down, drained or reserved",
         "wait for them, or leave --nodelist and --exclude out of SBATCH_ARGS: sinfo -R",
+    ),
+    _waits(
+        r"QOSUsageThreshold",
+        "your account has used so much that its quality of service holds the job until that has decayed",
+        "wait, or give another --qos in SBATCH_ARGS",
     ),
     _waits(r"Licenses", "it waits for a licence that others use"),
     _waits(r"Reservation", "it waits for its reservation to begin: scontrol show reservation"),

@@ -17,13 +17,14 @@ _ANSWER = re.compile(r"^(?P<job_id>\d+)(?:;(?P<cluster>\S+))?$", re.MULTILINE)
 _UNSURE = re.compile(r"[Tt]imed out|[Ss]ocket|Zero Bytes|[Cc]onnection (reset|closed)|Unspecified error")
 
 _FIXES = (
-    (r"[Ii]nvalid partition|partition specified", "set PARTITION to one that `sinfo -s` lists"),
+    (r"[Ii]nvalid partition|partition specified|partition not available", "set PARTITION to one that `sinfo -s` lists"),
     (
         r"account or account/partition|Invalid account|account specified",
         "set ACCOUNT to one that `sacctmgr show assoc user=$USER format=account,partition,qos` lists",
     ),
     (r"[Ii]nvalid qos", "give --qos in SBATCH_ARGS as `sacctmgr show assoc user=$USER format=account,qos` lists it"),
     (r"node name", "correct the nodes named in SBATCH_ARGS; `sinfo -N` lists them"),
+    (r"unrecognized option", "this release of Slurm does not have that option; leave it out"),
     (r"feature specification", "correct --constraint in SBATCH_ARGS; `sinfo -o '%N %f'` lists the features"),
     (
         r"generic resource|gres",
@@ -32,7 +33,8 @@ _FIXES = (
     (r"Memory specification", "ask for less with --mem in SBATCH_ARGS; `sinfo -o '%N %m'` lists a node's MB"),
     (
         r"node configuration is not available|[Mm]ore processors|CPU count",
-        "no node of PARTITION is so large; compare NNODES and GPUS_PER_NODE with `sinfo -o '%P %D %c %m %G'`",
+        "PARTITION has not so many nodes of that size, without those that SBATCH_ARGS excludes; compare NNODES and"
+        " GPUS_PER_NODE with `sinfo -o '%P %D %c %m %G'`",
     ),
     (r"time limit", "set RUN_TIME within the limit that `sinfo -o '%P %l'` lists"),
     (r"reservation", "name one of `scontrol show reservation`, or leave --reservation out"),

@@ -16,7 +16,7 @@ def show_job(job: JobState) -> str:
         return f"{job.words}{where}"
     if job.reason is None:
         return job.state
-    meaning = show_reason(job.reason)
+    meaning = show_reason(job.reason).replace("JOBID", job.job_id)
     when = f"; expected to start at {utc_at(job.started)}" if job.started else ""
     return f"{job.state} ({job.reason}){f': {meaning}' if meaning else ''}{when}"
 

@@ -1,9 +1,10 @@
 """A sweep as tables: what is to run and may cost, what is refused, and what came of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from harness.report.run_data import run_data
 from harness.report.table import MISSING, plain_table, show_known, show_tflops
 from harness.results.record import RunRecord
 from harness.units import show_bytes, show_seconds
@@ -59,6 +60,11 @@ def show_planned(swept: Sequence[str], jobs: Sequence[PlannedJob]) -> str:
     return plain_table([[row[at] for at in known] for row in rows], [headers[at] for at in known])
 
 
+def planned_data(jobs: Mapping[str, PlannedJob]) -> list[dict[str, Any]]:
+    """The same as JSON data, by the points' names; bytes, seconds and hours."""
+    return [{"point": point, **asdict(job)} for point, job in jobs.items()]
+
+
 def show_cost(jobs: Sequence[PlannedJob]) -> str:
     """What the jobs may cost in all."""
     limits = [job.gpu_hours for job in jobs if job.gpu_hours is not None]
@@ -93,9 +99,17 @@ def show_results(swept: Sequence[str], results: Sequence[PointResult]) -> str:
 
 
 def results_data(results: Sequence[PointResult]) -> list[dict[str, Any]]:
-    """The same as JSON data; bytes and seconds. A figure that is not known is null."""
+    """The same as JSON data: each point with its run, null where it has none."""
     best = best_points(results)
-    return [{"point": it.point, "settings": dict(it.values), **_data(it, best)} for it in results]
+    return [
+        {
+            "point": it.point,
+            "settings": dict(it.values),
+            "run": run_data(it.record) if it.record else None,
+            "best": it.point in best,
+        }
+        for it in results
+    ]
 
 
 def best_points(results: Sequence[PointResult]) -> set[str]:
@@ -142,25 +156,7 @@ def _predicted(record: RunRecord, measured_s: float | None) -> str:
 def _cause(record: RunRecord) -> str:
     """Why a run failed and what to change, where that is known."""
     cause = record.error.cause if record.error else None
-    return f"{cause.text}; {cause.change}" if cause else ""
-
-
-def _data(it: PointResult, best: set[str]) -> dict[str, Any]:
-    record = it.record
-    summary = record.summary if record else None
-    return {
-        "status": record.status if record else None,
-        "run_id": record.run_id if record else None,
-        "job_id": record.job.job_id if record else None,
-        "step_time_s": summary.median_s if summary else None,
-        "tokens_per_s_per_gpu": summary.tokens_per_s_per_gpu if summary else None,
-        "tflops_per_gpu": summary.tflops_per_gpu if summary else None,
-        "peak_memory_bytes": summary.peak_memory_bytes if summary else None,
-        "loss": summary.loss_last if summary else None,
-        "predicted": dict(record.predicted) if record and record.predicted else None,
-        "cause": _cause(record) or None if record else None,
-        "best": it.point in best,
-    }
+    return f"{cause.text} {cause.change}" if cause else ""
 
 
 def _hours(hours: float) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.launch.attempts import last_attempt
 from harness.launch.processes import processes_of
 from harness.launch.queue import QueueView, find_by_folder
-from harness.results.causes import never_submitted
+from harness.results.causes import NEVER_SUBMITTED
 from harness.results.record import UNFINISHED, RunError, RunRecord, epoch_of, utc_now
 from harness.results.store import StoredRun
 
@@ -30,7 +30,7 @@ def adopted(run: StoredRun, view: QueueView) -> RunRecord:
         return replace(record, job=replace(record.job, job_id=job_id))
     if view.unreachable or _may_be_submitting(run):
         return record
-    return replace(record, status="failed", ended=utc_now(), error=RunError(cause=never_submitted()))
+    return replace(record, status="failed", ended=utc_now(), error=RunError(cause=NEVER_SUBMITTED))
 
 
 def is_without_job(record: RunRecord) -> bool:

@@ -11,7 +11,7 @@ from harness.launch.rank_error import RankError, find_rank_error_in_log
 from harness.launch.resume import newest_checkpoint
 from harness.launch.run import Outcome
 from harness.launch.rundir import RunPaths
-from harness.results.causes import folder_removed, lost, not_started
+from harness.results.causes import FOLDER_REMOVED, UNKNOWN, lost, not_started
 from harness.results.evidence import Evidence
 from harness.results.record import Cause, RunError, RunRecord
 from harness.results.triage import find_cause
@@ -27,7 +27,7 @@ def failure_of(record: RunRecord, paths: RunPaths, last: AttemptFacts | None, jo
     if last is None and job is None:
         return RunError(cause=lost(record, "never began, as far as can be seen here"))
     if last is None and job and not paths.script.exists():
-        return RunError(exit_code=job.exit_code, cause=folder_removed())
+        return RunError(exit_code=job.exit_code, cause=FOLDER_REMOVED)
     if last is None and job and job.exit_code == _NOT_STARTED:
         return RunError(exit_code=job.exit_code, cause=not_started(record, job.nodes))
     facts = last or AttemptFacts(number=0)
@@ -47,7 +47,7 @@ def failure_of(record: RunRecord, paths: RunPaths, last: AttemptFacts | None, jo
         nodes=record.attempts[-1].nodes if record.attempts else (),
     )
     cause = find_cause(evidence)
-    if cause.name == "unknown" and exit_code is None and job is None:
+    if cause.name == UNKNOWN.name and exit_code is None and job is None:
         cause = lost(record, "left no word of its end")
     if _saved_in_time(facts):
         return RunError(exit_code=exit_code, exit_codes=_by_rank(codes), cause=_to_go_on(paths) or cause)

@@ -6,7 +6,7 @@ from pathlib import Path
 from harness.launch.lease import is_supervised
 from harness.launch.processes import processes_of
 from harness.results.adopt import submitted_in
-from harness.results.causes import supervisor_gone
+from harness.results.causes import SUPERVISOR_GONE
 from harness.results.record import RunError, RunRecord
 from harness.results.recorder import last_heard, with_log_at
 from harness.results.store import StoredRun
@@ -17,6 +17,7 @@ def judge_here(run: StoredRun) -> RunRecord:
     record = run.record
     if run.removed or is_supervised(run.paths) is not False or processes_of(Path(submitted_in(run))):
         return record
-    cause = supervisor_gone(record.job.host)
+    text = f"moe-harness was killed on {record.job.host}, or the machine went down, while it ran."
+    cause = replace(SUPERVISOR_GONE, text=text)
     ended = replace(record, status="failed", ended=last_heard(run.paths), error=RunError(cause=cause))
     return with_log_at(ended, run.paths.log)

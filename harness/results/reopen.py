@@ -37,7 +37,7 @@ def _says_more(record: RunRecord, paths: RunPaths, last: AttemptFacts | None) ->
     if record.status != "completed" and paths.finished.exists():
         return True
     cause = record.error.cause if record.error else None
-    if cause is None or cause.name != LOST:
+    if cause is None or cause.name != LOST.name:
         return False
     return (last is not None and last.exit_code is not None) or _log_has_grown(record, paths)
 

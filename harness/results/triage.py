@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from harness.launch.signatures import Kind, Signature, signatures
 from harness.results.cause_details import DETAILS
+from harness.results.causes import UNKNOWN
 from harness.results.evidence import Evidence, nodes_in, ranks_in
 from harness.results.log_lines import clean
 from harness.results.record import Cause
@@ -73,10 +75,9 @@ def _unknown(evidence: Evidence) -> Cause:
     ranks = () if evidence.first_rank is None else (evidence.first_rank,)
     words = _last_words(evidence)
     told = "the first failing rank's last words are all there is to go by" if words else "no rank left a traceback"
-    return Cause(
-        name="unknown",
+    return replace(
+        UNKNOWN,
         text=f"The cause is not known: no signature matches, and {told}.",
-        change="`moe-harness runs show` shows it; read the log around it.",
         evidence=words[-1][:_SHOWN_LENGTH] if words else None,
         ranks=ranks,
         nodes=evidence.nodes_of(ranks),

@@ -127,7 +127,8 @@ class _Followed:
         self._problem = run.problem
         if job and job.waiting:  # requeued: its last end is no news any more
             self._ended_attempts |= {attempt.number for attempt in run.record.attempts}
-        now = (run.record.status, run.record.attempts, _shown(job))
+        before = [(attempt.state, attempt.retried) for attempt in run.record.attempts[:-1]]
+        now = (run.record.status, before, _shown(job))
         if now != self._told:
             self._told = now
             yield StateChanged(run=run, job=job)

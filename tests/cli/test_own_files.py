@@ -26,7 +26,7 @@ def write(here: Path, name: str, text: str) -> Path:
         ("[cluster]\n[cluster]\n", f"{CONF}:2: section [cluster] stands twice; join them"),
         ("TP = 1\n", f"{CONF}:1: a line before the first [section]: 'TP = 1'"),
         ("[cluster]\nTP\n", f"{CONF}:2: expected KEY = VALUE or [section], found 'TP\\n'"),
-        ("[clusters]\nTP = 1\n", f"{CONF}: unknown section [clusters]; did you mean cluster?"),
+        ("[clusters]\nTP = 1\n", f"{CONF}:1: unknown section [clusters]; did you mean cluster?"),
         (
             "[cluster]\nMODEL = DeepSeek-V3\n",
             f"{CONF}:2: MODEL decides which files are read; give it on the command line or export it",

@@ -64,7 +64,7 @@ CASES = {
     "nobody to ask": (
         (*ON_SLURM[:-1], "EP=4,8"),
         [
-            "to submit 2 jobs wants a yes, and there is no terminal to ask on; give --yes, or --dry-run to look only",
+            "to submit them wants a yes, and there is no terminal to ask on; give --yes, or --dry-run to look only",
         ],
     ),
 }
@@ -89,6 +89,11 @@ def test_a_dry_run_shows_points_costs_and_refusals_and_touches_nothing(tmp_path:
     assert lines[5].split()[:4] == ["EP", "MBS", "nodes", "GPUs"]
     assert lines[7].split() == [*("4", "1", "1", "8", "01:00:00", "17.58", "s", "71.63", "GiB", "8", "2", "to", "run")]
     assert "1 job to run, at most 8 GPU-hours by their time limits; predicted 2, without start-up" in lines[8]
+    as_json = moe_harness(*ON_SLURM, "GPU=H100", "EP=4,3", "MBS=1", "--dry-run", "--json", here=tmp_path)
+    data = json.loads(as_json.out)
+    (point,) = data["points"]
+    assert (point["point"], point["gpus"], point["now"]) == ("EP=4", 8, "to run")
+    assert [it["point"] for it in data["refused"]] == ["EP=3"]
     assert not list(tmp_path.iterdir())
 
 
@@ -133,7 +138,10 @@ def test_a_driver_that_died_is_no_obstacle_and_what_is_done_is_not_run_again(tmp
     assert answer.code == 0, answer.err
     assert "notice: MBS=1: the driver died while it ran, so it is run again; run: " in answer.err
     told = json.loads(answer.out)
-    assert [(it["point"], it["status"]) for it in told["points"]] == [("MBS=1", "completed"), ("MBS=2", "completed")]
+    assert [(it["point"], it["run"]["status"]) for it in told["points"]] == [
+        ("MBS=1", "completed"),
+        ("MBS=2", "completed"),
+    ]
     assert [it["point"] for it in told["refused"]] == ["MBS=3"]
     by_status = sorted((record["status"], record["sweep"]["point"]) for record in records(tmp_path))
     assert by_status == [("completed", "MBS=1"), ("completed", "MBS=2"), ("failed", "MBS=1")]

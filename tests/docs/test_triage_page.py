@@ -1,10 +1,12 @@
-"""docs/triage.md tells what the signatures say."""
+"""docs/triage.md tells what the signatures say, and the causes beside them."""
 
 from pathlib import Path
 
 from doc_pages import read, row
 
 from harness.launch.signatures import Signature, signatures
+from harness.results.causes import OWN
+from harness.results.record import Cause
 
 PAGE = Path("docs/triage.md")
 HEADINGS = {"permanent": "It would fail again", "transient": "It passes by itself", "aftermath": "What is left to say"}
@@ -16,13 +18,14 @@ def rows(kinds: set[str]) -> list[str]:
     return [row("cause", "what it means", "what to change"), "|---|---|---|", *map(told, chosen)]
 
 
-def told(signature: Signature) -> str:
+def told(signature: Signature | Cause) -> str:
     """One row of a table."""
     return row(f"`{signature.name}`", signature.text, signature.change)
 
 
-def test_the_tables_are_the_signatures() -> None:
+def test_the_tables_are_the_causes() -> None:
     kinds = {"permanent": {"permanent", "exception"}, "transient": {"transient"}, "aftermath": {"aftermath"}}
     expected = [f"## {HEADINGS[kind]}\n\n" + "\n".join(rows(kinds[kind])) for kind in kinds]
+    expected.append("\n".join([row("cause", "what it means", "what to change"), "|---|---|---|", *map(told, OWN)]))
     missing = [section for section in expected if section not in read(PAGE)]
     assert not missing, f"{PAGE} must have:\n\n" + "\n\n".join(missing)

@@ -15,7 +15,7 @@ from harness.launch.signatures import grep_pattern, signatures
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 FAULTS = sorted((FIXTURES / "faults").glob("*.log"))
 HEALTHY = sorted((FIXTURES / "logs").glob("*.log"))
-OF_SLURM_OR_SIGNAL = {"killed"}
+OF_SLURM_OR_SIGNAL = {"killed", "deadline"}
 """Signatures that no line tells of."""
 
 
@@ -108,7 +108,7 @@ def test_of_a_huge_log_the_end_is_searched(tmp_path: Path) -> None:
 
 
 def test_the_flags_and_settings_to_change_exist() -> None:
-    of_others = {"--mem", "--gpus-per-node", "--shm-size"}  # sbatch, docker
+    of_others = {"--mem", "--gpus-per-node", "--deadline", "--help", "--mpi", "--shm-size"}  # Slurm, docker
     flags = {flag for it in signatures() for flag in re.findall(r"--[a-z][a-z0-9-]+", it.change)} - of_others
     assert {flag for flag in flags if not catalogue.releases_with(flag)} == set()
     ours = r"\b(RUN|SAVE|TRAIN|DATA|OUTPUT|CONTAINER|TOKENIZER|GPUS|MEGATRON)_[A-Z_]+|\bRETRIES\b"

@@ -220,7 +220,11 @@ def test_a_log_that_may_not_be_read_is_told_and_harms_no_other_run(
     good, bad = stored(tmp_path / "good"), stored(tmp_path / "bad", job_id="8")
     RunPaths(bad.folder).log.touch()
     monkeypatch.setattr("harness.results.settle.ask", lambda *_, **__: QueueView())
-    monkeypatch.setattr("harness.results.recorder.read_log", lambda *_: (_ for _ in ()).throw(EnvironmentProblem("no")))
+
+    def unreadable(*_: object, **__: object) -> None:
+        raise EnvironmentProblem("no")
+
+    monkeypatch.setattr("harness.results.recorder.read_log", unreadable)
     settled = settle_all([bad, good])
     assert [(it.record.status, it.problem) for it in settled.runs] == [("submitted", "no"), ("failed", None)]
 

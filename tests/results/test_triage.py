@@ -95,7 +95,7 @@ def test_an_exception_that_nan_led_to_does_not_hide_it() -> None:
         ("NODE_FAIL", "node-failure"),
         ("PREEMPTED", "preemption"),
         ("TIMEOUT", "time-limit"),
-        ("DEADLINE", "time-limit"),
+        ("DEADLINE", "deadline"),
         ("OUT_OF_MEMORY", "host-oom"),
         ("CANCELLED by 1000", "cancelled"),
         ("FAILED", "unknown"),

@@ -142,8 +142,8 @@ def test_a_driver_killed_at_the_worst_moments_neither_loses_nor_doubles_a_point(
     assert len(sweeper.jobs()) == 6
     assert [len(it["attempts"]) for it in records] == [1] * 6
     told = json.loads(answer.out)
-    assert {it["point"]: it["status"] for it in told["points"]} == dict.fromkeys(points, "completed")
-    assert {it["step_time_s"] for it in told["points"]} == {0.1, 0.2}
+    assert {it["point"]: it["run"]["status"] for it in told["points"]} == dict.fromkeys(points, "completed")
+    assert {it["run"]["step_time_s"] for it in told["points"]} == {0.1, 0.2}
     again = sweeper(*words)
     assert again.code == 0
     assert "0 jobs to run" in again.out
@@ -172,7 +172,7 @@ def test_started_twice_the_second_touches_nothing_and_ctrl_c_leaves_the_jobs(swe
     assert answer.code == 0, answer.err
     assert len(sweeper.jobs()) == len(sweeper.records()) == 2
     points = json.loads(answer.out)["points"]
-    assert [(it["point"], it["status"], it["best"]) for it in points] == [
+    assert [(it["point"], it["run"]["status"], it["best"]) for it in points] == [
         ("MBS=1", "completed", True),
         ("MBS=2", "completed", False),
     ]

@@ -21,7 +21,7 @@ def test_slurm_gets_the_bytes_of_the_dry_run_and_the_answer_says_how_the_job_sta
     job = job_of(held)
     got = user.cluster.run("scontrol", "write", "batch_script", job, "-").stdout
     assert [line for line in got.splitlines() if "--hold" not in line] == dry.out.splitlines()
-    assert f"notice: job {job}: PENDING (JobHeldUser): the job is held by its user; scontrol release JOBID" in held.err
+    assert f"notice: job {job}: PENDING (JobHeldUser): the job is held by its user; scontrol release {job}" in held.err
     assert user.record()["job"]["job_id"] == job
     listed = user("runs", "list")
     assert "submitted (JobHeldUser)" in listed.out
