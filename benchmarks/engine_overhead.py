@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness.results.log_parser import LogParser, read_log
+from harness.results.log.parser import LogParser, read_log
 from harness.results.stats import window
 
 MODEL = "DeepSeek-V2-Lite"

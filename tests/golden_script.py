@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-import harness.launch
+import harness.launch.script
 
-_LAUNCH = Path(harness.launch.__file__).parent
-_FILES = (*_LAUNCH.glob("shell/*.sh"), _LAUNCH / "node_report.py")
+_SCRIPT = Path(harness.launch.script.__file__).parent
+_FILES = (*_SCRIPT.glob("shell/*.sh"), _SCRIPT / "node_report.py")
 _COMMON = {path.name: path.read_text().rstrip("\n") for path in _FILES}
 
 

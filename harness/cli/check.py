@@ -12,12 +12,12 @@ from harness.config.provenance import Resolved
 from harness.config.releases import load
 from harness.cost.hardware import Gpu
 from harness.errors import ConfigError
+from harness.launch.checkpoint.loaded import checkpoint_notices, checkpoint_problems
 from harness.launch.job import job_spec
 from harness.launch.job_rules import unused_here
-from harness.launch.loaded_checkpoint import checkpoint_notices, checkpoint_problems
 from harness.launch.place import Place
 from harness.launch.preflight import path_problems
-from harness.launch.time_limit import parse_time_limit_s
+from harness.launch.slurm.time_limit import parse_time_limit_s
 from harness.plan.forecast import Forecast, forecast
 from harness.plan.machine import known_machine
 from harness.plan.rules.engine import engine_release

@@ -12,9 +12,9 @@ import click
 from harness.cli import request
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError
+from harness.launch.one_process_job import TaskSpec, render_task, task_spec
 from harness.launch.rundir import create_run_dir
-from harness.launch.slurm import Refused, require_sbatch, submit_script
-from harness.launch.task import TaskSpec, render_task, task_spec
+from harness.launch.slurm.submit import Refused, require_sbatch, submit_script
 from harness.results.submission import forget
 
 # Only the cluster's settings are read of what is resolved, but nothing is resolved without a model and its data.

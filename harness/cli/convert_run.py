@@ -18,7 +18,7 @@ from harness.cli.convert_model import other_model
 from harness.cli.convert_shown import show_flags, show_plan, show_releases, show_tensors
 from harness.config.releases import load
 from harness.errors import ConfigError
-from harness.launch.task import render_task
+from harness.launch.one_process_job import render_task
 
 DTYPES = {"bf16": Dtype.BF16, "fp16": Dtype.F16, "fp32": Dtype.F32}
 

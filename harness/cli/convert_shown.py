@@ -6,7 +6,7 @@ from pathlib import Path
 from ckpt_convert.assembly import Assembly
 from ckpt_convert.conversion import Conversion
 from ckpt_convert.families.model import Model
-from harness.launch.quoting import array_lines
+from harness.launch.script.quoting import array_lines
 from harness.units import show_bytes, show_seconds
 
 USUAL_BYTES_PER_S = 1e9

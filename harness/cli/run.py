@@ -7,9 +7,9 @@ import click
 from harness.cli import request, screen
 from harness.cli.steps import Steps
 from harness.config.provenance import Resolved
-from harness.launch.lease import supervising
 from harness.launch.plan import Launch
 from harness.launch.run import Outcome, Run, open_run, run_here
+from harness.launch.supervisor_lock import supervising
 from harness.report.table import show_summary
 from harness.results import recorder
 from harness.results.record import RunRecord, SweepPoint

@@ -53,7 +53,7 @@ def _problem(run: StoredRun) -> str | None:
 
 def _cancel(runs: Sequence[StoredRun]) -> bool:
     """Whether all of them have ended as cancelled; Slurm's refusals are told, and not waited for."""
-    from harness.launch.slurm import cancel
+    from harness.launch.slurm.submit import cancel
 
     taken: list[StoredRun] = []
     for run in runs:

@@ -16,7 +16,7 @@ from harness.results.root import default_root
 from harness.results.store import RunNotFound, StoredRun, find_run, list_runs
 
 if TYPE_CHECKING:  # what asks Slurm is imported where there is a run that has not ended
-    from harness.launch.job_state import JobState
+    from harness.launch.slurm.job_state import JobState
     from harness.results.settle import Settled
 
 
@@ -105,7 +105,7 @@ def _job_ids(record: RunRecord) -> set[str | None]:
 
 
 def _whose(root: Path, job_id: str) -> str:
-    from harness.launch.queue import ask
+    from harness.launch.slurm.queue import ask
 
     view = ask([job_id])
     job: JobState | None = view.states.get(job_id)

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from harness.cli import screen
-from harness.results.samples import StepSample
+from harness.results.log.samples import StepSample
 from harness.units import show_seconds
 
 

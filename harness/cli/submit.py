@@ -10,7 +10,7 @@ from harness.cli.runs_watch import follow
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError
 from harness.launch.run import Run
-from harness.launch.slurm_command import on
+from harness.launch.slurm.command import on
 from harness.report.job_words import show_job
 from harness.results.record import RunRecord
 from harness.results.root import named

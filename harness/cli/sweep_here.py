@@ -7,9 +7,9 @@ from harness.cli.run import run_recorded, say_failure
 from harness.cli.sweep_plan import Sweep
 from harness.cli.sweep_points import Job
 from harness.errors import EnvironmentProblem
-from harness.launch.lease import is_supervised
 from harness.launch.processes import end_leftovers
 from harness.launch.run import open_run
+from harness.launch.supervisor_lock import is_supervised
 from harness.results.record import UNFINISHED
 from harness.results.settle import settle_all
 from harness.results.store import StoredRun

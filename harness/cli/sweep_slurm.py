@@ -15,11 +15,11 @@ from harness.launch.processes import processes_of
 from harness.launch.run import Run, open_run
 from harness.launch.rundir import RunPaths
 from harness.launch.sweep import lane_options
-from harness.results.causes import NEVER_SUBMITTED
 from harness.results.record import UNFINISHED, RunRecord
 from harness.results.settle import settle_all
 from harness.results.store import StoredRun
 from harness.results.submission import PATIENCE_S, first_word, submit_recorded
+from harness.results.triage.own_causes import NEVER_SUBMITTED
 
 _SBATCH_S = 120
 """How long an sbatch that outlived its driver is waited for; without its controller it gives up far sooner."""

@@ -12,10 +12,10 @@ from harness.errors import ConfigError
 from harness.launch.job_rules import chosen_runtime, job_problems
 from harness.launch.mounts import Mount, parse_mounts
 from harness.launch.place import Place, Runtime
-from harness.launch.quoting import RUN_DIR
 from harness.launch.resume import FRESH_ONLY, saves_into_run
-from harness.launch.sbatch_args import split_sbatch_args, split_srun_args
-from harness.launch.time_limit import parse_time_limit_s
+from harness.launch.script.quoting import RUN_DIR
+from harness.launch.slurm.sbatch_args import split_sbatch_args, split_srun_args
+from harness.launch.slurm.time_limit import parse_time_limit_s
 
 type Device = Literal["cpu", "gpu"]
 

@@ -8,9 +8,9 @@ from harness.config.provenance import Resolved
 from harness.config.secrets import is_secret
 from harness.launch.mounts import parse_mounts, path_problem
 from harness.launch.place import Place, Runtime
-from harness.launch.quoting import unquotable
-from harness.launch.sbatch_args import split_sbatch_args, split_srun_args
-from harness.launch.time_limit import parse_time_limit_s
+from harness.launch.script.quoting import unquotable
+from harness.launch.slurm.sbatch_args import split_sbatch_args, split_srun_args
+from harness.launch.slurm.time_limit import parse_time_limit_s
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _SLURM_WORD = re.compile(r"[A-Za-z0-9_.,@:+-]+")

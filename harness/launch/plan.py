@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from harness.config.provenance import Resolved
 from harness.launch.job import JobSpec, job_spec
 from harness.launch.place import Place
-from harness.launch.script import render_script
+from harness.launch.script.render import render_script
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from harness.config.rules.data import sample_prefix
 from harness.launch.job import JobSpec
 from harness.launch.job_rules import at
 from harness.launch.mounts import source_of
-from harness.launch.quoting import RUN_DIR
+from harness.launch.script.quoting import RUN_DIR
 
 
 def path_problems(resolved: Resolved, spec: JobSpec) -> list[str]:

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from harness.config.megatron_args import MegatronArgs
-from harness.launch.quoting import RUN_DIR
 from harness.launch.rundir import RunPaths
+from harness.launch.script.quoting import RUN_DIR
 
 CHECKPOINTS = f"{RUN_DIR}/checkpoints"
 

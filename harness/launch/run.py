@@ -19,7 +19,7 @@ from harness.launch.plan import Launch
 from harness.launch.preflight import path_problems
 from harness.launch.rank_error import RankError, find_rank_error
 from harness.launch.rundir import RunPaths, create_run_dir
-from harness.launch.slurm import SlurmJob, require_sbatch, submit_script
+from harness.launch.slurm.submit import SlurmJob, require_sbatch, submit_script
 from harness.launch.supervise import OnLine, supervise
 
 type Status = Literal["done", "failed", "cancelled"]

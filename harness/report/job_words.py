@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from harness.launch.job_state import JobState
-from harness.launch.pending_reasons import find_reason
+from harness.launch.slurm.job_state import JobState
+from harness.launch.slurm.pending_reasons import find_reason
 from harness.results.record import Attempt, RunRecord, utc_at
 
 _NODES_SHOWN = 4

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from harness.launch.attempts import last_attempt
 from harness.launch.processes import processes_of
-from harness.launch.queue import QueueView, find_by_folder
-from harness.results.causes import NEVER_SUBMITTED
+from harness.launch.slurm.queue import QueueView, find_by_folder
 from harness.results.record import UNFINISHED, RunError, RunRecord, epoch_of, utc_now
 from harness.results.store import StoredRun
+from harness.results.triage.own_causes import NEVER_SUBMITTED
 
 _SUBMITTING_S = 60
 """How long a run without a job may still be in the hands of an sbatch on another machine."""

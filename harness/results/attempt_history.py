@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from harness.launch.attempts import AttemptFacts
-from harness.launch.job_state import JobState
+from harness.launch.slurm.job_state import JobState
 from harness.results.record import Attempt, utc_at
 
 

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.launch.attempts import AttemptFacts, read_attempts
-from harness.launch.job_state import JobState
-from harness.launch.queue import QueueView
 from harness.launch.rundir import RunPaths
-from harness.launch.time_limit import parse_time_limit_s
+from harness.launch.slurm.job_state import JobState
+from harness.launch.slurm.queue import QueueView
+from harness.launch.slurm.time_limit import parse_time_limit_s
 from harness.results.adopt import submitted_in
 from harness.results.attempt_history import attempts_of
-from harness.results.failure import failure_of
 from harness.results.record import Attempt, RunRecord, Status, utc_at
 from harness.results.recorder import last_heard, with_log_at
 from harness.results.store import StoredRun
+from harness.results.triage.failure import failure_of
 
 _SHARED_DISK_LAG_S = 5
 """How long what a node wrote last may be unseen here."""

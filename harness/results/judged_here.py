@@ -3,13 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-from harness.launch.lease import is_supervised
 from harness.launch.processes import processes_of
+from harness.launch.supervisor_lock import is_supervised
 from harness.results.adopt import submitted_in
-from harness.results.causes import SUPERVISOR_GONE
 from harness.results.record import RunError, RunRecord
 from harness.results.recorder import last_heard, with_log_at
 from harness.results.store import StoredRun
+from harness.results.triage.own_causes import SUPERVISOR_GONE
 
 
 def judge_here(run: StoredRun) -> RunRecord:

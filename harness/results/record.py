@@ -7,8 +7,8 @@ from typing import Literal
 
 from harness.config.provenance import Resolved
 from harness.results.effective import Difference, InEffect, Setup
+from harness.results.log.samples import StepSample
 from harness.results.revision import Revision
-from harness.results.samples import StepSample
 from harness.results.stats import Summary
 
 SCHEMA_VERSION = 2

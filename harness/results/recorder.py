@@ -17,7 +17,7 @@ from harness.errors import ConfigError
 from harness.launch.run import Outcome, Run
 from harness.launch.rundir import RunPaths
 from harness.results.effective import asked_of, differences
-from harness.results.log_parser import LogParser, RunLog, read_log
+from harness.results.log.parser import LogParser, RunLog, read_log
 from harness.results.record import Job, RunError, RunRecord, Status, SweepPoint, utc_at, utc_now
 from harness.results.record_file import save
 from harness.results.revision import revision_of
@@ -71,7 +71,7 @@ def finish(record: RunRecord, log: RunLog, outcome: Outcome) -> RunRecord:
 def _error(record: RunRecord, outcome: Outcome) -> RunError | None:
     if outcome.status != "failed":
         return RunError(exit_code=outcome.exit_code) if outcome.exit_code else None
-    from harness.results.failure import failure_here  # imported late: a run that ends well needs no signatures
+    from harness.results.triage.failure import failure_here  # imported late: a run that ends well needs no signatures
 
     return failure_here(record, RunPaths(Path(record.paths["root"])), outcome)
 

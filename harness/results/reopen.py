@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from harness.launch.attempts import AttemptFacts, last_attempt
 from harness.launch.rundir import RunPaths
-from harness.results.causes import LOST
 from harness.results.record import UNFINISHED, RunRecord, epoch_of, utc_at
+from harness.results.triage.own_causes import LOST
 
 _NEWS_S = 60
 """How much younger than a lost run's end its log must be to be news: clocks of nodes differ."""

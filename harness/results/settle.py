@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import EnvironmentProblem, HarnessError
-from harness.launch.job_state import JobState
-from harness.launch.queue import QueueView, ask
+from harness.launch.slurm.job_state import JobState
+from harness.launch.slurm.queue import QueueView, ask
 from harness.results.adopt import adopted, find_jobs, is_without_job
 from harness.results.judged_by_slurm import judge
 from harness.results.judged_here import judge_here

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from harness.results.samples import StepSample
+from harness.results.log.samples import StepSample
 from harness.units import TERA
 
 if TYPE_CHECKING:  # whoever reads records starts faster without the parser of logs
-    from harness.results.log_parser import RunLog
+    from harness.results.log.parser import RunLog
 
 WINDOW_RULE = (
     "of each launch the first tenth of its log lines, rounded up, and at least two are warm-up; "

@@ -11,18 +11,18 @@ from pathlib import Path
 from harness.config.provenance import Resolved
 from harness.disk import make_shared
 from harness.errors import EnvironmentProblem
-from harness.launch.job_state import JobState
-from harness.launch.pending_reasons import PendingReason, find_reason
-from harness.launch.queue import ask, find_by_folder
 from harness.launch.run import Run, submit
-from harness.launch.slurm import Refused, SlurmJob, cancel
-from harness.launch.slurm_command import cluster_name
+from harness.launch.slurm.command import cluster_name
+from harness.launch.slurm.job_state import JobState
+from harness.launch.slurm.pending_reasons import PendingReason, find_reason
+from harness.launch.slurm.queue import ask, find_by_folder
+from harness.launch.slurm.submit import Refused, SlurmJob, cancel
 from harness.results import recorder
-from harness.results.causes import never_starts
 from harness.results.record import RunError, RunRecord, SweepPoint, epoch_of, utc_now
 from harness.results.record_file import save
 from harness.results.root import named
 from harness.results.store import copy_path, record_path
+from harness.results.triage.own_causes import never_starts
 
 PATIENCE_S = 3.0
 """How long a submitted job's first word is waited for: Slurm's scheduler needs a moment to see what is impossible."""

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.launch.attempts import read_attempts
-from harness.launch.job_state import JobState
 from harness.launch.rundir import RunPaths
-from harness.results.asker import Asker
-from harness.results.log_tail import LogTail
+from harness.launch.slurm.job_state import JobState
+from harness.results.log.samples import StepSample
+from harness.results.log.tail import LogTail
 from harness.results.record import UNFINISHED
 from harness.results.recorder import parser_of
-from harness.results.samples import StepSample
+from harness.results.slurm_poller import Asker
 from harness.results.store import StoredRun
 
 _LOG_EVERY_S = 0.5

@@ -5,8 +5,8 @@ from pathlib import Path
 from doc_pages import read, row
 
 from harness.launch.signatures import Signature, signatures
-from harness.results.causes import OWN
 from harness.results.record import Cause
+from harness.results.triage.own_causes import OWN
 
 PAGE = Path("docs/triage.md")
 HEADINGS = {"permanent": "It would fail again", "transient": "It passes by itself", "aftermath": "What is left to say"}

@@ -12,7 +12,7 @@ from golden_script import read_golden, write_golden
 from harness.config.provenance import Resolved
 from harness.launch.job import job_spec
 from harness.launch.place import Place
-from harness.launch.script import render_script
+from harness.launch.script.render import render_script
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.launch import slurm_command
-from harness.launch.hostlist import expand_hosts
-from harness.launch.pending_reasons import find_reason
-from harness.launch.queue import ask, find_by_folder
+from harness.launch.slurm import command as slurm_command
+from harness.launch.slurm.hostlist import expand_hosts
+from harness.launch.slurm.pending_reasons import find_reason
+from harness.launch.slurm.queue import ask, find_by_folder
 
 type Program = Callable[[str, str], Path]
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from harness.config.provenance import Resolved
-from harness.launch import container
 from harness.launch.job import JobSpec, job_spec
-from harness.launch.script import render_script
+from harness.launch.script import container
+from harness.launch.script.render import render_script
 
 type Configured = Callable[..., Resolved]
 type Program = Callable[[str, str], Path]
@@ -69,7 +69,6 @@ def run_dir(tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -
     program("python", PYTHON)
     program("scontrol", '#!/bin/sh\n[ "$1 $2 $3" = "show hostnames node[7-8]" ] && printf "node7\\nnode8\\n"\n')
     program("scancel", "#!/bin/sh\n")
-    monkeypatch.setattr("harness.launch.slurm_script.RUN_MARK", str(tmp_path / "mark"))
     monkeypatch.setattr(container, "RUN_MARK", str(tmp_path / "mark"))
     folder = tmp_path / "run"
     folder.mkdir()

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-import harness.launch
+import harness.launch.script
 
-SHELL = Path(harness.launch.__file__).parent / "shell"
+SHELL = Path(harness.launch.script.__file__).parent / "shell"
 
 
 def run(script: str, *pieces: str) -> str:

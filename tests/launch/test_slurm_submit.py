@@ -11,7 +11,7 @@ from harness.config.provenance import Resolved
 from harness.errors import EnvironmentProblem
 from harness.launch.plan import plan_launch
 from harness.launch.run import open_run, submit
-from harness.launch.slurm import Refused
+from harness.launch.slurm.submit import Refused
 from harness.results.store import list_runs
 from harness.results.submission import submit_recorded
 

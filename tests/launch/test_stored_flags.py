@@ -10,8 +10,8 @@ from ckpt_convert.families.model import model_of_config
 from harness.config.megatron_args import ArgValue
 from harness.config.provenance import Resolved
 from harness.config.releases import known
+from harness.launch.checkpoint.loaded import checkpoint_notices, checkpoint_problems
 from harness.launch.job import job_spec
-from harness.launch.loaded_checkpoint import checkpoint_notices, checkpoint_problems
 from harness.launch.place import Place
 
 PUBLISHED = Path(__file__).parent.parent / "fixtures/hf_configs"

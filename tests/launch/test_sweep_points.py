@@ -4,7 +4,7 @@ import pytest
 
 from harness.config.schema import SETTINGS
 from harness.errors import ConfigError
-from harness.launch.sbatch_args import split_sbatch_args
+from harness.launch.slurm.sbatch_args import split_sbatch_args
 from harness.launch.sweep import expand, is_list, lane_options
 
 

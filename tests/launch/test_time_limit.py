@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.launch.time_limit import parse_time_limit_s, show_time_limit
+from harness.launch.slurm.time_limit import parse_time_limit_s, show_time_limit
 
 
 @pytest.mark.parametrize(

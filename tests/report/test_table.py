@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.report.table import plain_table, show_runs, show_summary
 from harness.results.effective import Mixture, Setup
-from harness.results.log_parser import RunLog
+from harness.results.log.parser import RunLog
 from harness.results.record_file import load
 from harness.results.stats import summarise
 

@@ -13,10 +13,10 @@ from cli_command import moe_harness
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.results.arguments_dump import parse_argument, parse_sizes, setup_of
 from harness.results.effective import Setup
-from harness.results.engine_statement import parse_in_effect
-from harness.results.log_parser import LogParser
+from harness.results.log.arguments_dump import parse_argument, parse_sizes, setup_of
+from harness.results.log.engine_statement import parse_in_effect
+from harness.results.log.parser import LogParser
 
 LOGS = Path(__file__).parents[1] / "fixtures" / "logs"
 WHOLE = Setup(

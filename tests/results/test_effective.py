@@ -7,9 +7,9 @@ import pytest
 from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.config.provenance import Resolved
 from harness.results.effective import Setup, asked_of, differences
-from harness.results.engine_statement import parse_in_effect, parse_peak_memory
-from harness.results.log_parser import LogParser
-from harness.results.samples import PeakMemory
+from harness.results.log.engine_statement import parse_in_effect, parse_peak_memory
+from harness.results.log.parser import LogParser
+from harness.results.log.samples import PeakMemory
 
 STATED = {
     "world_size": 4, "tp": 2, "pp": 1, "vpp": None, "ep": 2, "etp": 1, "cp": 1, "dp": 2,

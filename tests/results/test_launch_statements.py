@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.results.effective import InEffect, Mixture, Setup
 from harness.results.json_codec import decode, encode
-from harness.results.log_parser import LogParser
+from harness.results.log.parser import LogParser
 
 LOGS = Path(__file__).parents[1] / "fixtures" / "logs"
 DUMP = (LOGS / "arguments-0.18.log").read_text().splitlines()

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import EnvironmentProblem
-from harness.results.log_parser import LogParser, RunLog, read_log
-from harness.results.samples import CheckpointSaved, StepSample
+from harness.results.log.parser import LogParser, RunLog, read_log
+from harness.results.log.samples import CheckpointSaved, StepSample
 
 LOGS = Path(__file__).parents[1] / "fixtures" / "logs"
 RELEASES = ("0.11", "0.12", "0.13", "0.14", "0.15", "0.16", "0.17", "0.18", "0.19")

@@ -13,10 +13,10 @@ import pytest
 
 from harness.errors import EnvironmentProblem
 from harness.launch.attempts import AttemptFacts, read_attempts, read_exits
-from harness.launch.job_state import JobState
 from harness.launch.processes import end_leftovers
-from harness.launch.queue import QueueView
 from harness.launch.rundir import RunPaths
+from harness.launch.slurm.job_state import JobState
+from harness.launch.slurm.queue import QueueView
 from harness.results.attempt_history import attempts_of
 from harness.results.record import RunRecord, epoch_of, utc_at
 from harness.results.record_file import load, save
@@ -385,7 +385,7 @@ def test_a_launch_that_died_before_sbatch_is_told_once_slurm_knows_of_no_job(
 SUPERVISOR = """
 import subprocess, sys, time
 from pathlib import Path
-from harness.launch.lease import supervising
+from harness.launch.supervisor_lock import supervising
 from harness.launch.rundir import RunPaths
 with supervising(RunPaths(Path(sys.argv[1]))):
     subprocess.Popen(["sleep", "600"], env={"RUN_DIR": sys.argv[1], "PATH": "/usr/bin:/bin"}, start_new_session=True)

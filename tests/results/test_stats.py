@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.results.effective import InEffect, Setup
-from harness.results.log_parser import RunLog
-from harness.results.samples import MemoryReport, PeakMemory, StepSample, Validation
+from harness.results.log.parser import RunLog
+from harness.results.log.samples import MemoryReport, PeakMemory, StepSample, Validation
 from harness.results.stats import nan_steps, peak_memory, spread, summarise, window
 
 

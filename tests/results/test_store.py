@@ -98,4 +98,9 @@ def test_ended_runs_are_listed_without_slurm(root: Path) -> None:
         check=True,
     )
     assert "mixtral-0a" in done.stdout
-    assert not set(done.stderr.split()) & {"harness.launch.queue", "harness.results.settle", "harness.arch", "yaml"}
+    assert not set(done.stderr.split()) & {
+        "harness.launch.slurm.queue",
+        "harness.results.settle",
+        "harness.arch",
+        "yaml",
+    }

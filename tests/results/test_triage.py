@@ -7,9 +7,9 @@ import pytest
 from harness.launch.attempts import RankExit
 from harness.launch.log_search import telling_lines
 from harness.launch.rank_error import find_rank_error_in_log
-from harness.results.evidence import Evidence
 from harness.results.record import Cause
-from harness.results.triage import find_cause
+from harness.results.triage.cause import find_cause
+from harness.results.triage.evidence import Evidence
 from harness.units import GIB
 
 FAULTS = Path(__file__).parents[1] / "fixtures/faults"

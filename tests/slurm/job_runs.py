@@ -11,7 +11,7 @@ from harness.config.provenance import Resolved, SettingValue
 from harness.launch.attempts import AttemptFacts, read_attempts, read_exits
 from harness.launch.plan import plan_launch
 from harness.launch.rundir import RunPaths
-from harness.launch.slurm import submit_script
+from harness.launch.slurm.submit import submit_script
 
 SETTINGS: dict[str, SettingValue] = {
     "MODEL": "DeepSeek-V2-Lite",

@@ -13,7 +13,7 @@ from job_runs import SlurmRun, make_run
 
 from harness.config.megatron_args import ArgValue
 from harness.config.provenance import SettingValue
-from harness.launch.slurm import submit_script
+from harness.launch.slurm.submit import submit_script
 
 type Submit = Callable[..., SlurmRun]
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from harness.launch.container import caches, enroot_options
 from harness.launch.job import JobSpec
-from harness.launch.quoting import RUN_DIR, quote
-from harness.launch.script_lines import array, continued, environment, opening
+from harness.launch.script.container import caches, enroot_options
+from harness.launch.script.lines import array, continued, environment, opening
+from harness.launch.script.quoting import RUN_DIR, quote
 
 
 def one_node_lines(spec: JobSpec) -> Iterator[str]:

@@ -5,16 +5,16 @@ import shutil
 from collections.abc import Mapping
 
 from harness.launch.attempts import AttemptFacts, read_exits
-from harness.launch.job_state import JobState
 from harness.launch.log_search import telling_lines
 from harness.launch.rank_error import RankError, find_rank_error_in_log
 from harness.launch.resume import newest_checkpoint
 from harness.launch.run import Outcome
 from harness.launch.rundir import RunPaths
-from harness.results.causes import FOLDER_REMOVED, UNKNOWN, lost, not_started
-from harness.results.evidence import Evidence
+from harness.launch.slurm.job_state import JobState
 from harness.results.record import Cause, RunError, RunRecord
-from harness.results.triage import find_cause
+from harness.results.triage.cause import find_cause
+from harness.results.triage.evidence import Evidence
+from harness.results.triage.own_causes import FOLDER_REMOVED, UNKNOWN, lost, not_started
 
 _NOT_STARTED = 128 + 53
 """Slurm's own code for a script whose log it could not open."""

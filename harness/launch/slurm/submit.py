@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from harness.errors import EnvironmentProblem
 from harness.launch.rundir import RunPaths
-from harness.launch.slurm_command import call, cluster_name, inherited, on
+from harness.launch.slurm.command import call, cluster_name, inherited, on
 
 _ANSWER = re.compile(r"^(?P<job_id>\d+)(?:;(?P<cluster>\S+))?$", re.MULTILINE)
 

@@ -6,14 +6,14 @@ All of it needs bash and Slurm's own programs alone: a compute node may have no 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.launch.container import RUN_MARK, caches, enroot_task, image_guard, pyxis_options
 from harness.launch.job import JobSpec
-from harness.launch.job_state import ENDED
-from harness.launch.quoting import quote
 from harness.launch.resume import RESUMED
-from harness.launch.script_lines import array, continued, environment, opening
+from harness.launch.script.container import caches, enroot_task, image_guard, pyxis_options, run_mark
+from harness.launch.script.lines import array, continued, environment, opening
+from harness.launch.script.quoting import quote
 from harness.launch.signatures import grep_pattern, signatures
-from harness.launch.time_limit import show_time_limit
+from harness.launch.slurm.job_state import ENDED
+from harness.launch.slurm.time_limit import show_time_limit
 
 _SHELL = Path(__file__).with_name("shell")
 _NODE_REPORT = Path(__file__).with_name("node_report.py")
@@ -82,7 +82,7 @@ def _rank_shell(spec: JobSpec) -> Iterator[str]:
 
 def _rank_facts(spec: JobSpec) -> Iterator[str]:
     yield f"ranks={spec.nodes * spec.gpus_per_node} gpus={spec.gpus_per_node if spec.device == 'gpu' else 0}"
-    yield f"python={quote(spec.python)} megatron={quote(spec.megatron or '')} mark={RUN_MARK if spec.image else ''}"
+    yield f"python={quote(spec.python)} megatron={quote(spec.megatron or '')} mark={run_mark(spec)}"
     yield f"mounts=({' '.join(quote(mount.target) for mount in spec.mounts)})"
     if spec.image and (own := caches(spec)):
         yield f"export {' '.join(own)}"

@@ -11,7 +11,7 @@ Logs of long runs are large and most of their lines state nothing: each pattern 
 import re
 from collections.abc import Iterator, Mapping
 
-from harness.results.samples import CheckpointSaved, MemoryReport, StepSample, Validation
+from harness.results.log.samples import CheckpointSaved, MemoryReport, StepSample, Validation
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _LABEL = re.compile(r"\s*(?:(?P<task>\d+): ?)?(?:\[(?P<rank>[a-z]+\d+)\]: ?)?")

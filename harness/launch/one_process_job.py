@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError
 from harness.launch.job_rules import job_problems
-from harness.launch.quoting import array_lines, quote, unquotable
-from harness.launch.sbatch_args import split_sbatch_args
+from harness.launch.script.quoting import array_lines, quote, unquotable
+from harness.launch.slurm.sbatch_args import split_sbatch_args
 
 _FOR_TRAINING = ("--exclusive", "--gpus", "--gres", "--mem")
 """What a cluster's SBATCH_ARGS may ask for its benchmarks, and a task of one process does not need."""

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
-from harness.results.evidence import Evidence, ranks_in
 from harness.results.record import Cause
+from harness.results.triage.evidence import Evidence, ranks_in
 from harness.units import show_bytes
 
 type Detail = Callable[[Cause, Evidence, Sequence[str]], Cause]

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from harness.launch.signatures import Kind, Signature, signatures
-from harness.results.cause_details import DETAILS
-from harness.results.causes import UNKNOWN
-from harness.results.evidence import Evidence, nodes_in, ranks_in
-from harness.results.log_lines import clean
+from harness.results.log.lines import clean
 from harness.results.record import Cause
+from harness.results.triage.details import DETAILS
+from harness.results.triage.evidence import Evidence, nodes_in, ranks_in
+from harness.results.triage.own_causes import UNKNOWN
 
 _FULL_BYTES = 1024**2
 _SHOWN_LENGTH = 500

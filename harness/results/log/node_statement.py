@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from harness.results import stated_json
 from harness.results.effective import InEffect, Mixture, Setup
+from harness.results.log import stated_json
 
 _NODE = "moe-harness: node "
 

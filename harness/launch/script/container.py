@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from harness.config.secrets import SECRETS
 from harness.launch.job import JobSpec
-from harness.launch.quoting import RUN_DIR, quote
+from harness.launch.script.quoting import RUN_DIR, quote
 
 RUN_MARK = "/moe-harness-run"
 """Where a container has the run's folder a second time: no bare host has it, so its presence proves the container."""
@@ -15,6 +15,11 @@ CACHES = {"HOME": "/tmp", "XDG_CACHE_HOME": "/tmp/.cache"}
 _LAUNCHER_NAMES = ("MASTER_ADDR", "MASTER_PORT", "RUN_DIR")
 _TASK_NAMES = ("SLURM_JOB_ID", "SLURM_LOCALID", "SLURM_NTASKS", "SLURM_PROCID", "SLURMD_NODENAME")
 _TASK_NAMES_IF_SET = ("CUDA_VISIBLE_DEVICES", "MOE_HARNESS_FENCE_S")
+
+
+def run_mark(spec: JobSpec) -> str:
+    """Where a rank looks for proof that it is in the container; empty if there is to be none."""
+    return RUN_MARK if spec.image else ""
 
 
 def caches(spec: JobSpec) -> list[str]:

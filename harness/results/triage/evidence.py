@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.launch.hostlist import expand_hosts
+from harness.launch.slurm.hostlist import expand_hosts
 
 _LABEL = re.compile(r" *(\d+): (?!slurmstepd.* CANCELLED AT )")  # that is Slurm's word on the whole step
 _RANK = re.compile(r"\[rank(\d+)\]|moe-harness: rank (\d+)|Unexpected result .* on rank (\d+)|\bRank (\d+), node ")

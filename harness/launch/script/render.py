@@ -4,8 +4,8 @@ Nothing in it depends on the time or the run: the run's folder comes in as the v
 """
 
 from harness.launch.job import JobSpec
-from harness.launch.one_node_script import one_node_lines
-from harness.launch.slurm_script import slurm_lines
+from harness.launch.script.one_node import one_node_lines
+from harness.launch.script.slurm_job import slurm_lines
 
 
 def render_script(spec: JobSpec) -> str:

@@ -3,9 +3,9 @@
 import pwd
 from collections.abc import Iterator
 
-from harness.launch.hostlist import expand_hosts
-from harness.launch.job_state import JobState, exit_code, moment
-from harness.launch.slurm_command import Answer
+from harness.launch.slurm.command import Answer
+from harness.launch.slurm.hostlist import expand_hosts
+from harness.launch.slurm.job_state import JobState, exit_code, moment
 
 _FIELDS = ("JobID", "JobIDRaw", "State", "ExitCode", "Start", "End", "NodeList", "User", "WorkDir")
 SACCT_WORDS = ("-X", "-n", "-P", "-D", "-o", ",".join(_FIELDS))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from harness.launch.job import JobSpec
-from harness.launch.quoting import array_lines, quote
+from harness.launch.script.quoting import array_lines, quote
 
 
 def opening() -> Iterator[str]:

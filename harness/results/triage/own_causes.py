@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from harness.launch.pending_reasons import PendingReason
+from harness.launch.slurm.pending_reasons import PendingReason
 from harness.results.record import Cause, RunRecord
 
 _AGAIN = "Launch it again."

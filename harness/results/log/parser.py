@@ -6,11 +6,11 @@ from pathlib import Path
 
 from harness.errors import EnvironmentProblem
 from harness.launch.log_part import open_part
-from harness.results import log_lines
 from harness.results.effective import InEffect
-from harness.results.engine_statement import parse_peak_memory
-from harness.results.launch_statements import LaunchStatements
-from harness.results.samples import CheckpointSaved, MemoryReport, PeakMemory, StepSample, Validation
+from harness.results.log import lines as log_lines
+from harness.results.log.engine_statement import parse_peak_memory
+from harness.results.log.launch_statements import LaunchStatements
+from harness.results.log.samples import CheckpointSaved, MemoryReport, PeakMemory, StepSample, Validation
 
 
 @dataclass(frozen=True, kw_only=True)

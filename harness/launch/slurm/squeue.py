@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from harness.launch.hostlist import expand_hosts
-from harness.launch.job_state import ENDED, JobState, moment
-from harness.launch.slurm_command import Answer
+from harness.launch.slurm.command import Answer
+from harness.launch.slurm.hostlist import expand_hosts
+from harness.launch.slurm.job_state import ENDED, JobState, moment
 
 _FIELDS = ("%i", "%A", "%F", "%T", "%S", "%e", "%r", "%N", "%u", "%Z")  # the folder last: it may hold a bar
 SQUEUE_WORDS = ("--states=all", "--noheader", "--array", "--format=" + "|".join(_FIELDS))

@@ -10,7 +10,7 @@ from harness.config.provenance import Resolved
 from harness.config.releases import Catalogue, load
 from harness.config.rules.data import NULL_COUNTS_EOD
 from harness.errors import ConfigError
-from harness.launch.checkpoint_record import CheckpointRecord
+from harness.launch.checkpoint.conversion_record import CheckpointRecord
 from harness.launch.job_rules import at
 
 # The job pads as it likes, and positions count only where YaRN's length comes from them, which a rule looks after.

@@ -7,12 +7,12 @@ from harness.arch.model import padded_vocab_size
 from harness.config.checkpoint import GROUP_SCORE, UNNORMED_QUERY, Limit
 from harness.config.provenance import Resolved
 from harness.config.releases import Catalogue, load
-from harness.launch.checkpoint_record import CheckpointRecord, read_record
+from harness.launch.checkpoint.conversion_record import CheckpointRecord, read_record
+from harness.launch.checkpoint.stored_flags import MTP, contradictions, counted_vocabulary, has
 from harness.launch.job import JobSpec
 from harness.launch.job_rules import at
 from harness.launch.preflight import host_path
-from harness.launch.quoting import RUN_DIR
-from harness.launch.stored_flags import MTP, contradictions, counted_vocabulary, has
+from harness.launch.script.quoting import RUN_DIR
 
 LAST_STACKED_LAYERS = (0, 12)
 """Up to here layers are told apart in a checkpoint only where `--moe-layer-freq` is a list (transformer_block.py)."""

@@ -1,8 +1,8 @@
 """What the embedded engine states of itself (harness/engine/effect.py): what is in effect, and the memory it took."""
 
-from harness.results import stated_json
 from harness.results.effective import InEffect, Setup
-from harness.results.samples import PeakMemory
+from harness.results.log import stated_json
+from harness.results.log.samples import PeakMemory
 
 _IN_EFFECT = "moe-harness: in effect "
 _PEAK_MEMORY = "moe-harness: peak memory "

@@ -13,10 +13,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from itertools import batched
 
-from harness.launch.job_state import JobState, exit_code
-from harness.launch.sacct import SACCT_WORDS, no_accounting, sacct_rows
-from harness.launch.slurm_command import PATIENCE_S, Answer, call, on
-from harness.launch.squeue import SQUEUE_WORDS, squeue_rows
+from harness.launch.slurm.command import PATIENCE_S, Answer, call, on
+from harness.launch.slurm.job_state import JobState, exit_code
+from harness.launch.slurm.sacct import SACCT_WORDS, no_accounting, sacct_rows
+from harness.launch.slurm.squeue import SQUEUE_WORDS, squeue_rows
 
 _IDS_A_CALL = 400  # some thousand bytes of arguments
 _UNKNOWN_ID = "Invalid job id"

@@ -4,13 +4,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from harness.results import log_lines
-from harness.results.arguments_dump import begins_dump, parse_argument, parse_sizes, setup_of
 from harness.results.effective import InEffect, Setup
-from harness.results.engine_statement import parse_in_effect
-from harness.results.node_statement import NodeStatement, common_to, parse_node
+from harness.results.log import lines as log_lines
+from harness.results.log.arguments_dump import begins_dump, parse_argument, parse_sizes, setup_of
+from harness.results.log.engine_statement import parse_in_effect
+from harness.results.log.node_statement import NodeStatement, common_to, parse_node
 
-_ATTEMPT = re.compile(r"moe-harness: attempt \d+$")  # harness/launch/shell/attempt.sh
+_ATTEMPT = re.compile(r"moe-harness: attempt \d+$")  # harness/launch/script/shell/attempt.sh
 
 
 @dataclass(kw_only=True)
