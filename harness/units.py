@@ -27,6 +27,11 @@ def show_seconds(duration_s: float) -> str:
     return f"{hours}h{minutes:02d}m{seconds:02d}s" if hours else f"{minutes}m{seconds:02d}s"
 
 
+def show_hours(hours: float) -> str:
+    """`0.3333` → `0.33`, `2731.4` → `2,731`."""
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
+
+
 def show_count(count: float) -> str:
     """`671026419200` → `671.0B`."""
     for limit, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")):

@@ -8,8 +8,8 @@ import click
 
 from harness.arch.parameters import MEGATRON, count_parameters
 from harness.cli import request
-from harness.cli.check import gpu_hours, located
 from harness.cli.machines import calibrated
+from harness.cli.verdict import gpu_hours, located
 from harness.config.provenance import Resolved
 from harness.cost.flops import Counting, hardware_flops_per_step, megatron_flops_per_step, model_flops_per_step
 from harness.cost.rates import PEAK_OF

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from harness.cli import request
-from harness.cli.check import cost, foresee, notices, problems
+from harness.cli.verdict import cost, foresee, notices, problems
 from harness.errors import ConfigError
 from harness.launch.place import Place
 from harness.launch.plan import plan_launch

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from harness.cli import request
-from harness.cli.check import foresee, violations
+from harness.cli.verdict import foresee, violations
 from harness.config.provenance import History, Resolved
 from harness.launch.place import Place
 

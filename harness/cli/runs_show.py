@@ -1,12 +1,13 @@
 """`moe-harness runs show`."""
 
 import json
+import shlex
 from pathlib import Path
 
 import click
 
 from harness.cli.runs_found import ROOT, as_they_stand, runs_of, with_its_log
-from harness.report.table import show_summary
+from harness.report.run_result import show_result
 from harness.results.record_file import to_document
 
 
@@ -27,11 +28,5 @@ def command(run: str, root: Path, as_json: bool) -> int:
         from harness.report.job_words import show_job
 
         said = show_job(job)
-    click.echo(show_summary(record, said))
-    if record.error and record.error.traceback:
-        click.echo(f"\n{record.error.traceback}")
-    from harness.results.recorder import shown_command
-
-    click.echo(f"\nevery rank ran: {shown_command(record)}")
-    click.echo(f"record: {record.paths.get('record', '')}")
+    click.echo(f"{show_result(record, said)}\nevery rank ran: {shlex.join(record.job.command)}")
     return code

@@ -11,8 +11,7 @@ from harness.cli.every import EVERY, EVERY_S
 from harness.cli.main import STOPPED
 from harness.cli.runs_found import ROOT, runs_of, unfinished
 from harness.cli.steps import Steps
-from harness.report.table import show_summary
-from harness.results.record import RunRecord
+from harness.report.run_result import show_result
 from harness.results.root import named
 from harness.results.store import StoredRun
 from harness.results.watching import Ended, Event, SlurmSilent, Stepped, watch
@@ -49,7 +48,7 @@ def follow(runs: Sequence[StoredRun], *, every_s: float = EVERY_S) -> int:
         return STOPPED
     finally:
         _close(views)
-    click.echo("\n\n".join(_result(ended[run.record.run_id].record) for run in runs))
+    click.echo("\n\n".join(show_result(ended[run.record.run_id].record) for run in runs))
     done = all(run.record.status == "completed" and not run.problem for run in ended.values())
     return 0 if done else 1
 
@@ -72,11 +71,6 @@ def _show(event: Event, views: dict[str, Steps]) -> None:
         view.close()
     else:
         view.say(told(event))
-
-
-def _result(record: RunRecord) -> str:
-    trace = record.error.traceback if record.error else None
-    return show_summary(record) + (f"\n\n{trace}" if trace else "") + f"\nrecord: {record.paths.get('record', '')}"
 
 
 def _close(views: dict[str, Steps]) -> None:

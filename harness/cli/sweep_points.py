@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import request
-from harness.cli.check import foresee, gpu_hours, notices, problems
+from harness.cli.verdict import foresee, gpu_hours, notices, problems
 from harness.config.provenance import Resolved
 from harness.config.roots import Roots
 from harness.config.schema import SETTINGS
@@ -160,7 +160,7 @@ def _same_jobs(jobs: Sequence[Job]) -> list[str]:
     for job in jobs:
         spec = job.launch.spec
         ranks = (spec.nodes, spec.gpus_per_node, spec.image, spec.mounts)
-        found.setdefault(repr((spec.argv, sorted(spec.env.items()), ranks)), []).append(job.point.name)
+        found.setdefault(repr((spec.command, sorted(spec.env.items()), ranks)), []).append(job.point.name)
     return [
         f"{' and '.join(named)} come to the same flags: the same is run twice" for named in found.values() if named[1:]
     ]

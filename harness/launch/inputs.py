@@ -17,7 +17,7 @@ def write_inputs(paths: RunPaths, resolved: Resolved, spec: JobSpec, script: str
     folder = str(paths.root)
     texts = {
         paths.resolved: _json(resolved_document(resolved)),
-        paths.argv: _json(spec.argv_in(folder)),
+        paths.argv: _json(spec.command_in(folder)),
         paths.env: _json(spec.env_in(folder)),
         paths.script: script,
     }

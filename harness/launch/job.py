@@ -27,11 +27,11 @@ PACKAGE = str(Path(__file__).resolve().parents[1])
 
 @dataclass(frozen=True, kw_only=True)
 class JobSpec:
-    """One job: `gpus_per_node` ranks on each of `nodes` (on CPU too), every one of which runs `argv`.
+    """One job: `gpus_per_node` ranks on each of `nodes` (on CPU too), every one of which runs `command`.
 
     `${RUN_DIR}` in `argv` and in values of `env` stands for the run's folder; the job's script has it as a variable.
-    `fresh` is the end of `argv` that holds only where the run begins, and not where it goes on from a checkpoint of its
-    own; None where it saves none. `megatron` is the checkout that trains, None for the embedded engine.
+    `fresh` are the words after `argv` that hold only where the run begins, and not where it goes on from a checkpoint
+    of its own; None where it saves none. `megatron` is the checkout that trains, None for the embedded engine.
     """
 
     name: str
@@ -55,9 +55,14 @@ class JobSpec:
     sbatch_args: tuple[str, ...]
     srun_args: tuple[str, ...]
 
-    def argv_in(self, folder: str) -> list[str]:
-        """What a rank runs, with the run's folder named."""
-        return [word.replace(RUN_DIR, folder) for word in self.argv]
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What a rank runs where the run begins."""
+        return (*self.argv, *(self.fresh or ()))
+
+    def command_in(self, folder: str) -> list[str]:
+        """The same, with the run's folder named."""
+        return [word.replace(RUN_DIR, folder) for word in self.command]
 
     def env_in(self, folder: str) -> dict[str, str]:
         """The job's own environment, with the run's folder named."""
@@ -94,7 +99,7 @@ def job_spec(
         device="cpu" if resolved.text("DEVICE") == "cpu" else "gpu",
         nodes=resolved.integer("NNODES", 1),
         gpus_per_node=resolved.integer("GPUS_PER_NODE", 1),
-        argv=(*_rank_command(resolved, interpreter), *_flags(resolved, fresh)),
+        argv=(*_rank_command(resolved, interpreter), *_flags(resolved, lasting=fresh is not None)),
         env=env,
         python=interpreter,
         image=image,
@@ -135,13 +140,10 @@ def _fresh(resolved: Resolved) -> tuple[str, ...]:
     return tuple(MegatronArgs({flag: value for flag, value in flags.items() if flag in FRESH_ONLY}).argv())
 
 
-def _flags(resolved: Resolved, fresh: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Megatron's flags; where the run may go on from a checkpoint of its own, those of a fresh start come last."""
+def _flags(resolved: Resolved, *, lasting: bool) -> list[str]:
+    """Megatron's flags; `lasting`: without those of a fresh start."""
     flags = resolved.megatron_args
-    if fresh is None:
-        return tuple(flags.argv())
-    lasting = MegatronArgs({flag: value for flag, value in flags.items() if flag not in FRESH_ONLY})
-    return (*lasting.argv(), *fresh)
+    return MegatronArgs({flag: value for flag, value in flags.items() if not (lasting and flag in FRESH_ONLY)}).argv()
 
 
 _NSYS = (

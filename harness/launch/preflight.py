@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.config.checkpoint import TRACKER
 from harness.config.provenance import Resolved
-from harness.config.rules.data import sample_prefix
+from harness.config.rules.data import is_weight, sample_prefix
 from harness.launch.job import JobSpec
 from harness.launch.job_rules import at
 from harness.launch.mounts import source_of
@@ -50,8 +50,8 @@ def _data_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
     if resolved.text("DATA_PATH") == sample_prefix(resolved.text("OUTPUT_PATH")):
         return  # made by launch itself
     for word in resolved.megatron_args.text("--data-path").split():
-        if _is_number(word):
-            continue  # the weight of the data set that follows
+        if is_weight(word):
+            continue
         yield from _not_carried(resolved, spec, "DATA_PATH", word, Path(f"{word}.bin"))
         seen = host_path(spec, word)
         for suffix in (".bin", ".idx"):
@@ -107,11 +107,3 @@ def _unreadable(resolved: Resolved, name: str, path: Path) -> Iterator[str]:
         yield f"{at(resolved, name)}{name}: {path} does not exist; correct the path or create it"
     except OSError as error:
         yield f"{at(resolved, name)}{name}: cannot read {path} ({error.strerror}); get access or correct the path"
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.report.run_data import run_data
-from harness.report.table import MISSING, plain_table, show_known, show_tflops
+from harness.report.table import MISSING, plain_table, show_apart, show_known, show_tflops
 from harness.results.record import RunRecord
-from harness.units import show_bytes, show_seconds
+from harness.units import show_bytes, show_hours, show_seconds
 
 BEST = "*"
 
@@ -50,8 +50,8 @@ def show_planned(swept: Sequence[str], jobs: Sequence[PlannedJob]) -> str:
             job.time_limit,
             show_known(job.step_time_s, show_seconds),
             show_known(job.memory_bytes, show_bytes),
-            show_known(job.gpu_hours, _hours),
-            show_known(job.predicted_gpu_hours, _hours),
+            show_known(job.gpu_hours, show_hours),
+            show_known(job.predicted_gpu_hours, show_hours),
             job.now,
         )
         for job in jobs
@@ -70,12 +70,12 @@ def show_cost(jobs: Sequence[PlannedJob]) -> str:
     limits = [job.gpu_hours for job in jobs if job.gpu_hours is not None]
     text = f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'} to run"
     if limits:
-        text += f", at most {_hours(sum(limits))} GPU-hours by their time limits"
+        text += f", at most {show_hours(sum(limits))} GPU-hours by their time limits"
     known = [job.predicted_gpu_hours for job in jobs if job.predicted_gpu_hours is not None]
     if not known:
         return text
     of = "" if len(known) == len(jobs) else f" for {len(known)} of them"
-    return f"{text}; predicted {_hours(sum(known))}{of}, without start-up"
+    return f"{text}; predicted {show_hours(sum(known))}{of}, without start-up"
 
 
 def show_refused(refused: Mapping[str, Sequence[str]]) -> str:
@@ -149,15 +149,10 @@ def _step_time(record: RunRecord) -> float | None:
 def _predicted(record: RunRecord, measured_s: float | None) -> str:
     """`27.23 s (-3.1%)`, the measured time being what it is held against."""
     step_s = _step_time(record)
-    apart = f" ({step_s / measured_s - 1:+.1%})" if step_s and measured_s else ""
-    return show_known(step_s, show_seconds) + apart
+    return show_known(step_s, show_seconds) + show_apart(step_s, measured_s)
 
 
 def _cause(record: RunRecord) -> str:
     """Why a run failed and what to change, where that is known."""
     cause = record.error.cause if record.error else None
     return f"{cause.text} {cause.change}" if cause else ""
-
-
-def _hours(hours: float) -> str:
-    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"

@@ -122,8 +122,12 @@ def _beside(record: RunRecord, name: str, measured: float | None) -> str:
     value = (record.predicted or {}).get(name)
     if value is None:
         return ""
-    apart = f" ({value / measured - 1:+.1%})" if measured else ""
-    return f"; predicted {_FIGURES[name](value)}{apart}"
+    return f"; predicted {_FIGURES[name](value)}{show_apart(value, measured)}"
+
+
+def show_apart(predicted: float | None, measured: float | None) -> str:
+    """` (-3.1%)`: how far a prediction is from what was measured; nothing where one of them is not known."""
+    return f" ({predicted / measured - 1:+.1%})" if predicted and measured else ""
 
 
 def _machine(record: RunRecord) -> str:

@@ -1,7 +1,6 @@
 """A run's record through the run's life: begun when its folder opens, finished when its ranks have ended."""
 
 import os
-import shlex
 import socket
 import sys
 from collections.abc import Mapping
@@ -47,7 +46,7 @@ def begin(
             on=run.spec.place,
             nodes=run.spec.nodes,
             gpus_per_node=run.spec.gpus_per_node,
-            command=tuple(run.spec.argv_in(str(run.paths.root))),
+            command=tuple(run.spec.command_in(str(run.paths.root))),
             host=socket.gethostname(),
         ),
         asked=asked_of(resolved),
@@ -139,8 +138,3 @@ def _flops_per_step(resolved: Resolved, log: RunLog) -> float | None:
 def _paths(paths: RunPaths) -> dict[str, str]:
     names = ("root", "record", "log", "script", "resolved")
     return {name: str(getattr(paths, name)) for name in names}
-
-
-def shown_command(record: RunRecord) -> str:
-    """What every rank ran, as one would type it."""
-    return shlex.join(record.job.command)

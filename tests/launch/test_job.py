@@ -46,7 +46,7 @@ def test_nsys_records_where_megatron_opens_a_capture_range(configured: Configure
 
 def test_the_folder_is_named_at_launch(configured: Configured) -> None:
     spec = job_spec(configured({"--save": "${RUN_DIR}/ckpt"}, env={"TB": "${RUN_DIR}/tb"}), "local")
-    assert spec.argv_in("/runs/1")[-1] == "/runs/1/ckpt"
+    assert spec.command_in("/runs/1")[-1] == "/runs/1/ckpt"
     assert spec.env_in("/runs/1") == {"TB": "/runs/1/tb"}
 
 
@@ -184,6 +184,6 @@ def test_enroot_in_each_task_starts_files_only(configured: Configured) -> None:
 def test_flags_of_a_fresh_start_come_last_where_the_run_saves(configured: Configured) -> None:
     flags = {"--load": "/start", "--finetune": True, "--save": "${RUN_DIR}/checkpoints", "--swiglu": True}
     saving = job_spec(configured(flags), "slurm", python="py")
-    assert saving.argv[-3:] == saving.fresh == ("--load", "/start", "--finetune")
+    assert saving.command[len(saving.argv) :] == saving.fresh == ("--load", "/start", "--finetune")
     assert job_spec(configured({**flags, "--save": "/elsewhere"}), "slurm").fresh is None
     assert job_spec(configured(flags), "local").argv[-1] == "--swiglu"

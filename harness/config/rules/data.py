@@ -36,13 +36,13 @@ def sample_prefix(output_path: str) -> str:
 
 def _data_path(draft: Draft, prefixes: str) -> Word:
     try:
-        words = [word if _is_weight(word) else draft.absolute(word) for word in shlex.split(prefixes)]
+        words = [word if is_weight(word) else draft.absolute(word) for word in shlex.split(prefixes)]
         return Flag(flag="--data-path", value=tuple(words))
     except ValueError as error:
         return Problem(text=f"{draft.origin('DATA_PATH')}: DATA_PATH={prefixes!r}: {error}; quote a path with spaces")
 
 
-def _is_weight(word: str) -> bool:
+def is_weight(word: str) -> bool:
     """Whether a word of a blend is the weight of the data that follow."""
     try:
         float(word)

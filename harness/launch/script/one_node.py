@@ -17,7 +17,7 @@ def one_node_lines(spec: JobSpec) -> Iterator[str]:
         yield f"share=$((cores > {spec.gpus_per_node} ? cores / {spec.gpus_per_node} : 1))"
         yield "export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$share}"
     yield from environment(spec)
-    yield from ("", "# What every rank runs.", *array("program", spec.argv), "")
+    yield from ("", "# What every rank runs.", *array("program", spec.command), "")
     if spec.image:
         options = (*enroot_options(spec), quote(spec.image), _container_environment(spec))
         yield from continued("exec enroot start", options, _torchrun(spec))

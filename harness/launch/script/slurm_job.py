@@ -65,12 +65,9 @@ def _sbatch_options(spec: JobSpec) -> Iterator[str]:
 
 def _program(spec: JobSpec) -> Iterator[str]:
     yield from ("", "# What every rank runs.")
-    if spec.fresh is None:
-        yield from array("program", spec.argv)
-        return
-    lasting = spec.argv[: len(spec.argv) - len(spec.fresh)]
-    yield from (*array("program", lasting), *array("fresh", spec.fresh), *array("resumed", RESUMED))
-    yield from ("", *_shell("resume.sh"))
+    yield from array("program", spec.argv)
+    if spec.fresh is not None:
+        yield from (*array("fresh", spec.fresh), *array("resumed", RESUMED), "", *_shell("resume.sh"))
 
 
 def _rank_shell(spec: JobSpec) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from harness.launch.attempts import AttemptFacts, read_exits
 from harness.launch.log_search import telling_lines
@@ -32,59 +33,61 @@ def failure_of(record: RunRecord, paths: RunPaths, last: AttemptFacts | None, jo
         return RunError(exit_code=job.exit_code, cause=not_started(record, job.nodes))
     facts = last or AttemptFacts(number=0)
     exits = read_exits(paths, facts.number)
-    found = find_rank_error_in_log(paths.log, exits, start_bytes=facts.log_start_bytes)
-    codes = {rank: it.code for rank, it in exits.items()}
-    exit_code = facts.exit_code if facts.exit_code is not None else (job.exit_code if job else None)
-    evidence = Evidence(
-        log_lines=telling_lines(paths.log, start_bytes=facts.log_start_bytes),
-        exit_codes=codes,
-        first_rank=found.rank,
-        traceback=found.text if found.rank is not None else None,
+    error = _error(
+        record,
+        paths,
+        find_rank_error_in_log(paths.log, exits, start_bytes=facts.log_start_bytes),
+        {rank: it.code for rank, it in exits.items()},
+        start_bytes=facts.log_start_bytes,
+        exit_code=facts.exit_code if facts.exit_code is not None else (job.exit_code if job else None),
         slurm_state="TIMEOUT" if _was_asked_in_time(facts) else _slurm_state(record, job),
-        free_bytes=shutil.disk_usage(paths.root).free if paths.root.is_dir() else None,
-        predicted=record.predicted,
-        ranks_per_node=record.job.gpus_per_node,
         nodes=record.attempts[-1].nodes if record.attempts else (),
     )
-    cause = find_cause(evidence)
-    if cause.name == UNKNOWN.name and exit_code is None and job is None:
-        cause = lost(record, "left no word of its end")
     if _saved_in_time(facts):
-        return RunError(exit_code=exit_code, exit_codes=_by_rank(codes), cause=_to_go_on(paths) or cause)
-    return RunError(
-        exit_code=exit_code if found.rank is None else codes.get(found.rank, exit_code),
-        rank=found.rank,
-        traceback=found.text or None,
-        exit_codes=_by_rank(codes),
-        cause=cause,
-    )
+        return replace(error, rank=None, traceback=None, cause=_to_go_on(paths) or error.cause)
+    if error.cause and error.cause.name == UNKNOWN.name and error.exit_code is None and job is None:
+        return replace(error, cause=lost(record, "left no word of its end"))
+    return error
 
 
 def failure_here(record: RunRecord, paths: RunPaths, outcome: Outcome) -> RunError:
     """The error of a run that failed on this node, by what its ranks left and the log that the launcher wrote."""
     found = outcome.error or RankError(rank=None, exit_code=None, text="")
     codes = {} if found.rank is None or found.exit_code is None else {found.rank: found.exit_code}
+    return _error(record, paths, found, codes, exit_code=outcome.exit_code, nodes=(record.job.host,))
+
+
+def _error(
+    record: RunRecord,
+    paths: RunPaths,
+    found: RankError,
+    codes: Mapping[int, int],
+    *,
+    exit_code: int | None,
+    nodes: Sequence[str],
+    start_bytes: int = 0,
+    slurm_state: str | None = None,
+) -> RunError:
+    """What the first failing rank, the log from `start_bytes` on, and Slurm's word come to; `codes` by rank."""
     evidence = Evidence(
-        log_lines=telling_lines(paths.log),
+        log_lines=telling_lines(paths.log, start_bytes=start_bytes),
         exit_codes=codes,
         first_rank=found.rank,
-        traceback=found.text,
+        # Under Slurm the last lines of all ranks are no rank's own words, and stand in the log anyway.
+        traceback=found.text if found.rank is not None or slurm_state is None else None,
+        slurm_state=slurm_state,
         free_bytes=shutil.disk_usage(paths.root).free if paths.root.is_dir() else None,
         predicted=record.predicted,
         ranks_per_node=record.job.gpus_per_node,
-        nodes=(record.job.host,),
+        nodes=nodes,
     )
     return RunError(
-        exit_code=outcome.exit_code if found.rank is None else codes.get(found.rank, outcome.exit_code),
+        exit_code=exit_code if found.rank is None else codes.get(found.rank, exit_code),
         rank=found.rank,
         traceback=found.text or None,
-        exit_codes=_by_rank(codes),
+        exit_codes={str(rank): code for rank, code in codes.items()},
         cause=find_cause(evidence),
     )
-
-
-def _by_rank(codes: Mapping[int, int]) -> dict[str, int]:
-    return {str(rank): code for rank, code in codes.items()}
 
 
 def _saved_in_time(facts: AttemptFacts) -> bool:
@@ -110,5 +113,5 @@ def _to_go_on(paths: RunPaths) -> Cause | None:
     )
 
 
-def _slurm_state(record: RunRecord, job: JobState | None) -> str | None:
-    return record.attempts[-1].state if record.attempts else (job.words if job else None)
+def _slurm_state(record: RunRecord, job: JobState | None) -> str:
+    return record.attempts[-1].state if record.attempts else (job.words if job else "UNKNOWN")
