@@ -1,5 +1,6 @@
 """Pieces of the job's script that are quickly tried by themselves; the whole runs in tests/slurm/test_job_script.py."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -30,6 +31,22 @@ def save(folder: Path, name: str, *files: str) -> None:
 
 
 WHOLE = (".metadata", "metadata.json")
+
+
+@pytest.mark.parametrize("piece", sorted(SHELL.glob("*.sh")), ids=lambda path: path.name)
+def test_each_piece_says_which_variables_it_takes(piece: Path) -> None:
+    """Pieces share one shell: what one of them uses and does not set, those before it must have set."""
+    text = piece.read_text()
+    code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    set_here = set(re.findall(r"(?:^|[\s(])([a-z_]+)\+?=", code, re.MULTILINE)) | set(
+        re.findall(r"for ([a-z_]+) in", code)
+    )
+    for names in re.findall(r"(?:local|read(?: -[a-z]+)*) ([^\n;<]*)", code):
+        set_here |= set(re.findall(r"[a-z_]+", names))
+    said = re.search(r"^# takes: (.*)$", text, re.MULTILINE)
+    takes = set(said[1].split()) if said else set()
+    assert set(re.findall(r"\$\{?#?([a-z][a-z_]*)", code)) - set_here <= takes
+    assert {name for name in takes if not re.search(rf"\b{name}\b", code)} == set()
 
 
 def test_the_newest_whole_checkpoint_counts(tmp_path: Path) -> None:

@@ -28,7 +28,13 @@ class Cluster:
     """
 
     def __init__(
-        self, *, nodes: int = 2, accounting: bool = False, min_job_age_s: int = 300, name: str = "loopback"
+        self,
+        *,
+        nodes: int = 2,
+        accounting: bool = False,
+        min_job_age_s: int = 300,
+        name: str = "loopback",
+        patience_s: int = 5,
     ) -> None:
         # Unix sockets take 107 characters: pytest's own folders can be too deep.
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
@@ -38,6 +44,7 @@ class Cluster:
             accounting=accounting,
             ports=cluster_ports(nodes),
             name=name,
+            patience_s=patience_s,
         )
         self.nodes = self.files.nodes
         self.daemons: dict[str, subprocess.Popen[bytes]] = {}

@@ -10,20 +10,24 @@ from secrets import randbelow, token_bytes
 
 GPUS_PER_NODE = 8
 FIRST_PORT = 12000  # up to 32000 no outgoing connection takes them
-PORTS_A_PROCESS = 200  # test processes that start clusters at once, as xdist's, do not meet
+PORTS_A_PROCESS = 400  # test processes that start clusters at once, as xdist's, do not meet
 TAKEN: set[int] = set()  # a stopped slurmctld wants its port back, though it looks free meanwhile
-DAEMONS_PORTS = 100  # the others are MASTER_PORT of the first jobs, as the jobs' script computes it
+DAEMONS_PORTS = 200  # the others are MASTER_PORT of the first jobs, as the jobs' script computes it
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterFiles:
-    """A cluster's folder and how it may vary; `ports` are as `cluster_ports` gives them, and tell how many nodes."""
+    """A cluster's folder and how it may vary; `ports` are as `cluster_ports` gives them, and tell how many nodes.
+
+    `patience_s` is how long a daemon may be silent: many of them on few cores need some.
+    """
 
     folder: Path
     min_job_age_s: int
     accounting: bool
     ports: tuple[int, ...]
     name: str
+    patience_s: int
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -99,8 +103,8 @@ SelectTypeParameters=CR_CPU
 SwitchType=switch/none
 MpiDefault=none
 ReturnToService=2
-SlurmdTimeout=5
-MessageTimeout=5
+SlurmdTimeout={self.patience_s}
+MessageTimeout={self.patience_s}
 KillWait=5
 WaitTime=2
 MinJobAge={self.min_job_age_s}
@@ -174,4 +178,4 @@ def cluster_ports(nodes: int) -> tuple[int, ...]:
 
 def first_port() -> int:
     """Where this process's ports begin."""
-    return FIRST_PORT + PORTS_A_PROCESS * (os.getpid() % 100)
+    return FIRST_PORT + PORTS_A_PROCESS * (os.getpid() % 50)

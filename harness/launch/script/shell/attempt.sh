@@ -1,4 +1,5 @@
 # ---- One attempt at a time ---------------------------------------------------------------------------------------
+# takes: ended_states nodes ranks
 # Slurm may start a lost node's job anew while its old tasks live on. $RUN_DIR/owner names the attempt that holds the
 # run; whoever finds another's name there stops, and touches nothing. $attempt/facts tells what became of each.
 

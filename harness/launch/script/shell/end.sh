@@ -1,4 +1,5 @@
 # ---- How it ended -------------------------------------------------------------------------------------------------
+# takes: attempt code last_step me number ranks stopped
 [ "$(holder)" = "$me" ] || refuse "attempt $number no longer holds this run, and leaves it alone"
 
 # srun ends with 0 though tasks were never launched, and else with the largest code: the ranks' own decide, and of

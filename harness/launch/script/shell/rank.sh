@@ -1,3 +1,4 @@
+# takes: gpus mark megatron mounts python ranks
 export RANK=$SLURM_PROCID LOCAL_RANK=$SLURM_LOCALID WORLD_SIZE=$SLURM_NTASKS
 attempt=$1 owner=$2 node_report=$3
 shift 3

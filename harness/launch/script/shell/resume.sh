@@ -1,4 +1,5 @@
 # ---- Going on from the last one -------------------------------------------------------------------------------------
+# takes: fresh program resumed tracker
 saved=$(newest_checkpoint)
 if [ -n "$saved" ]; then
   # Where Megatron ended between the two, its tracker is set right: not every release can be told the step.

@@ -1,4 +1,5 @@
 # ---- Another attempt, where what happened may pass ----------------------------------------------------------------
+# takes: code hosts log_start permanent ranks_per_node restart retries stopped transient
 said() { # PATTERN: the lines of this attempt that hold it
   tail -c "+$((log_start + 1))" "$RUN_DIR/log" | LC_ALL=C grep -aE -e "$1" || true
 }

@@ -1,4 +1,5 @@
 # ---- While the ranks run ------------------------------------------------------------------------------------------
+# takes: step
 # USR1 comes ahead of the time limit, TERM from scancel or preemption. Megatron saves and ends when it is asked to.
 stopped=
 ask_to_end() { # SIGNAL
