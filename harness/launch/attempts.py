@@ -4,6 +4,7 @@
 A line still being written, or one not understood, is passed over.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,25 +46,28 @@ class AttemptFacts:
 
 def read_attempts(paths: RunPaths) -> tuple[AttemptFacts, ...]:
     """Every start that left facts, the first one first."""
-    folders = sorted((it for it in _entries(paths.attempts) if it.name.isdecimal()), key=lambda it: int(it.name))
-    return tuple(_read_attempt(folder) for folder in folders)
+    return tuple(_read_attempt(paths, number) for number in sorted(_numbers(paths)))
 
 
 def last_attempt(paths: RunPaths) -> AttemptFacts | None:
     """The newest start that left facts."""
-    numbers = [int(it.name) for it in _entries(paths.attempts) if it.name.isdecimal()]
-    return _read_attempt(paths.attempts / str(max(numbers))) if numbers else None
+    numbers = _numbers(paths)
+    return _read_attempt(paths, max(numbers)) if numbers else None
 
 
-def _read_attempt(folder: Path) -> AttemptFacts:
+def _numbers(paths: RunPaths) -> list[int]:
+    return [int(name) for name in _names(paths.attempts) if name.isdecimal()]
+
+
+def _read_attempt(paths: RunPaths, number: int) -> AttemptFacts:
     facts: dict[str, str] = {}
     signals: list[str] = []
-    for name, value in _lines(folder / "facts"):
+    for name, value in _lines(paths.attempts / f"{number}/facts"):
         if name == "signal":
             signals.append(value.split(" ", 1)[0])
         facts[name] = value
     return AttemptFacts(
-        number=int(folder.name),
+        number=number,
         job_id=facts.get("job"),
         cluster=facts.get("cluster") or None,
         restart=_whole(facts.get("restart")),
@@ -83,10 +87,13 @@ def _read_attempt(folder: Path) -> AttemptFacts:
 def read_exits(paths: RunPaths, attempt: int) -> dict[int, RankExit]:
     """The exit codes that the ranks of an attempt left, by rank: a file each, so of a thousand ranks a thousand."""
     ranks: dict[int, RankExit] = {}
-    for path in _entries(paths.attempts / str(attempt) / "ranks"):
-        code, _, moment = _text(path).strip().partition(" ")
-        if path.suffix == ".exit" and path.stem.isdecimal() and code.isdecimal():
-            ranks[int(path.stem)] = RankExit(code=int(code), ended_s=_number(moment))
+    folder = paths.attempts / f"{attempt}/ranks"
+    for name in _names(folder):
+        rank = name.removesuffix(".exit")
+        if rank != name and rank.isdecimal():
+            code, _, moment = _text(folder / name).strip().partition(" ")
+            if code.isdecimal():
+                ranks[int(rank)] = RankExit(code=int(code), ended_s=_number(moment))
     return dict(sorted(ranks.items()))
 
 
@@ -98,9 +105,10 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
             yield name, value.strip()
 
 
-def _entries(folder: Path) -> list[Path]:
+def _names(folder: Path) -> list[str]:
     try:
-        return list(folder.iterdir())
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries]
     except OSError:
         return []
 

@@ -141,5 +141,7 @@ def utc_at(moment_s: float) -> str:
 
 
 def epoch_of(time: str) -> int:
-    """A record's time in seconds since the epoch."""
-    return int(datetime.strptime(time, _TIME).replace(tzinfo=UTC).timestamp())
+    """A record's time in seconds since the epoch; ValueError if it is none."""
+    if len(time) != len("2026-01-31T12:00:00Z") or not time.endswith("Z"):
+        raise ValueError(f"{time!r} is no time as records have it")
+    return int(datetime.fromisoformat(time).timestamp())
