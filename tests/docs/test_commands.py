@@ -1,4 +1,4 @@
-"""Every command in the documentation runs, and says what its page says; those for Slurm in tests/slurm/test_pages.py.
+"""Every command in the documentation runs, and says what its page says; those for Slurm in tests/slurm/test_train.py.
 
 Of `make` only the recipes are printed: it would call these tests.
 """
@@ -9,7 +9,7 @@ import pytest
 from doc_pages import blocks, pages, read
 from page_session import copy_checkout, play, unsaid, users_environ
 
-ON_SLURM = {"docs/slurm.md"}
+ON_SLURM = {"docs/slurm.md", "docs/slurm-jobs.md"}
 SLOW = {"README.md", "docs/conversion.md", "docs/development.md", "docs/laptop.md", "docs/results.md", "docs/sweeps.md"}
 PAGES = [
     pytest.param(page, id=str(page), marks=[pytest.mark.slow] if str(page) in SLOW else [])

@@ -65,7 +65,7 @@ def requeued(slurm: Cluster, folder: Path) -> Outcome:
 
 
 def requeued_without_retries(slurm: Cluster, folder: Path) -> Outcome:
-    """the same without `RETRIES`"""
+    """`scontrol requeue` by an operator, without `RETRIES`"""
     run = FaultyRun(folder, slurm).ready()
     said = slurm.run("scontrol", "requeue", run.job, check=False).stderr
     run.go()
@@ -74,7 +74,7 @@ def requeued_without_retries(slurm: Cluster, folder: Path) -> Outcome:
 
 
 def requeued_when_completed(slurm: Cluster, folder: Path) -> Outcome:
-    """the same of a run that has completed; `RETRIES=1`"""
+    """`scontrol requeue` of a run that has completed; `RETRIES=1`"""
     run = FaultyRun(folder, slurm, "RETRIES=1").ready()
     run.go()
     run.end()
@@ -85,7 +85,7 @@ def requeued_when_completed(slurm: Cluster, folder: Path) -> Outcome:
 
 
 def requeued_when_cancelled(slurm: Cluster, folder: Path) -> Outcome:
-    """the same of a run that was cancelled; `RETRIES=1`"""
+    """`scontrol requeue` of a run that was cancelled; `RETRIES=1`"""
     run = FaultyRun(folder, slurm, "RETRIES=1").ready()
     slurm.run("scancel", run.job)
     assert run.end().record == "cancelled"

@@ -1,4 +1,4 @@
-"""docs/slurm.md is what happens on a real cluster: its first job trains with real Megatron on two nodes."""
+"""The pages on Slurm are what happens on a real cluster: their first job trains with real Megatron on two nodes."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,8 @@ from page_session import copy_checkout, play, users_environ
 
 def test_the_page_leads_from_a_conf_to_a_measured_record_of_two_nodes(tmp_path: Path, slurm: Cluster) -> None:
     checkout = copy_checkout(tmp_path / "moe-harness")
-    play(Path("docs/slurm.md"), checkout, users_environ(checkout) | dict(slurm.environ))
+    for page in ("docs/slurm.md", "docs/slurm-jobs.md"):
+        play(Path(page), checkout, users_environ(checkout) | dict(slurm.environ))
     records = [json.loads(path.read_text()) for path in checkout.glob("runs/*/record.json")]
     (record,) = (it for it in records if it["status"] == "completed")
     assert record["error"] is None
