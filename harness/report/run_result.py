@@ -7,5 +7,5 @@ from harness.results.record import RunRecord
 def show_result(record: RunRecord, job: str | None = None) -> str:
     """`job` is what Slurm says of it where it has not ended."""
     traceback = record.error.traceback if record.error else None
-    words = f"\n\n{traceback}\n" if traceback else ""
+    words = f"\n\n{traceback}" if traceback else ""
     return f"{show_summary(record, job)}{words}\nrecord: {record.paths.get('record', '')}"
