@@ -36,7 +36,7 @@ def _run_here(run: Run, resolved: Resolved, predicted: Mapping[str, float] | Non
     click.echo(show_summary(record))
     click.echo(f"record: {run.paths.record}")
     say_failure(outcome)
-    return 0 if outcome.status == "done" else 1
+    return 0 if outcome.status == "completed" else 1
 
 
 def run_recorded(

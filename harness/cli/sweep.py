@@ -11,7 +11,7 @@ from harness.cli import request, screen
 from harness.cli.every import EVERY
 from harness.cli.main import NOT_BEGUN
 from harness.cli.sweep_plan import Driver, Sweep, sweep_of
-from harness.cli.sweep_points import Job, check_points, place_of, points_of
+from harness.cli.sweep_points import SweepJob, check_points, place_of, points_of
 from harness.errors import ConfigError
 from harness.launch.place import Place
 from harness.report.sweep_table import (
@@ -105,7 +105,7 @@ def _driver(sweep: Sweep, *, max_jobs: int | None, every_s: float) -> Driver:
 
 
 def _show_plan(
-    say: Say, sweep: Sweep, stored: Mapping[str, StoredRun], pending: Sequence[Job]
+    say: Say, sweep: Sweep, stored: Mapping[str, StoredRun], pending: Sequence[SweepJob]
 ) -> Mapping[str, PlannedJob]:
     """Say what is to run and may cost; the rows by point."""
     names = {job.point.name for job in pending}

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from harness.cli import request, screen
 from harness.cli.run import run_recorded, say_failure
 from harness.cli.sweep_plan import Sweep
-from harness.cli.sweep_points import Job
+from harness.cli.sweep_points import SweepJob
 from harness.errors import EnvironmentProblem
 from harness.launch.processes import end_leftovers
 from harness.launch.run import open_run
@@ -32,7 +32,7 @@ class DriverHere:
         self._stored = {point: run for point, run in stored.items() if point not in left}
         return self._stored
 
-    def drive(self, pending: Sequence[Job]) -> Mapping[str, StoredRun]:
+    def drive(self, pending: Sequence[SweepJob]) -> Mapping[str, StoredRun]:
         """Until all is done, or until Ctrl-C ends the run under way and with it the sweep."""
         runs = dict(self._stored)
         for number, job in enumerate(pending, start=1):

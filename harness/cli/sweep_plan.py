@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from harness.cli.sweep_points import Checked, Job
+from harness.cli.sweep_points import Checked, SweepJob
 from harness.errors import ConfigError
 from harness.launch.place import Place
 from harness.report.sweep_table import PointResult
@@ -30,7 +30,7 @@ class Sweep:
         """Whether DRY_RUN=1 was asked for."""
         return any(job.resolved.switch("DRY_RUN") for job in self.checked.jobs)
 
-    def label(self, job: Job) -> SweepPoint:
+    def label(self, job: SweepJob) -> SweepPoint:
         """What a run's record says of its place in the sweep."""
         return SweepPoint(sweep=self.name, point=job.point.name)
 
@@ -46,7 +46,7 @@ class Sweep:
             )
         return dict(found.newest)
 
-    def pending(self, stored: Mapping[str, StoredRun], *, retry_failed: bool) -> list[Job]:
+    def pending(self, stored: Mapping[str, StoredRun], *, retry_failed: bool) -> list[SweepJob]:
         """The jobs to run: those without a run, and on demand those whose run did not end well."""
         again = ("failed", "cancelled") if retry_failed else ()
         jobs = ((job, stored.get(job.point.name)) for job in self.checked.jobs)
@@ -70,7 +70,7 @@ class Driver(Protocol):
     def take_over(self) -> Mapping[str, StoredRun]:
         """The points' runs as they truly stand, once what an earlier driver left half done is cleared up."""
 
-    def drive(self, pending: Sequence[Job]) -> Mapping[str, StoredRun]:
+    def drive(self, pending: Sequence[SweepJob]) -> Mapping[str, StoredRun]:
         """Run what is pending, follow what is under way, and return all as it then stands."""
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # a sweep without a known GPU starts faster without the cost 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class SweepJob:
     """A point that can run."""
 
     point: Point
@@ -62,7 +62,7 @@ class Checked:
     points: tuple[Point, ...]
     slurm_options: tuple[str, ...]
     resolved: Mapping[str, Resolved | None]
-    jobs: tuple[Job, ...]
+    jobs: tuple[SweepJob, ...]
     refused: Mapping[str, Sequence[str]]
     notices: tuple[str, ...]
 
@@ -97,7 +97,7 @@ def check_points(
 ) -> Checked:
     """Resolve and check every point; touches nothing. `slurm_options` are further options of sbatch, for all points."""
     resolved: dict[str, Resolved | None] = {}
-    jobs: list[Job] = []
+    jobs: list[SweepJob] = []
     refused: dict[str, Sequence[str]] = {}
     told: dict[str, list[str]] = {}
     for point in points:
@@ -110,7 +110,7 @@ def check_points(
             if wrong := [*problems(found, place), *foreseen.problems]:
                 raise ConfigError(wrong)
             launch = plan_launch(found, place, slurm_options=slurm_options)
-            job = Job(point=point, resolved=found, launch=launch, candidate=foreseen.candidate)
+            job = SweepJob(point=point, resolved=found, launch=launch, candidate=foreseen.candidate)
         except ConfigError as error:
             refused[point.name] = error.problems
         else:
@@ -154,7 +154,7 @@ def _strangers(ctx: click.Context, typed: Mapping[str, str]) -> list[str]:
     return []
 
 
-def _same_jobs(jobs: Sequence[Job]) -> list[str]:
+def _same_jobs(jobs: Sequence[SweepJob]) -> list[str]:
     """Points that come to the same flags, environment and ranks: the same experiment twice."""
     found: dict[str, list[str]] = {}
     for job in jobs:

@@ -9,7 +9,7 @@ from harness.cli import request, screen
 from harness.cli.main import STOPPED
 from harness.cli.sweep_follow import follow
 from harness.cli.sweep_plan import Sweep
-from harness.cli.sweep_points import Job
+from harness.cli.sweep_points import SweepJob
 from harness.errors import EnvironmentProblem
 from harness.launch.processes import processes_of
 from harness.launch.run import Run, open_run
@@ -52,7 +52,7 @@ class SlurmDriver:
         self._stored = {point: run for point, run in runs.items() if point not in self._unsent}
         return self._stored
 
-    def drive(self, pending: Sequence[Job]) -> Mapping[str, StoredRun]:
+    def drive(self, pending: Sequence[SweepJob]) -> Mapping[str, StoredRun]:
         """Submit, and follow all that is under way to its end, or to Ctrl-C, which leaves the jobs alone."""
         runs = dict(self._stored)
         try:
@@ -66,7 +66,7 @@ class SlurmDriver:
             raise click.exceptions.Exit(STOPPED) from None
         return runs
 
-    def _submit(self, pending: Sequence[Job], runs: dict[str, StoredRun]) -> None:
+    def _submit(self, pending: Sequence[SweepJob], runs: dict[str, StoredRun]) -> None:
         """Each job into `runs`. EnvironmentProblem tells how far it came."""
         told: set[str] = set()
         under_way = sum(run.record.status in UNFINISHED for run in runs.values())
@@ -87,14 +87,14 @@ class SlurmDriver:
             runs[point] = StoredRun(folder=run.paths.root, record=record)
             screen.progress(f"{point}: submitted job {record.job.job_id}, {number + 1} of {len(pending)}")
 
-    def _opened(self, job: Job) -> Run:
+    def _opened(self, job: SweepJob) -> Run:
         """A new folder; or that of a run that never became a job: should it be one after all, only one can run."""
         unsent = self._unsent.get(job.point.name)
         if unsent is None or unsent.removed:
             return open_run(job.resolved, job.launch)
         return Run(spec=job.launch.spec, paths=RunPaths(unsent.folder), notices=())
 
-    def _lane(self, job: Job, number: int) -> tuple[str, ...]:
+    def _lane(self, job: SweepJob, number: int) -> tuple[str, ...]:
         if self._max_jobs is None:
             return ()
         return lane_options(self._sweep.name, number % self._max_jobs, job.launch.spec.sbatch_args)

@@ -22,7 +22,7 @@ from harness.launch.rundir import RunPaths, create_run_dir
 from harness.launch.slurm.submit import SlurmJob, require_sbatch, submit_script
 from harness.launch.supervise import OnLine, supervise
 
-type Status = Literal["done", "failed", "cancelled"]
+type Status = Literal["completed", "failed", "cancelled"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ def run_here(run: Run, on_line: OnLine) -> Outcome:
     if ended.stopped_by:
         return Outcome(status="cancelled", exit_code=128 + ended.stopped_by)
     if ended.exit_code == 0:
-        return Outcome(status="done", exit_code=0)
+        return Outcome(status="completed", exit_code=0)
     return Outcome(status="failed", exit_code=ended.exit_code, error=find_rank_error(run.paths))
 
 

@@ -25,7 +25,7 @@ _POLL_S = 0.2  # often enough for a person, seldom enough that two busy ranks on
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
+class ScriptEnd:
     """How the script's process ended, and the signal on which it was stopped, if it was."""
 
     exit_code: int
@@ -42,7 +42,7 @@ class _StopRequests:
         self.received.append(signal.Signals(signum))
 
 
-def supervise(paths: RunPaths, environment: Mapping[str, str], on_line: OnLine) -> Ended:
+def supervise(paths: RunPaths, environment: Mapping[str, str], on_line: OnLine) -> ScriptEnd:
     """Runs the folder's script to its end. Ctrl-C and TERM end all ranks; none outlives this call."""
     with _catch_stop_signals() as stops, paths.log.open("ab") as log, paths.launcher_log.open("ab") as words:
         # A session of its own: a terminal's Ctrl-C reaches only us, and we end the ranks in order.
@@ -59,7 +59,9 @@ def supervise(paths: RunPaths, environment: Mapping[str, str], on_line: OnLine) 
         finally:
             _kill(process)
             end_leftovers(paths.root)
-    return Ended(exit_code=as_in_a_shell(process.returncode), stopped_by=stops.received[0] if stops.received else None)
+    return ScriptEnd(
+        exit_code=as_in_a_shell(process.returncode), stopped_by=stops.received[0] if stops.received else None
+    )
 
 
 def _follow(

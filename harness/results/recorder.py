@@ -22,8 +22,6 @@ from harness.results.record_file import save
 from harness.results.revision import revision_of
 from harness.results.stats import Summary, summarise
 
-_ENDED: Mapping[str, Status] = {"done": "completed", "failed": "failed", "cancelled": "cancelled"}
-
 
 def begin(
     run: Run,
@@ -60,9 +58,7 @@ def begin(
 
 def finish(record: RunRecord, log: RunLog, outcome: Outcome) -> RunRecord:
     """Write how a run ended and what its log came to."""
-    ended = replace(
-        with_log(record, log), status=_ENDED[outcome.status], ended=utc_now(), error=_error(record, outcome)
-    )
+    ended = replace(with_log(record, log), status=outcome.status, ended=utc_now(), error=_error(record, outcome))
     save(ended, Path(record.paths["record"]), os.environ)
     return ended
 

@@ -108,7 +108,9 @@ def allowed(setting: Setting) -> str:
 
 def default(setting: Setting) -> str:
     """The built-in default as one would write it."""
-    return str(int(setting.default)) if isinstance(setting.default, bool) else str(setting.default or "")
+    if setting.default is None:
+        return ""
+    return str(int(setting.default)) if isinstance(setting.default, bool) else str(setting.default)
 
 
 def assert_table(heading: str, head: list[str], expected: list[list[str]]) -> None:

@@ -95,7 +95,7 @@ def test_a_run_that_succeeds(start: Start) -> None:
         'print("warned", file=sys.stderr, end="")\n'
     )
     outcome, lines = run(opened)
-    assert outcome == Outcome(status="done", exit_code=0)
+    assert outcome == Outcome(status="completed", exit_code=0)
     assert sorted(lines) == [
         "0: 0 2 1 ['--title', \"it's $(id)\\nhere\"]",
         "0: warned",
