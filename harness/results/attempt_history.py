@@ -29,14 +29,24 @@ def attempts_of(
     A start that accounting does not tell has a state derived from its facts; REQUEUED stands for one that Slurm itself
     followed by another: a node was lost, the job preempted, or an operator's `scontrol requeue`.
     """
-    earlier = [_Start(job_id=it.job_id, facts=it, row=None) for it in facts if it.job_id not in (None, job_id)]
+    others = [_Start(job_id=it.job_id, facts=it, row=None) for it in facts if it.job_id not in (None, job_id)]
     own = [it for it in facts if it.job_id in (None, job_id)]
-    starts = [*earlier, *_paired(own, _rows(job, history, own), job_id)]
+    starts = _in_order(others, _paired(own, _rows(job, history, own), job_id))
     followers = (start.facts for start in starts[1:])
     return tuple(
         _attempt(number, start, follower, last=number == len(starts) - 1)
         for number, (start, follower) in enumerate(zip_longest(starts, followers))
     )
+
+
+def _in_order(others: Sequence[_Start], own: Sequence[_Start]) -> list[_Start]:
+    """By the number that the script gave them; one of which it wrote nothing stays behind the one before it."""
+    placed = [(it.facts.number, it) for it in others if it.facts]
+    number = -1
+    for it in own:
+        number = it.facts.number if it.facts else number
+        placed.append((number, it))
+    return [it for _, it in sorted(placed, key=lambda pair: pair[0])]
 
 
 def _rows(job: JobState | None, history: Sequence[JobState], own: Sequence[AttemptFacts]) -> list[JobState | None]:
@@ -77,7 +87,7 @@ def _restarts(own: Sequence[AttemptFacts]) -> list[tuple[AttemptFacts, int]]:
     counted: list[tuple[AttemptFacts, int]] = []
     for it in own:
         following = counted[-1][1] + 1 if counted else 0
-        counted.append((it, following if it.restart is None else it.restart))
+        counted.append((it, following if it.restart is None else max(it.restart, following)))
     return counted
 
 

@@ -93,7 +93,7 @@ def _as_on_disk(run: StoredRun) -> StoredRun:
 
 def _keep(run: StoredRun, record: RunRecord) -> StoredRun:
     """The run with that record, written if it is news; a folder that someone removed is made again for it."""
-    if record == run.record and not run.removed:
+    if record == run.record and not run.removed and run.problem is None:
         return run
     path = record_path(run.folder)
     if not _may_write(run):

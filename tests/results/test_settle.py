@@ -276,6 +276,24 @@ def test_a_node_s_clock_does_not_count(off_s: int, accounted: bool) -> None:
     assert (only.started, only.state) == (utc_at(NOW + off_s), "RUNNING")
 
 
+def test_jobs_that_took_turns_are_told_in_their_turns() -> None:
+    """A job, another by hand, the first one requeued by an operator, and once more with nothing written yet."""
+    facts = [
+        AttemptFacts(number=number, job_id=job, restart=restart, started=NOW + number, nodes=("a",), exit_code=1)
+        for number, (job, restart) in enumerate((("7", 0), ("8", 0), ("7", 1)))
+    ]
+    running = JobState(job_id="7", state="RUNNING", nodes=("b",), started=NOW + 9)
+    told = attempts_of(facts, running, (), "7")
+    assert [(it.job_id, it.state) for it in told] == [
+        ("7", "FAILED"),
+        ("8", "FAILED"),
+        ("7", "REQUEUED"),
+        ("7", "RUNNING"),
+    ]
+    lost = [replace(it, job_id=None, restart=None) for it in facts]  # of a full disk
+    assert len(attempts_of(lost, None, (), "7")) == 3
+
+
 def test_a_job_that_never_began_had_no_start() -> None:
     cancelled = JobState(job_id="7", state="CANCELLED", started=NOW, ended=NOW)
     assert attempts_of((), cancelled, (cancelled,), "7") == ()
