@@ -287,7 +287,7 @@ def test_jobs_that_took_turns_are_told_in_their_turns() -> None:
     assert [(it.job_id, it.state) for it in told] == [
         ("7", "FAILED"),
         ("8", "FAILED"),
-        ("7", "REQUEUED"),
+        ("7", "FAILED"),
         ("7", "RUNNING"),
     ]
     lost = [replace(it, job_id=None, restart=None) for it in facts]  # of a full disk
