@@ -34,7 +34,7 @@ def submit_launch(run: Run, resolved: Resolved, predicted: Mapping[str, float] |
     except KeyboardInterrupt:
         screen.notice(f"the job goes on; {watch} follows it")
         return STOPPED
-    if word.refused or not resolved.switch("SUBMIT_WAIT"):  # who follows it is told all the same
+    if word.refused or word.complaint or not resolved.switch("SUBMIT_WAIT"):  # who follows it is told all the same
         _say(record, word)
     if resolved.switch("SUBMIT_WAIT"):
         return follow([StoredRun(folder=run.paths.root, record=word.record)])
@@ -48,6 +48,11 @@ def _say(record: RunRecord, word: FirstWord) -> None:
         raise ConfigError(
             f"job {record.job.job_id} could never start, and was cancelled: {job.reason}, {reason.meaning};"
             f" {reason.fix}; --keep leaves such a job in the queue"
+        )
+    if word.complaint and job and reason:
+        raise ConfigError(
+            f"job {record.job.job_id} can never start ({job.reason}, {reason.meaning}; {reason.fix}), and could not be"
+            f" cancelled: {word.complaint}; moe-harness runs cancel {record.job.job_id} tries again"
         )
     if job is None:
         screen.notice("Slurm has not said how the job stands")

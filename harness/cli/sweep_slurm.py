@@ -105,9 +105,10 @@ def _hear(runs: dict[str, StoredRun], points: Sequence[str]) -> None:
     deadline = time.monotonic() + PATIENCE_S
     for point in points:
         word = first_word(runs[point].record, patience_s=max(0.0, deadline - time.monotonic()))
-        if word.refused and word.reason:
+        if word.reason and (word.refused or word.complaint):
             runs[point] = StoredRun(folder=runs[point].folder, record=word.record)
-            screen.error(f"{point}: {word.reason.meaning}; {word.reason.fix}; the job was cancelled")
+            end = f"could not be cancelled: {word.complaint}" if word.complaint else "was cancelled"
+            screen.error(f"{point}: {word.reason.meaning}; {word.reason.fix}; the job {end}")
 
 
 def _is_unsent(record: RunRecord) -> bool:

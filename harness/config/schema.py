@@ -42,8 +42,8 @@ class Setting:
             return self._parse_number(raw)
         if self.kind == "switch":
             return self._parse_switch(raw)
-        if self.kind == "time" and not _TIME.fullmatch(raw):
-            raise ValueError("a time such as 00:20:00 (hours:minutes:seconds) or 1-12:00:00")
+        if self.kind == "time" and not (_TIME.fullmatch(raw) and re.search("[1-9]", raw)):
+            raise ValueError("a time above zero such as 00:20:00 (hours:minutes:seconds) or 1-12:00:00")
         if self.kind == "version" and not _VERSION.fullmatch(raw):
             raise ValueError("a version such as 2.8")
         if self.choices and raw not in self.choices:
@@ -51,6 +51,14 @@ class Setting:
         if "\n" in raw or "\0" in raw:
             raise ValueError("text on one line")
         return raw
+
+    def mistake(self, raw: str) -> str | None:
+        """What is wrong with what was written, and what is allowed; None if nothing is."""
+        try:
+            self.parse(raw)
+        except ValueError as allowed:
+            return f"{self.name}={raw!r} is not allowed; allowed here: {allowed}"
+        return None
 
     def _parse_int(self, raw: str) -> int:
         allowed = f"a whole number from {self.least} to {self.most}"

@@ -26,6 +26,16 @@ def secret_values(*envs: Mapping[str, str]) -> frozenset[str]:
     )
 
 
+def named_in(texts: Collection[str], env: Mapping[str, str]) -> list[str]:
+    """The secrets of an environment whose values stand in texts, be it quoted for a shell."""
+    found = {name: env[name] for name in sorted(env) if is_secret(name) and len(env[name]) >= _SHORTEST}
+    return [
+        name
+        for name, value in found.items()
+        if any(form in text for form in {value, value.replace("'", "'\"'\"'")} for text in texts)
+    ]
+
+
 def scrub(value: Any, secrets: Collection[str]) -> Any:
     """A JSON value in which every secret, wherever it stands in a text, is `***`."""
 

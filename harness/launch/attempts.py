@@ -5,11 +5,15 @@ A line still being written, or one not understood, is passed over.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.launch.rundir import RunPaths
+
+_NUMBER = re.compile(r"[0-9]{1,11}(\.[0-9]+)?")
+"""A count, a size, or a moment that a calendar has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +130,4 @@ def _whole(text: str | None) -> int | None:
 
 
 def _number(text: str | None) -> float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None
+    return float(text) if text and _NUMBER.fullmatch(text) else None

@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from harness.config.provenance import Resolved
 from harness.config.secrets import is_secret
@@ -14,6 +15,7 @@ from harness.launch.slurm.time_limit import parse_time_limit_s
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _SLURM_WORD = re.compile(r"[A-Za-z0-9_.,@:+-]+")
+_NOT_IN_A_LOG = {"\\": "a backslash", "\n": "a line break", "\r": "a carriage return"}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OURS = re.compile(r"RUN_DIR|(LOCAL_)?RANK|WORLD_SIZE|SLURM_(JOB_\w+|RESTART_COUNT|PROCID|LOCALID|NTASKS)")
 _LOWER = re.compile(r"[a-z_0-9]+(?<!_proxy)")
@@ -98,6 +100,9 @@ def _slurm_problems(resolved: Resolved) -> Iterator[str]:
         value = resolved.text(name)
         if value and not _SLURM_WORD.fullmatch(value):
             yield f"{at(resolved, name)}{name}={value!r} cannot be a word for Slurm; allowed: letters, digits, _.,@:+-"
+    output = str(Path(resolved.text("OUTPUT_PATH")).absolute())
+    for name in (name for sign, name in _NOT_IN_A_LOG.items() if sign in output):
+        yield f"{at(resolved, 'OUTPUT_PATH')}OUTPUT_PATH={output!r} holds {name}, which Slurm takes in no log's path"
 
 
 def _option_problems(slurm_options: Sequence[str]) -> Iterator[str]:

@@ -10,7 +10,6 @@ from typing import Literal
 
 from harness.config.provenance import Resolved
 from harness.config.rules.data import sample_prefix
-from harness.config.secrets import SECRETS
 from harness.data.sample import prepare_sample
 from harness.errors import ConfigError, EnvironmentProblem
 from harness.launch.inputs import write_inputs
@@ -52,7 +51,6 @@ def open_run(resolved: Resolved, launch: Launch) -> Run:
     _require_programs(resolved, spec)
     if not resolved.text("OUTPUT_PATH"):
         raise ConfigError("OUTPUT_PATH is not set, and each run needs a folder in it; set OUTPUT_PATH=FOLDER")
-    _refuse_secrets(launch.script)
     problems = path_problems(resolved, spec)
     if problems and spec.place != "slurm":
         raise ConfigError(problems)
@@ -86,16 +84,6 @@ def _sample(resolved: Resolved) -> list[str]:
     if resolved.text("DATA_PATH") != prefix or not prepare_sample(Path(prefix)):
         return []
     return [f"made the sample text into {prefix}.bin and .idx"]
-
-
-def _refuse_secrets(script: str) -> None:
-    """ConfigError where the value of an exported secret was typed as something else."""
-    named = [name for name in sorted(SECRETS) if os.environ.get(name) and os.environ[name] in script]
-    if named:
-        raise ConfigError(
-            f"the value of {' and '.join(named)} would stand readable in the job's script; take it out of the"
-            " setting or flag that holds it: the job inherits it from your environment"
-        )
 
 
 def _require_programs(resolved: Resolved, spec: JobSpec) -> None:

@@ -11,9 +11,14 @@ from harness.launch.rundir import RunPaths
 
 @contextlib.contextmanager
 def supervising(paths: RunPaths) -> Iterator[None]:
-    """Marks this process as the run's supervisor, until it leaves or dies."""
+    """Marks this process as the run's supervisor, until it leaves or dies; where nothing can be locked, not at all."""
     with paths.owner.open("w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:  # then nobody knows whether it lives, as on another host
+            paths.owner.unlink()
+            yield
+            return
         file.write(f"{os.getpid()} {socket.gethostname()}\n")
         file.flush()
         yield

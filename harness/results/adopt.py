@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.launch.attempts import last_attempt
 from harness.launch.processes import processes_of
+from harness.launch.slurm.command import cluster_name, on
 from harness.launch.slurm.queue import QueueView, find_by_folder
 from harness.results.record import UNFINISHED, RunError, RunRecord, epoch_of, utc_now
 from harness.results.store import StoredRun
@@ -26,9 +27,11 @@ def adopted(run: StoredRun, view: QueueView) -> RunRecord:
     """The record with the job that the run has in Slurm's view or by its own facts; failed where there is none."""
     record = run.record
     found, fact = view.states.get(submitted_in(run)), last_attempt(run.paths)
-    if job_id := (found.job_id if found else None) or (fact.job_id if fact else None):
-        return replace(record, job=replace(record.job, job_id=job_id))
-    if view.unreachable or _may_be_submitting(run):
+    if found:
+        return replace(record, job=replace(record.job, job_id=found.job_id, cluster=cluster_name()))
+    if fact and fact.job_id:
+        return replace(record, job=replace(record.job, job_id=fact.job_id, cluster=fact.cluster))
+    if view.unreachable or on(record.job.cluster) or _may_be_submitting(run):  # another cluster was not asked
         return record
     return replace(record, status="failed", ended=utc_now(), error=RunError(cause=NEVER_SUBMITTED))
 

@@ -9,16 +9,18 @@ from harness.launch.attempts import AttemptFacts, read_attempts
 from harness.launch.rundir import RunPaths
 from harness.launch.slurm.job_state import JobState
 from harness.launch.slurm.queue import QueueView
-from harness.launch.slurm.time_limit import parse_time_limit_s
 from harness.results.adopt import submitted_in
 from harness.results.attempt_history import attempts_of
-from harness.results.record import Attempt, RunRecord, Status, utc_at
+from harness.results.record import Attempt, RunRecord, Status, epoch_of, utc_at
 from harness.results.recorder import last_heard, with_log_at
-from harness.results.store import StoredRun
-from harness.results.triage.failure import failure_of
+from harness.results.store import StoredRun, is_ours
+from harness.results.triage.failure import failure_of, ran_out_of_time
 
 _SHARED_DISK_LAG_S = 5
 """How long what a node wrote last may be unseen here."""
+
+_YOUNG_S = 60
+"""How old a run that has never begun must be to count as over where Slurm does not know its job."""
 
 _QUIET_S = 600
 """How long a job that Slurm does not know must have been silent before it counts as over, if it still holds the run."""
@@ -65,15 +67,11 @@ def _is_over_without_slurm(run: StoredRun, facts: Sequence[AttemptFacts], view: 
     last = facts[-1] if facts else None
     if last and last.exit_code is not None:
         return True
-    # A stranger is not told of others' jobs where they are private.
-    return _is_ours(run) and not (last and run.paths.owner.exists() and _was_heard_lately(run.paths))
-
-
-def _is_ours(run: StoredRun) -> bool:
-    try:
-        return run.folder.stat().st_uid == os.getuid() or os.getuid() == 0
-    except OSError:  # removed
-        return True
+    if not is_ours(run):  # a stranger is not told of others' jobs where they are private
+        return False
+    if last is None:
+        return time.time() - epoch_of(run.record.created) > _YOUNG_S
+    return not (run.paths.owner.exists() and _was_heard_lately(run.paths))
 
 
 def _was_heard_lately(paths: RunPaths) -> bool:
@@ -105,17 +103,11 @@ def _status(record: RunRecord, paths: RunPaths, facts: Sequence[AttemptFacts], j
         return "completed"
     if job and job.state in ("CANCELLED", "REVOKED"):
         return "cancelled"
-    if job is None and last and last.signals[-1:] == ("TERM",) and not _ran_out_of_time(record, last):
+    if job is None and last and last.signals[-1:] == ("TERM",) and not ran_out_of_time(record, last, job):
         return "cancelled"  # someone's scancel: what else sends TERM, a preemption, starts the job again
     if job and job.state == "COMPLETED" and (last is None or last.exit_code is None):
         return "completed"
     return "failed"
-
-
-def _ran_out_of_time(record: RunRecord, last: AttemptFacts) -> bool:
-    """Whether the attempt ended at its time limit."""
-    limit_s = parse_time_limit_s(record.resolved.text("RUN_TIME"))
-    return bool(last.started and last.ended and last.ended - last.started >= limit_s)
 
 
 def _closed(attempts: tuple[Attempt, ...], job: JobState | None) -> tuple[Attempt, ...]:

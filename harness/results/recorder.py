@@ -15,6 +15,7 @@ from harness.disk import is_file
 from harness.errors import ConfigError
 from harness.launch.run import Outcome, Run
 from harness.launch.rundir import RunPaths
+from harness.launch.slurm.command import cluster_name
 from harness.results.effective import asked_of, differences
 from harness.results.log.parser import LogParser, RunLog, read_log
 from harness.results.record import Job, RunError, RunRecord, Status, SweepPoint, utc_at, utc_now
@@ -46,6 +47,7 @@ def begin(
             gpus_per_node=run.spec.gpus_per_node,
             command=tuple(run.spec.command_in(str(run.paths.root))),
             host=socket.gethostname(),
+            cluster=cluster_name() if run.spec.place == "slurm" else None,
         ),
         asked=asked_of(resolved),
         predicted=predicted,

@@ -4,12 +4,11 @@ An ended run is never judged again while nothing contradicts its record, and no 
 was empty. Several processes may settle one run: each judges what lies on the disk, and writes only over that.
 """
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.errors import EnvironmentProblem, HarnessError
+from harness.errors import HarnessError
 from harness.launch.slurm.job_state import JobState
 from harness.launch.slurm.queue import QueueView, ask
 from harness.results.adopt import adopted, find_jobs, is_without_job
@@ -18,7 +17,7 @@ from harness.results.judged_here import judge_here
 from harness.results.record import UNFINISHED, RunRecord
 from harness.results.record_file import UnreadableRecord, save
 from harness.results.reopen import reopened
-from harness.results.store import StoredRun, copy_path, load_run, record_path, stamp_of
+from harness.results.store import StoredRun, copy_path, is_ours, load_run, record_path, stamp_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,14 +74,17 @@ def _settle(run: StoredRun, view: QueueView) -> tuple[StoredRun, JobState | None
         return run, None
     try:
         record, job = judge(run, view) if run.record.job.on == "slurm" else (judge_here(run), None)
-    except HarnessError as problem:  # such as a log that only others may read
+    except (HarnessError, OSError) as problem:  # such as a log, or a folder, that only others may read
         return replace(run, problem=str(problem)), None
     return _keep(run, record), job
 
 
 def _as_on_disk(run: StoredRun) -> StoredRun:
     """The run as whoever else looks after it has left it."""
-    stamp = stamp_of(record_path(run.folder))
+    try:
+        stamp = stamp_of(record_path(run.folder))
+    except UnreadableRecord as problem:
+        return replace(run, problem=str(problem))
     if stamp is not None and stamp == run.stamp:
         return replace(run, record=reopened(run.record, run.paths), removed=False)
     try:
@@ -96,23 +98,15 @@ def _keep(run: StoredRun, record: RunRecord) -> StoredRun:
     if record == run.record and not run.removed and run.problem is None:
         return run
     path = record_path(run.folder)
-    if not _may_write(run):
-        return replace(run, record=record)
-    if stamp_of(path) != run.stamp:
-        return _as_on_disk(run)  # someone wrote it meanwhile, and may have known more
+    if not is_ours(run):
+        return replace(run, record=record)  # a colleague who looks at it changes nothing
     try:
+        if stamp_of(path) != run.stamp:
+            return _as_on_disk(run)  # someone wrote it meanwhile, and may have known more
         run.folder.mkdir(exist_ok=True)
         save(record, path)
         if record.status not in UNFINISHED:
             copy_path(run.folder).unlink(missing_ok=True)
-    except (EnvironmentProblem, OSError) as problem:
+        return replace(run, record=record, problem=None, stamp=stamp_of(path))
+    except (HarnessError, OSError) as problem:
         return replace(run, record=record, problem=str(problem))
-    return replace(run, record=record, problem=None, stamp=stamp_of(path))
-
-
-def _may_write(run: StoredRun) -> bool:
-    """Whether the run is of this user: a colleague who looks at it changes nothing."""
-    try:
-        return run.removed or os.getuid() in (0, run.folder.stat().st_uid)
-    except OSError:
-        return True

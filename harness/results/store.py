@@ -1,8 +1,9 @@
 """Find runs: each has a folder of its own under OUTPUT_PATH, and in it `record.json`."""
 
 import gc
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,12 +69,22 @@ def copy_path(folder: Path) -> Path:
 
 
 def stamp_of(path: Path) -> Stamp | None:
-    """A file's stamp; None where there is no file."""
+    """A file's stamp; None where there is no file. UnreadableRecord if others keep the folder to themselves."""
     try:
         found = path.stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise UnreadableRecord(f"{path}: cannot read this record: {error.strerror}") from error
     return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def is_ours(run: StoredRun) -> bool:
+    """Whether a run is of this user, to whom its job is known and its record to be written; root's are all."""
+    for path in (run.folder, copy_path(run.folder)):
+        with suppress(OSError):
+            return os.getuid() in (0, path.stat().st_uid)
+    return True
 
 
 def list_runs(root: Path) -> RunList:
@@ -155,7 +166,16 @@ def _run_folders(root: Path) -> list[Path]:
             f"{root}: cannot be read: {error.strerror}; ask for permission, or name another folder by --output-path"
         ) from error
     recorded = {folder for folder in found if is_file(record_path(folder))}
-    return sorted(recorded | {root / copy.stem for copy in (root / COPIES).glob("[!.]*.json")})
+    copied = {root / copy.stem for copy in (root / COPIES).glob("[!.]*.json")}
+    return sorted(recorded | {folder for folder in copied - recorded if not _is_closed(folder)})
+
+
+def _is_closed(folder: Path) -> bool:
+    try:
+        stamp_of(record_path(folder))
+    except UnreadableRecord:
+        return True
+    return False
 
 
 def _some(names: Sequence[str], shown: int = 5) -> str:

@@ -34,13 +34,14 @@ _POLL_S = 0.25
 class FirstWord:
     """What Slurm says of a job just submitted. `job` is None if it does not answer, and `reason` if it has none known.
 
-    `refused`: the job could never start, and was cancelled.
+    `refused`: the job could never start, and was cancelled; `complaint`, by scancel, tells that it could not be.
     """
 
     record: RunRecord
     job: JobState | None
     reason: PendingReason | None
     refused: bool = False
+    complaint: str | None = None
 
 
 def submit_recorded(
@@ -87,7 +88,8 @@ def first_word(record: RunRecord, *, keep: bool = False, patience_s: float = PAT
     reason = find_reason(job.reason) if job and job.waiting and job.reason else None
     if job is None or reason is None or not reason.never or keep:
         return FirstWord(record=record, job=job, reason=reason)
-    cancel(record.job.job_id, cluster=record.job.cluster)
+    if complaint := cancel(record.job.job_id, cluster=record.job.cluster):
+        return FirstWord(record=record, job=job, reason=reason, complaint=complaint)
     error = RunError(cause=never_starts(reason, job.reason))
     ended = replace(record, status="cancelled", ended=utc_now(), error=error)
     save(ended, Path(record.paths["record"]))

@@ -110,6 +110,8 @@ class _Followed:
 
     def says_it_has_ended(self) -> bool:
         """Whether the run's own script wrote down an end, which Slurm is about to confirm."""
+        if self._problem:  # and asking again does not help
+            return False
         facts = read_attempts(RunPaths(self.run.folder))
         return bool(facts) and facts[-1].exit_code is not None and facts[-1].number not in self._ended_attempts
 

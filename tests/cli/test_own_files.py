@@ -40,8 +40,8 @@ def write(here: Path, name: str, text: str) -> Path:
         ("[cluster]\nTP = 0\n", f"{CONF}:2: TP='0' is not allowed; allowed here: a whole number from 1 to 100000000"),
         (
             "[cluster]\nRUN_TIME = soon\n",
-            f"{CONF}:2: RUN_TIME='soon' is not allowed; allowed here: a time such as 00:20:00 (hours:minutes:seconds) "
-            "or 1-12:00:00",
+            f"{CONF}:2: RUN_TIME='soon' is not allowed; allowed here: a time above zero such as 00:20:00 "
+            "(hours:minutes:seconds) or 1-12:00:00",
         ),
         ("[megatron]\n--num-experts = many\n", f"{CONF}:2: --num-experts takes a whole number; found 'many'"),
         ("[cluster]\nRUN_NAME = ${NOPE}\n", f"{CONF}:2: RUN_NAME: ${{NOPE}} has no value; set NOPE"),

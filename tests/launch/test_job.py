@@ -93,6 +93,8 @@ def test_all_problems_at_once_with_their_lines(configured: Configured) -> None:
         *((args, "set NNODES and GPUS_PER_NODE instead") for args in ("-n 8", "--ntasks=8", "--ntasks-per-no=4")),
         *((args, "set RUN_TIME instead") for args in ("-t 5", "--time=5")),
         *((args, "set RUN_NAME instead") for args in ("--job-name=x", "-J x")),
+        *((args, "set PARTITION instead") for args in ("--partition=big", "-pbig")),
+        *((args, "set ACCOUNT instead") for args in ("--account physics", "-A physics")),
         ("--requeue", "set RETRIES instead"),
     ],
 )
@@ -112,14 +114,22 @@ def test_what_the_launcher_sets_itself_cannot_be_set_twice(configured: Configure
         "--oversubscribe",
         "--exclusive",
         "--mem=4G",
-        "-pbig",
+        "--gres=gpu:a100:4",
     ],
 )
 def test_other_options_of_sbatch_pass(configured: Configured, args: str) -> None:
     assert job_spec(configured(SBATCH_ARGS=args), "slurm").sbatch_args == (args,)
 
 
-@pytest.mark.parametrize("args", ["high", "--comment='a b'", "--comment='a#b'", "--qos='x", "--mail-user=$(id)"])
+@pytest.mark.parametrize(("sign", "name"), [("\\", "a backslash"), ("\n", "a line break")])
+def test_a_log_s_path_that_slurm_takes_otherwise_is_refused(configured: Configured, sign: str, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"holds {name}, which Slurm takes in no log's path"):
+        job_spec(configured(OUTPUT_PATH=f"/my{sign}runs"), "slurm")
+
+
+@pytest.mark.parametrize(
+    "args", ["high", "-", "--", "--comment='a b'", "--comment='a#b'", "--qos='x", "--mail-user=$(id)"]
+)
 def test_sbatch_args_that_no_line_can_carry(configured: Configured, args: str) -> None:
     with pytest.raises(ConfigError, match="SBATCH_ARGS="):
         job_spec(configured(SBATCH_ARGS=args), "slurm")

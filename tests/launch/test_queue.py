@@ -18,7 +18,7 @@ cat <<'END'
 5|5|5|PENDING|N/A|N/A|PartitionDown||root|/runs/a
 17_0|19|17|COMPLETED|1795282048|1795282050|None|node1|root|/runs/b
 17_2|17|17|PENDING|N/A|N/A|JobArrayTaskLimit||root|/runs/c
-16|16|16|PENDING|1795282065|1795285665|BeginTime||root|/runs/d|e
+16|16|16|PENDING|1795282065|1795285665|BeginTime||root|/runs/d|e f
 20|20|20|RUNNING|1795282049|1795285649|None|node[1-2,07-08]|alice|/runs/f
 22|22|22|PENDING|N/A|N/A|ReqNodeNotAvail, UnavailableNodes:node[1-2]||root|/runs/g
 23|23|23|FAILED|1795282048|1795282049|JobLaunchFailure|node1|root|/runs/h
@@ -54,7 +54,7 @@ def test_one_call_tells_of_all_jobs(slurm: Program, tmp_path: Path) -> None:
     assert (running.started, running.ended) == (1795282049, None)  # not when the time limit will end it
     assert view.states["22"].reason == "ReqNodeNotAvail, UnavailableNodes:node[1-2]"
     put_off = view.states["16"]
-    assert (put_off.waiting, put_off.started, put_off.work_dir) == (True, 1795282065, "/runs/d|e")
+    assert (put_off.waiting, put_off.started, put_off.work_dir) == (True, 1795282065, "/runs/d|e\u2028f")
     assert view.states["5"].started is None
 
 

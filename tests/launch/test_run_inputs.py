@@ -50,11 +50,19 @@ def test_a_secret_is_in_no_file(configured: Configured, tmp_path: Path, monkeypa
 def test_a_secret_that_was_typed_as_something_else_is_refused(
     configured: Configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Under whatever name it is exported, and however the script would quote it; a dry run prints it no more."""
     monkeypatch.setenv("HF_TOKEN", "sentinel")
-    resolved = configured({"--wandb-exp-name": "my-sentinel-run"}, OUTPUT_PATH=str(tmp_path))
-    with pytest.raises(ConfigError, match="the value of HF_TOKEN would stand readable in the job's script"):
-        open_run(resolved, plan_launch(resolved, "local"))
-    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setenv("OPENAI_API_KEY", "it's a key")
+    said = "the value of {} would stand readable in the job's script"
+    for flags, settings, name in (
+        ({"--wandb-exp-name": "my-sentinel-run"}, {}, "HF_TOKEN"),
+        ({"--wandb-exp-name": "of it's a key, too"}, {}, "OPENAI_API_KEY"),
+        ({}, {"ACCOUNT": "sentinel"}, "HF_TOKEN"),
+        ({}, {"DATASET": "it's a key"}, "OPENAI_API_KEY"),
+    ):
+        resolved = configured(flags, OUTPUT_PATH=str(tmp_path), **settings)
+        with pytest.raises(ConfigError, match=said.format(name)):
+            plan_launch(resolved, "slurm")
 
 
 def test_a_plan_makes_nothing(configured: Configured, tmp_path: Path) -> None:

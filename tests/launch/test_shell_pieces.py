@@ -1,5 +1,6 @@
 """Pieces of the job's script that are quickly tried by themselves; the whole runs in tests/slurm/test_job_script.py."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -28,6 +29,50 @@ def save(folder: Path, name: str, *files: str) -> None:
     (folder / "checkpoints" / name).mkdir(parents=True)
     for file in files:
         (folder / "checkpoints" / name / file).write_text("{}")
+
+
+HOLD = """
+RUN_DIR={folder} SLURM_JOB_ID=7 SLURM_RESTART_COUNT={restart} SLURM_CLUSTER_NAME=alps
+nodes=1 ranks=1 ended_states=COMPLETED
+@
+cat "$RUN_DIR/owner"; ls "$RUN_DIR"
+"""
+
+
+def hold(folder: Path, restart: int = 0) -> str:
+    """Who holds the run, and what files its folder has, once a start of job 7 has come to hold it."""
+    to_hold = (SHELL / "attempt.sh").read_text().partition("\nif [ -e")[0]
+    return run(HOLD.format(folder=folder, restart=restart).replace("@", to_hold))
+
+
+def test_a_start_that_died_while_it_took_the_run_is_followed_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / "owner.7").write_text("7 0 alps\n")
+    (tmp_path / "owner").hardlink_to(tmp_path / "owner.7")
+    assert hold(tmp_path, restart=1) == "7 1 alps\nowner"
+
+
+def test_a_link_that_was_made_counts_whatever_ln_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that NFS lost is asked for again, and says that the link is there already."""
+    programs, folder = tmp_path / "bin", tmp_path / "run"
+    programs.mkdir()
+    folder.mkdir()
+    (programs / "ln").write_text('#!/bin/sh\n/bin/ln "$@"\necho "ln: File exists" >&2\nexit 1\n')
+    (programs / "ln").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    assert hold(folder) == "7 0 alps\nowner"
+
+
+@pytest.mark.parametrize(
+    ("state", "spare"), [("idle", 1), ("alloc", 1), ("plnd", 1), ("mix-", 1), ("idle~", 1), ("drain", 0), ("down*", 0)]
+)
+def test_a_node_counts_as_in_service(state: str, spare: int) -> None:
+    script = f"""
+    sinfo() {{ printf '%s\\n' 'n1 alloc' 'n2 alloc' 'n3 {state}'; }}
+    scontrol() {{ tr ',' '\\n' <<<"$3"; }}
+    SLURM_JOB_PARTITION=main hosts=(n1) code=0 restart=0 retries=0
+    @
+    spare_nodes n2"""
+    assert run(script, "retry.sh") == str(spare)
 
 
 WHOLE = (".metadata", "metadata.json")

@@ -4,8 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from harness.launch.processes import end_leftovers
 from harness.launch.rundir import RunPaths
 from harness.launch.slurm.job_state import JobState
 from harness.launch.slurm.queue import QueueView
+from harness.results.adopt import adopted
 from harness.results.attempt_history import attempts_of
 from harness.results.record import RunRecord, epoch_of, utc_at
 from harness.results.record_file import load, save
@@ -119,6 +121,30 @@ def test_a_job_that_slurm_forgot_is_judged_by_its_own_facts(
     assert (settled.status, settled.ended) == (status, utc_at(NOW + 60))
 
 
+@pytest.mark.parametrize(
+    ("signals", "ran_s", "run_time", "status"),
+    [
+        (("TERM",), 1210, "00:20:00", "failed"),
+        (("TERM",), 1170, "00:20:00", "failed"),  # the script began after the job, whose time was up
+        (("USR1", "TERM"), 1090, "00:20:00", "failed"),
+        (("TERM",), 1090, "00:20:00", "cancelled"),
+        (("TERM",), 1210, "", "cancelled"),  # a record that does not say how long it might run
+    ],
+)
+def test_a_job_that_slurm_forgot_ran_out_of_its_time_if_it_ended_then(
+    run: StoredRun, signals: tuple[str, ...], ran_s: int, run_time: str, status: str
+) -> None:
+    resolved = replace(run.record.resolved, settings={**run.record.resolved.settings, "RUN_TIME": run_time})
+    run = replace(run, record=replace(run.record, resolved=resolved))
+    save(run.record, record_path(run.folder), {})
+    told = [f"signal={name} {NOW + ran_s - 1}" for name in signals]
+    attempt(run, 0, "job=7", "nodes=node1", f"started={NOW}", *told, "exit=143", f"ended={NOW + ran_s}")
+    settled = settle(run, QueueView()).record
+    assert settled.status == status
+    cause = settled.error.cause.name if settled.error and settled.error.cause else None
+    assert cause == ("time-limit" if status == "failed" else None)
+
+
 def test_a_job_that_slurm_forgot_and_that_left_no_end_is_failed_and_says_so(run: StoredRun) -> None:
     attempt(run, 0, "job=7", "nodes=node1", f"started={NOW}")
     settled = settle(run, QueueView()).record
@@ -131,6 +157,11 @@ def test_a_job_that_never_began_and_is_forgotten_is_failed_and_says_so(run: Stor
     settled = settle(run, QueueView()).record
     assert settled.status == "failed" and settled.error is not None and settled.error.cause is not None
     assert "never began, as far as can be seen here" in settled.error.cause.text
+
+
+def test_a_job_of_a_moment_ago_is_not_over_because_slurm_does_not_know_it_yet(tmp_path: Path) -> None:
+    young = stored(tmp_path / "young", created_s=time.time() - 5)
+    assert settle(young, QueueView()).record.status == "submitted"
 
 
 def test_the_id_of_another_job_is_no_word_of_ours(run: StoredRun) -> None:
@@ -355,6 +386,10 @@ def test_facts_being_written_are_read_as_far_as_they_are_whole(run: StoredRun) -
         f"signal=TERM {NOW}",
         "excluded=b",
         "rubbish",
+        "started=inf",
+        "ended=99999999999999",
+        "restart=-1",
+        "resumed=1e30",
         "log_start=12",
     )
     attempt(run, 2, "job=7", "exit=")
@@ -364,6 +399,7 @@ def test_facts_being_written_are_read_as_far_as_they_are_whole(run: StoredRun) -
     second, tenth = read_attempts(RunPaths(run.folder))
     assert (second.number, tenth.number) == (2, 10)
     assert (tenth.signals, tenth.excluded, tenth.log_start_bytes) == (("USR1", "TERM"), ("b",), 12)
+    assert (tenth.started, tenth.ended, tenth.restart, tenth.resumed) == (None,) * 4
     assert second.exit_code is None and tenth.exit_code is None and read_exits(RunPaths(run.folder), 10) == {}
 
 
@@ -398,6 +434,46 @@ def test_a_launch_that_died_before_sbatch_is_told_once_slurm_knows_of_no_job(
     assert waiting == just_now
     assert told.record.status == "failed" and told.record.error is not None and told.record.error.cause is not None
     assert told.record.error.cause.name == "never-submitted"
+
+
+def test_a_job_that_is_found_again_is_looked_for_on_its_own_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.results.adopt.cluster_name", lambda: "alps")
+    queued, begun = (stored(tmp_path / name, job_id=None) for name in ("queued", "begun"))
+    attempt(begun, 0, "job=9", "cluster=jura")
+    view = QueueView(states={str(queued.folder): JobState(job_id="8", state="PENDING")})
+    assert [(job.job_id, job.cluster) for job in (adopted(run, view).job for run in (queued, begun))] == [
+        ("8", "alps"),
+        ("9", "jura"),
+    ]
+
+
+@pytest.fixture
+def stranger() -> Iterator[Callable[[], None]]:
+    """Makes this process another user, who reads nothing that is closed to others."""
+    before = os.geteuid()
+    yield lambda: os.seteuid(65534) if before == 0 else None
+    os.seteuid(before)
+
+
+def test_a_folder_that_someone_closed_is_neither_removed_nor_in_the_way(stranger: Callable[[], None]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        closed, other = stored(root / "closed"), stored(root / "open")
+        for run in (closed, other):
+            copy_path(run.folder).parent.mkdir(exist_ok=True)
+            save(run.record, copy_path(run.folder), {})
+        for folder in (root, root / "open", copy_path(root / "open").parent):
+            folder.chmod(0o755)
+        closed.folder.chmod(0)
+        stranger()
+        assert [run.folder.name for run in list_runs(root).runs] == ["open"]
+        settled = settle(replace(closed, stamp=(1, 2, 3)), QueueView())
+        assert (settled.record, settled.removed) == (closed.record, False)
+        assert settled.problem is not None and "Permission denied" in settled.problem
+        os.seteuid(os.getuid())
+        closed.folder.chmod(0o700)
 
 
 SUPERVISOR = """

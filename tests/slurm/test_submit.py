@@ -64,6 +64,16 @@ def test_a_job_that_can_never_start_is_cancelled_at_once(user: User, word: str, 
     assert (record["status"], record["error"]["cause"]["evidence"]) == ("cancelled", reason)
 
 
+def test_a_job_that_could_not_be_cancelled_is_not_told_as_cancelled(user: User) -> None:
+    user.wrap("scancel", "#!/bin/sh\necho 'scancel: error: Socket timed out' >&2\nexit 1\n")
+    answer = user.launch("RUN_TIME=5:00:00")
+    assert answer.code == 2
+    job = job_of(answer)
+    assert "can never start (PartitionTimeLimit, " in answer.err
+    assert f"could not be cancelled: Socket timed out; moe-harness runs cancel {job} tries again" in answer.err
+    assert (user.cluster.state(job), user.record()["status"]) == ("PENDING", "submitted")
+
+
 def test_keep_leaves_a_hopeless_job_in_the_queue(user: User) -> None:
     answer = user.launch("RUN_TIME=5:00:00", "--keep")
     assert answer.code == 0

@@ -20,7 +20,7 @@ def sacct_rows(answer: Answer) -> Iterator[tuple[tuple[str, ...], JobState]]:
     """Each start of a job with the ids it goes by; nothing where there is no accounting."""
     if answer.code != 0:
         return
-    for line in answer.out.splitlines():
+    for line in answer.out.split("\n"):
         parts = line.split("|", len(_FIELDS) - 1)
         if len(parts) < len(_FIELDS):
             continue

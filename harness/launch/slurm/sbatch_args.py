@@ -15,6 +15,8 @@ _OF_SBATCH = {
     **dict.fromkeys(("--nodes", "-N"), "NNODES"),
     **dict.fromkeys(("--ntasks", "--ntasks-per-node", "-n"), "NNODES and GPUS_PER_NODE"),
     **dict.fromkeys(("--time", "-t"), "RUN_TIME"),
+    **dict.fromkeys(("--partition", "-p"), "PARTITION"),
+    **dict.fromkeys(("--account", "-A"), "ACCOUNT"),
     **dict.fromkeys(("--requeue", "--no-requeue"), "RETRIES"),
 }
 """What the job's script relies on, and the setting that says it, if one does."""
@@ -63,9 +65,9 @@ def _grouped(words: Sequence[str]) -> tuple[str, ...]:
     """Each option with the value that stands after it."""
     options: list[str] = []
     for word in words:
-        if word.startswith("-"):
+        if word.strip("-") and word.startswith("-"):
             options.append(word)
-        elif options:
+        elif options and word.strip("-"):
             options[-1] += f" {word}"
         else:
             raise ValueError(f"'{word}' is not an option: each begins with '-'")

@@ -12,7 +12,7 @@ SQUEUE_WORDS = ("--states=all", "--noheader", "--array", "--format=" + "|".join(
 
 def squeue_rows(answer: Answer) -> Iterator[tuple[tuple[str, ...], JobState]]:
     """Each job with the ids it goes by: as shown, its own, and of its array."""
-    for line in answer.out.splitlines():
+    for line in answer.out.split("\n"):
         parts = line.split("|", len(_FIELDS) - 1)
         if len(parts) < len(_FIELDS):  # a heading, such as CLUSTER: alps
             continue

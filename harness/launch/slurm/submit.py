@@ -14,7 +14,9 @@ from harness.launch.slurm.command import call, cluster_name, inherited, on
 _ANSWER = re.compile(r"^(?P<job_id>\d+)(?:;(?P<cluster>\S+))?$", re.MULTILINE)
 
 # slurmctld may have taken the job although its answer came too late, or sbatch was ended.
-_UNSURE = re.compile(r"[Tt]imed out|[Ss]ocket|Zero Bytes|[Cc]onnection (reset|closed)|Unspecified error")
+_UNSURE = re.compile(
+    r"[Tt]imed out|[Ss]ocket|Zero Bytes|[Cc]onnection (reset|closed)|receive failure|Unspecified error"
+)
 
 _FIXES = (
     (r"[Ii]nvalid partition|partition specified|partition not available", "set PARTITION to one that `sinfo -s` lists"),

@@ -12,6 +12,7 @@ from harness.launch.resume import newest_checkpoint
 from harness.launch.run import Outcome
 from harness.launch.rundir import RunPaths
 from harness.launch.slurm.job_state import JobState
+from harness.launch.slurm.time_limit import parse_time_limit_s
 from harness.results.record import Cause, RunError, RunRecord
 from harness.results.triage.cause import find_cause
 from harness.results.triage.evidence import Evidence
@@ -21,6 +22,9 @@ _NOT_STARTED = 128 + 53
 """Slurm's own code for a script whose log it could not open."""
 
 _TERMINATED = 128 + 15
+
+_STARTING_TAKES_S = 60
+"""How long a job may run before its script does: prologs, and the ranks of an attempt before."""
 
 
 def failure_of(record: RunRecord, paths: RunPaths, last: AttemptFacts | None, job: JobState | None) -> RunError:
@@ -40,7 +44,7 @@ def failure_of(record: RunRecord, paths: RunPaths, last: AttemptFacts | None, jo
         {rank: it.code for rank, it in exits.items()},
         start_bytes=facts.log_start_bytes,
         exit_code=facts.exit_code if facts.exit_code is not None else (job.exit_code if job else None),
-        slurm_state="TIMEOUT" if _was_asked_in_time(facts) else _slurm_state(record, job),
+        slurm_state="TIMEOUT" if ran_out_of_time(record, facts, job) else _slurm_state(record, job),
         nodes=record.attempts[-1].nodes if record.attempts else (),
     )
     if _saved_in_time(facts):
@@ -95,9 +99,21 @@ def _saved_in_time(facts: AttemptFacts) -> bool:
     return facts.exit_code == 124 and facts.signals[-1:] == ("USR1",)
 
 
-def _was_asked_in_time(facts: AttemptFacts) -> bool:
-    """Whether the ranks ended because they were asked to, be it that Megatron did not yet listen."""
-    return facts.exit_code in (124, _TERMINATED) and facts.signals[-1:] == ("USR1",)
+def ran_out_of_time(record: RunRecord, facts: AttemptFacts, job: JobState | None) -> bool:
+    """Whether an attempt ended for its time limit: asked to ahead of it, or at it where Slurm has no word for that.
+
+    Megatron may not have listened yet when it was asked. Slurm's clock runs before the script's begins.
+    """
+    if facts.exit_code not in (124, _TERMINATED):
+        return False
+    if "USR1" in facts.signals or job is not None:
+        return "USR1" in facts.signals
+    try:
+        limit_s = parse_time_limit_s(record.resolved.text("RUN_TIME"))
+    except ValueError:  # an old record may lack it
+        return False
+    late_s = min(_STARTING_TAKES_S, limit_s // 10)
+    return bool(facts.started and facts.ended and facts.ended - facts.started >= limit_s - late_s)
 
 
 def _to_go_on(paths: RunPaths) -> Cause | None:

@@ -31,9 +31,11 @@ is_over() { # JOB CLUSTER: whether Slurm says so; to be out of reach, or of anot
 
 hold_run() {
   local own=$RUN_DIR/owner.$SLURM_JOB_ID before job count cluster
+  rm -f -- "$own" # of a start that died here, it may be owner itself by another name
   echo "$me" >"$own" || refuse "cannot write $own: is the folder writable, and the disk not full?"
-  # A link is there whole or not at all, on NFS too.
-  if ln -- "$own" "$RUN_DIR/owner" 2>/dev/null && [ "$(holder)" = "$me" ]; then
+  # A link is there whole or not at all, on NFS too, where an answer that was lost makes ln complain of what it did.
+  ln -- "$own" "$RUN_DIR/owner" 2>/dev/null || true
+  if [ "$own" -ef "$RUN_DIR/owner" ]; then
     rm -f -- "$own"
     return
   fi

@@ -33,7 +33,7 @@ chosen_nodes() { # whether the job may run on certain nodes only: one less may b
 
 spare_nodes() { # AVOIDED: how many of the partition's nodes are in service, less what the job avoids and has
   sinfo --noheader --Node --partition="$SLURM_JOB_PARTITION" --format='%N %t' |
-    sed -nE 's/^([^ ]+) (idle|alloc|mix|comp)[~#]?$/\1/p' | # no sign but that of a node that sleeps
+    sed -nE 's/^([^ ]+) (idle|alloc|mix|comp|plnd)[-~#]?$/\1/p' | # no sign but of one that sleeps, or is planned for
     sort -u | grep -vcxF -f <(printf '%s\n' "${hosts[@]}" && { [ -z "$1" ] || scontrol show hostnames "$1"; }) || true
 }
 
