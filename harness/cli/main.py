@@ -1,10 +1,14 @@
 """`moe-harness VERB …`: verbs are loaded when they are called, so that each starts fast."""
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any, TextIO
 
 import click
 
@@ -86,9 +90,16 @@ def run(words: Sequence[str]) -> int:
     except click.exceptions.Abort:  # click's word for Ctrl-C
         return STOPPED
     except click.ClickException as error:
-        error.show()
+        _show(error)
         return error.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _show(error: click.ClickException) -> None:
+    """As click does, with our own mark of an error."""
+    if isinstance(error, click.UsageError) and error.ctx:
+        screen.progress(f"{error.ctx.get_usage()}\nTry '{error.ctx.command_path} --help' for help.\n")
+    screen.error(error.format_message())
 
 
 def _refuse_lost_words(own: Sequence[str], extra: Sequence[str]) -> None:
@@ -107,8 +118,22 @@ def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(words[:at]), list(words[at + 1 :])
 
 
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
+
+
+def _make_printing_safe() -> None:
+    """Names of files may be any bytes, and the streams closed: neither may break off what is under way."""
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Entry point of the `moe-harness` command."""
+    _make_printing_safe()
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()
@@ -116,7 +141,8 @@ def main() -> None:
         sys.stderr.close()
         code = 0
     except OSError as error:  # a full disk under what is printed, say
-        screen.error(f"{error.filename or 'what was to be printed'}: {error.strerror}")
+        with suppress(OSError):
+            screen.error(f"{error.filename or 'what was to be printed'}: {error.strerror}")
         code = NOT_BEGUN
     except KeyboardInterrupt:
         code = STOPPED

@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from harness.cli import screen
 from harness.cli.main import Invocation
 from harness.config.provenance import Resolved
-from harness.config.roots import Roots
+from harness.config.roots import NAMED_BY, Roots
 from harness.config.schema import SETTINGS
 from harness.config.sources import Request, resolve_request, typed_words
 from harness.launch.place import Place
@@ -59,9 +59,8 @@ class Word(click.ParamType[str]):
         name, equals, value = incomplete.partition("=")
         if not equals:
             return [CompletionItem(f"{key}=", help=s.help) for key, s in SETTINGS.items() if key.startswith(name)]
-        kinds = {"MODEL": "model", "CLUSTER": "cluster", "PROXY": "proxy"}
-        if name in kinds:
-            options: Sequence[str] = Roots.standard().names(kinds[name])
+        if name in NAMED_BY:
+            options: Sequence[str] = Roots.standard().names(NAMED_BY[name])
         else:
             options = SETTINGS[name].choices if name in SETTINGS else ()
         return [CompletionItem(f"{name}={option}") for option in options if option.startswith(value)]

@@ -1,8 +1,9 @@
 """The runs that a user's words mean, as they truly stand."""
 
-import re
+import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import click
 from harness.cli import screen
 from harness.disk import expanded, is_folder
 from harness.errors import EnvironmentProblem, HarnessError
-from harness.results.record import UNFINISHED, RunRecord
+from harness.results.record import JOB_ID, UNFINISHED, RunRecord
 from harness.results.root import default_root
 from harness.results.store import RunNotFound, StoredRun, find_run, list_runs
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:  # what asks Slurm is imported where there is a run that has n
 
 def _root(ctx: click.Context, param: click.Parameter, value: str | None) -> Path:
     if value is None:
-        return default_root()
+        root = default_root()
+        if os.environ.get("OUTPUT_PATH") and not is_folder(root):
+            screen.notice(f"OUTPUT_PATH={root} is no folder, so there are no runs in it")
+        return root
     folder = expanded(value)
     if not is_folder(folder):
         raise click.BadParameter(f"{value} is no folder", ctx, param)
@@ -36,8 +40,6 @@ ROOT = click.option(
     callback=_root,
     help="Where the runs are; without it OUTPUT_PATH, as exported or in the conf of the CLUSTER that is exported.",
 )
-
-_JOB_ID = re.compile(r"\d+(_\d+)?")
 
 
 class NotOurs(HarnessError):
@@ -75,21 +77,21 @@ def as_they_stand(runs: Sequence[StoredRun]) -> "tuple[tuple[StoredRun, ...], Se
     return settled.runs, settled
 
 
-def with_its_log(run: StoredRun, *, most_bytes: int = sys.maxsize) -> RunRecord:
-    """The record; that of a run still going with what its log says, as far as that has come."""
-    if run.record.status not in UNFINISHED:
-        return run.record
+def with_its_log(run: StoredRun, *, most_bytes: int = sys.maxsize) -> StoredRun:
+    """The run; one that is still going with what its log says, as far as that has come."""
+    if run.record.status not in UNFINISHED or run.problem:
+        return run
     from harness.results.recorder import with_log_at
 
     try:
-        return with_log_at(run.record, run.paths.log, most_bytes=most_bytes)
+        return replace(run, record=with_log_at(run.record, run.paths.log, most_bytes=most_bytes))
     except EnvironmentProblem as problem:
         screen.error(str(problem))
-        return run.record
+        return run
 
 
 def _run_of(root: Path, word: str) -> StoredRun:
-    if _JOB_ID.fullmatch(word):
+    if JOB_ID.fullmatch(word):
         if run := next((run for run in list_runs(root).runs if word in _job_ids(run.record)), None):
             return run
         try:

@@ -61,13 +61,13 @@ def command(
     selection = Selection(statuses=tuple(statuses), model=model, since=since, sweep=sweep, last=last)
     runs, settled = as_they_stand(selection.before_asking(found.runs))
     runs = selection.of(runs)
-    records = [with_its_log(run, most_bytes=_LOG_BYTES) for run in runs]
+    shown = [with_its_log(run, most_bytes=_LOG_BYTES) for run in runs]
     if as_json:
-        click.echo(json.dumps([run_data(record) for record in records], indent=1, ensure_ascii=False))
-    elif records:
-        click.echo(show_runs(records, _waiting(runs, settled)))
+        click.echo(json.dumps([run_data(run) for run in shown], indent=2))
+    elif shown:
+        click.echo(show_runs([run.record for run in shown], _waiting(runs, settled)))
     else:
-        click.echo(f"no runs in {root}" if not found.runs else f"none of the runs in {root} is so")
+        click.echo(f"no runs in {root}" if not found.runs else f"none of the {len(found.runs)} runs in {root} is so")
     return 1 if any(run.problem for run in runs) else 0
 
 

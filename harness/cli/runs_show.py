@@ -18,15 +18,15 @@ from harness.results.record_file import to_document
 def command(run: str, root: Path, as_json: bool) -> int:
     """One run, by its id, the beginning of its id, its folder, or its Slurm job's id."""
     (found,), settled = as_they_stand(runs_of(root, [run]))
-    record = with_its_log(found)
+    shown = with_its_log(found)
     code = 1 if found.problem else 0
     if as_json:
-        click.echo(json.dumps(to_document(record, {}), indent=1, ensure_ascii=False))
+        click.echo(json.dumps(to_document(shown.record, {}), indent=2))
         return code
     said = None
     if settled and (job := settled.job_of(found)):
         from harness.report.job_words import show_job
 
         said = show_job(job)
-    click.echo(f"{show_result(record, said)}\nevery rank ran: {shlex.join(record.job.command)}")
+    click.echo(f"{show_result(shown, said)}\nevery rank ran: {shlex.join(shown.record.job.command)}")
     return code

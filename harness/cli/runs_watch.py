@@ -48,7 +48,7 @@ def follow(runs: Sequence[StoredRun], *, every_s: float = EVERY_S) -> int:
         return STOPPED
     finally:
         _close(views)
-    click.echo("\n\n".join(show_result(ended[run.record.run_id].record) for run in runs))
+    click.echo("\n\n".join(show_result(ended[run.record.run_id]) for run in runs))
     done = all(run.record.status == "completed" and not run.problem for run in ended.values())
     return 0 if done else 1
 

@@ -5,6 +5,8 @@ import sys
 
 import click
 
+from harness.report.printable import printable
+
 
 def error(text: str) -> None:
     """Mistakes, a line each, on stderr."""
@@ -18,13 +20,13 @@ def notice(text: str) -> None:
 
 def progress(text: str) -> None:
     """A line on what is going on, on stderr."""
-    click.echo(text, err=True)
+    click.echo(printable(text), err=True)
 
 
 def _say(label: str, colour: str, text: str) -> None:
     shown = click.style(f"{label}:", fg=colour, bold=True) if _is_colourful() else f"{label}:"
     for line in text.splitlines():
-        click.echo(f"{shown} {line}", err=True)
+        click.echo(f"{shown} {printable(line)}", err=True)
 
 
 def _is_colourful() -> bool:

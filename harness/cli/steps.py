@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from harness.cli import screen
+from harness.report.printable import printable
 from harness.results.log.samples import StepSample
 from harness.units import show_seconds
 
@@ -48,7 +49,7 @@ class Steps:
             return
         from tqdm import tqdm
 
-        tqdm.write(text, file=sys.stderr)
+        tqdm.write(printable(text), file=sys.stderr)
 
     def close(self) -> None:
         """Takes the bar away."""

@@ -11,7 +11,7 @@ from harness.cli import request, screen
 from harness.cli.every import EVERY
 from harness.cli.main import NOT_BEGUN
 from harness.cli.sweep_plan import Driver, Sweep, sweep_of
-from harness.cli.sweep_points import SweepJob, check_points, place_of, points_of
+from harness.cli.sweep_points import check_points, place_of, points_of
 from harness.errors import ConfigError
 from harness.launch.place import Place
 from harness.report.sweep_table import (
@@ -71,12 +71,15 @@ def command(
     request.say_notices(checked.notices)
     say: Say = screen.progress if as_json else click.echo
     sweep = sweep_of(checked, where, name)
+    if max_jobs:
+        sweep.require_lanes()
     if checked.refused:
         say(f"{show_refused(checked.refused)}\n")
     if dry_run or sweep.asked_dry:
         require_same(sweep.folder, sweep.plan)
         kept = sweep.stored()
-        rows = _show_plan(say, sweep, kept, sweep.pending(kept, retry_failed=retry_failed))
+        rows = sweep.rows(kept, sweep.pending(kept, retry_failed=retry_failed))
+        _show_plan(say, sweep, rows)
         if as_json:
             _print(sweep, planned_data(rows))
         return 0
@@ -85,7 +88,7 @@ def command(
         driver = _driver(sweep, max_jobs=max_jobs, every_s=every_s)
         taken = driver.take_over()
         pending = sweep.pending(taken, retry_failed=retry_failed)
-        _show_plan(say, sweep, taken, pending)
+        _show_plan(say, sweep, sweep.rows(taken, pending))
         if pending and where == "slurm" and not yes:
             _ask()
         keep_plan(sweep.folder, sweep.plan)
@@ -104,25 +107,10 @@ def _driver(sweep: Sweep, *, max_jobs: int | None, every_s: float) -> Driver:
     return DriverHere(sweep)
 
 
-def _show_plan(
-    say: Say, sweep: Sweep, stored: Mapping[str, StoredRun], pending: Sequence[SweepJob]
-) -> Mapping[str, PlannedJob]:
-    """Say what is to run and may cost; the rows by point."""
-    names = {job.point.name for job in pending}
-    rows = {
-        job.point.name: job.planned(sweep.place, _now(stored.get(job.point.name), job.point.name in names))
-        for job in sweep.checked.jobs
-    }
-    say(show_planned(sweep.checked.swept, list(rows.values())))
-    say(f"sweep {sweep.name}: {show_cost([rows[name] for name in rows if name in names])}")
-    return rows
-
-
-def _now(run: StoredRun | None, is_pending: bool) -> str:
-    if run is None:
-        return "to run"
-    said = f"{run.record.status}: {run.record.run_id}"
-    return f"to run again, {said}" if is_pending else said
+def _show_plan(say: Say, sweep: Sweep, rows: Sequence[PlannedJob]) -> None:
+    """Say what is to run and may cost."""
+    say(show_planned(sweep.checked.swept, rows))
+    say(f"sweep {sweep.name}: {show_cost([row for row in rows if row.to_run])}")
 
 
 def _ask() -> None:

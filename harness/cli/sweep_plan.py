@@ -8,7 +8,8 @@ from typing import Protocol
 from harness.cli.sweep_points import Checked, SweepJob
 from harness.errors import ConfigError
 from harness.launch.place import Place
-from harness.report.sweep_table import PointResult
+from harness.launch.sweep import lane_options
+from harness.report.sweep_table import PlannedJob, PointResult
 from harness.results.record import SweepPoint
 from harness.results.store import StoredRun
 from harness.results.sweeps import SweepPlan, derived_name, plan_of, runs_of, sweep_folder
@@ -34,6 +35,11 @@ class Sweep:
         """What a run's record says of its place in the sweep."""
         return SweepPoint(sweep=self.name, point=job.point.name)
 
+    def require_lanes(self) -> None:
+        """ConfigError if the jobs cannot be made to wait for one another."""
+        for job in self.checked.jobs:
+            lane_options(self.name, 0, job.launch.spec.sbatch_args)
+
     def stored(self) -> dict[str, StoredRun]:
         """The newest run of each point that has one, as its record stands."""
         found = runs_of(self.root, self.name)
@@ -52,13 +58,21 @@ class Sweep:
         jobs = ((job, stored.get(job.point.name)) for job in self.checked.jobs)
         return [job for job, run in jobs if run is None or run.record.status in again]
 
+    def rows(self, stored: Mapping[str, StoredRun], pending: Sequence[SweepJob]) -> list[PlannedJob]:
+        """Each point that can run, before any of those that are pending does."""
+        names = {job.point.name for job in pending}
+        return [
+            job.planned(self.place, stored.get(job.point.name), to_run=job.point.name in names)
+            for job in self.checked.jobs
+        ]
+
     def results(self, stored: Mapping[str, StoredRun]) -> list[PointResult]:
         """Each point that can run, with its newest run."""
         return [
             PointResult(
                 point=job.point.name,
                 values={name: job.point.settings[name] for name in self.checked.swept},
-                record=stored[job.point.name].record if job.point.name in stored else None,
+                run=stored.get(job.point.name),
             )
             for job in self.checked.jobs
         ]

@@ -9,7 +9,7 @@ import click
 from harness.cli import request
 from harness.cli.verdict import foresee, gpu_hours, notices, problems
 from harness.config.provenance import Resolved
-from harness.config.roots import Roots
+from harness.config.roots import NAMED_BY, Roots
 from harness.config.schema import SETTINGS
 from harness.config.sources import typed_words
 from harness.errors import ConfigError
@@ -18,6 +18,7 @@ from harness.launch.plan import Launch, plan_launch
 from harness.launch.sweep import Point, expand
 from harness.plan.forecast import figures
 from harness.report.sweep_table import PlannedJob
+from harness.results.store import StoredRun
 
 if TYPE_CHECKING:  # a sweep without a known GPU starts faster without the cost model
     from harness.plan.candidate import Candidate
@@ -37,21 +38,22 @@ class SweepJob:
         """What the run's record keeps of the prediction."""
         return figures(self.candidate) if self.candidate else None
 
-    def planned(self, place: Place, now: str) -> PlannedJob:
-        """Its row in the table that is shown before anything is submitted."""
-        spec, found = self.launch.spec, self.predicted or {}
-        gpus, step_s = spec.nodes * spec.gpus_per_node, found.get("step_time_s")
+    def planned(self, place: Place, run: StoredRun | None, *, to_run: bool) -> PlannedJob:
+        """Its row in the table that is shown before anything is submitted; `run` is the newest that it has."""
+        spec, predicted = self.launch.spec, self.predicted
+        gpus, step_s = spec.nodes * spec.gpus_per_node, (predicted or {}).get("step_time_s")
         steps = self.resolved.megatron_args.integer("--train-iters")
         return PlannedJob(
-            values=[self.point.settings[name] for name in self.point.swept],
+            point=self.point.name,
+            values={name: self.point.settings[name] for name in self.point.swept},
             nodes=spec.nodes,
             gpus=gpus,
             time_limit=self.resolved.text("RUN_TIME"),
-            step_time_s=step_s,
-            memory_bytes=found.get("peak_memory_bytes"),
+            predicted=predicted,
             gpu_hours=gpu_hours(self.resolved) if place == "slurm" else None,
             predicted_gpu_hours=step_s * steps * gpus / 3600 if step_s and steps and place == "slurm" else None,
-            now=now,
+            run=run,
+            to_run=to_run,
         )
 
 
@@ -129,9 +131,8 @@ def check_points(
 def _not_found(typed: Mapping[str, str]) -> list[str]:
     """Names in lists that no file has: a slip of the keyboard is no point to be passed over."""
     roots = Roots.standard()
-    kinds = {"MODEL": "model", "CLUSTER": "cluster", "PROXY": "proxy"}
     problems: list[str] = []
-    for name, kind in kinds.items():
+    for name, kind in NAMED_BY.items():
         values = [value for value in typed.get(name, "").split(",") if value and (name, value) != ("PROXY", "none")]
         for value in values if "," in typed.get(name, "") else ():
             try:

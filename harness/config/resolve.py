@@ -122,10 +122,10 @@ def _parse_settings(
         except Unset as unset:
             problems.append(f"{winner.origin}: {name}: {unset}")
             continue
-        try:
+        if mistake := SETTINGS[name].mistake(raw):
+            problems.append(f"{winner.origin}: {mistake}")
+        else:
             settings[name] = SETTINGS[name].parse(raw)
-        except ValueError as allowed:
-            problems.append(f"{winner.origin}: {name}={raw!r} is not allowed; allowed here: {allowed}")
     return settings
 
 

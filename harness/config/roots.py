@@ -22,6 +22,10 @@ def shipped_root() -> Path:
     return checkout if (checkout / "model_configs").is_dir() else package / "_configs"
 
 
+NAMED_BY = {"MODEL": "model", "CLUSTER": "cluster", "PROXY": "proxy"}
+"""The settings that name a file, each with the kind."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Roots:
     """The folders searched, the first match wins; files are shown relative to `here` when below it."""
@@ -40,7 +44,12 @@ class Roots:
     def names(self, kind: str) -> list[str]:
         """Every name of a kind, e.g. the models."""
         folder, suffix = KINDS[kind]
-        found = {path.stem for root in (self.here, self.shipped) for path in (root / folder).glob(f"*{suffix}")}
+        found = {
+            path.stem
+            for root in (self.here, self.shipped)
+            for path in (root / folder).glob(f"*{suffix}")
+            if path.is_file()
+        }
         return sorted(found)
 
     def find(self, kind: str, name: str, *, setting: str) -> Path:

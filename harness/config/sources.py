@@ -103,7 +103,7 @@ def typed_words(words: Sequence[str]) -> dict[str, str]:
     problems = []
     for word in words:
         name, equals, value = word.partition("=")
-        if not equals:
+        if not (name and equals):
             problems.append(f"command line: {word!r} is not KEY=VALUE; Megatron's flags go after --")
         elif name in typed:
             problems.append(f"command line: {name} is given twice: {name}={typed[name]} and {word}; keep one of them")
@@ -181,7 +181,12 @@ def _user_layers(request: Request, typed: Mapping[str, str], files: Sequence[Lay
     exported = {name: value for name, value in request.environ.items() if value}
     unknown = [name for name in typed if name not in SETTINGS and name not in declared]
     if unknown:
-        raise ConfigError([_unknown(name, declared) for name in unknown])
+        mistakes = (
+            SETTINGS[name].mistake(value) for name, value in typed.items() if name in SETTINGS and "$" not in value
+        )
+        raise ConfigError(
+            [*(_unknown(name, declared) for name in unknown), *(f"command line: {it}" for it in mistakes if it)]
+        )
     return [
         _words_layer({name: exported[name] for name in exported if name in SETTINGS}, "environment", SETTINGS),
         Layer(env=_entries({name: exported[name] for name in exported if name in declared}, "environment")),

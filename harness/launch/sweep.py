@@ -16,6 +16,8 @@ _KINDS = ("int", "number", "switch", "time", "version")
 _TEXTS = ("MODEL", "CLUSTER", "PROXY", "DATASET", "MCORE_RELEASE_VERSION", "GPU", "LR", "LR_FROM_CHECKPOINT")
 """Texts of which no value holds a comma."""
 
+_RANGE = re.compile(r"\d(-|:|\.\.)\d")
+_IF_A_RANGE = "; several values have commas between them: 2,4,8"
 _DEPENDENCY = re.compile(r"(?:--dependency[= ]|-d *)(.+)")
 
 
@@ -77,10 +79,8 @@ def _mistakes(name: str, values: Sequence[str]) -> Iterator[str]:
     if "" in values and len(values) > 1:
         yield f"command line: {name}={','.join(values)}: a value is missing between commas; write it or drop a comma"
     for value in dict.fromkeys(filter(None, values)):
-        try:
-            SETTINGS[name].parse(value)
-        except ValueError as allowed:
-            yield f"command line: {name}={value!r} is not allowed; allowed here: {allowed}"
+        if mistake := SETTINGS[name].mistake(value):
+            yield f"command line: {mistake}{_IF_A_RANGE if _RANGE.search(value) else ''}"
 
 
 def _unequal(values: Mapping[str, Sequence[str]]) -> list[str]:

@@ -3,11 +3,12 @@
 from typing import Any
 
 from harness.results.json_codec import encode
-from harness.results.record import RunRecord
+from harness.results.store import StoredRun
 
 
-def run_data(record: RunRecord) -> dict[str, Any]:
+def run_data(run: StoredRun) -> dict[str, Any]:
     """One object; what is not known is null."""
+    record = run.record
     summary, cause = record.summary, record.error.cause if record.error else None
     data: dict[str, Any] = encode(
         {
@@ -29,7 +30,7 @@ def run_data(record: RunRecord) -> dict[str, Any]:
             "peak_memory_bytes": summary.peak_memory_bytes if summary else None,
             "loss": summary.loss_last if summary else None,
             "predicted": record.predicted,
-            "folder": record.paths.get("root"),
+            "folder": str(run.folder.absolute()),
         }
     )
     return data

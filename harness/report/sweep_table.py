@@ -1,12 +1,13 @@
 """A sweep as tables: what is to run and may cost, what is refused, and what came of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from harness.report.run_data import run_data
 from harness.report.table import MISSING, plain_table, show_apart, show_known, show_tflops
 from harness.results.record import RunRecord
+from harness.results.store import StoredRun
 from harness.units import show_bytes, show_hours, show_seconds
 
 BEST = "*"
@@ -14,20 +15,29 @@ BEST = "*"
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedJob:
-    """A point before it runs: its swept values, and `now`, what is to be done with it or has come of it.
+    """A point before it runs: its swept values, its newest run if it has one, and whether it is to run now.
 
     GPU-hours are those of the time limit; None of anything is not known.
     """
 
-    values: Sequence[str]
+    point: str
+    values: Mapping[str, str]
     nodes: int
     gpus: int
     time_limit: str
-    step_time_s: float | None
-    memory_bytes: float | None
+    predicted: Mapping[str, float] | None
     gpu_hours: float | None
     predicted_gpu_hours: float | None
-    now: str
+    run: StoredRun | None
+    to_run: bool
+
+    @property
+    def now(self) -> str:
+        """What is to be done with it, or has come of it."""
+        if self.run is None:
+            return "to run"
+        said = f"{self.run.record.status}: {self.run.record.run_id}"
+        return f"to run again, {said}" if self.to_run else said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +46,12 @@ class PointResult:
 
     point: str
     values: Mapping[str, str]
-    record: RunRecord | None
+    run: StoredRun | None
+
+    @property
+    def record(self) -> RunRecord | None:
+        """The run's."""
+        return self.run.record if self.run else None
 
 
 def show_planned(swept: Sequence[str], jobs: Sequence[PlannedJob]) -> str:
@@ -44,12 +59,12 @@ def show_planned(swept: Sequence[str], jobs: Sequence[PlannedJob]) -> str:
     headers = (*swept, "nodes", "GPUs", "time limit", "predicted step", "memory", "GPU-hours at most", "predicted", "")
     rows = [
         (
-            *job.values,
+            *(job.values[name] for name in swept),
             str(job.nodes),
             str(job.gpus),
             job.time_limit,
-            show_known(job.step_time_s, show_seconds),
-            show_known(job.memory_bytes, show_bytes),
+            show_known((job.predicted or {}).get("step_time_s"), show_seconds),
+            show_known((job.predicted or {}).get("peak_memory_bytes"), show_bytes),
             show_known(job.gpu_hours, show_hours),
             show_known(job.predicted_gpu_hours, show_hours),
             job.now,
@@ -60,9 +75,23 @@ def show_planned(swept: Sequence[str], jobs: Sequence[PlannedJob]) -> str:
     return plain_table([[row[at] for at in known] for row in rows], [headers[at] for at in known])
 
 
-def planned_data(jobs: Mapping[str, PlannedJob]) -> list[dict[str, Any]]:
-    """The same as JSON data, by the points' names; bytes, seconds and hours."""
-    return [{"point": point, **asdict(job)} for point, job in jobs.items()]
+def planned_data(jobs: Sequence[PlannedJob]) -> list[dict[str, Any]]:
+    """The same as JSON data: each point with its newest run, null where it has none; bytes, seconds and hours."""
+    return [
+        {
+            "point": job.point,
+            "settings": dict(job.values),
+            "run": run_data(job.run) if job.run else None,
+            "to_run": job.to_run,
+            "nodes": job.nodes,
+            "ranks": job.gpus,
+            "time_limit": job.time_limit,
+            "gpu_hours": job.gpu_hours,
+            "predicted_gpu_hours": job.predicted_gpu_hours,
+            "predicted": job.predicted,
+        }
+        for job in jobs
+    ]
 
 
 def show_cost(jobs: Sequence[PlannedJob]) -> str:
@@ -105,7 +134,7 @@ def results_data(results: Sequence[PointResult]) -> list[dict[str, Any]]:
         {
             "point": it.point,
             "settings": dict(it.values),
-            "run": run_data(it.record) if it.record else None,
+            "run": run_data(it.run) if it.run else None,
             "best": it.point in best,
         }
         for it in results

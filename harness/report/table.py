@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from harness.report.printable import printable
 from harness.results.record import Attempt, RunRecord
 from harness.results.stats import Summary
 from harness.units import TERA, show_bytes, show_seconds
@@ -10,10 +11,11 @@ MISSING = "\u2013"
 
 
 def plain_table(rows: Iterable[Sequence[str]], headers: Sequence[str] = ()) -> str:
-    """Columns aligned by spaces; every cell stays the text it is."""
+    """Columns aligned by spaces; every cell stays the text it is, fit for a terminal."""
     from tabulate import tabulate  # imported late: most commands print no table
 
-    return tabulate(list(rows), headers=headers, tablefmt="simple" if headers else "plain", disable_numparse=True)
+    cells = [[printable(cell) for cell in row] for row in rows]
+    return tabulate(cells, headers=headers, tablefmt="simple" if headers else "plain", disable_numparse=True)
 
 
 def show_summary(record: RunRecord, job: str | None = None) -> str:

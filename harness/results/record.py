@@ -1,5 +1,6 @@
 """A run's record: all that is needed to believe, repeat and compare its result."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +13,9 @@ from harness.results.revision import Revision
 from harness.results.stats import Summary
 
 SCHEMA_VERSION = 2
+
+JOB_ID = re.compile(r"\d+(_\d+)?")
+"""A job of Slurm, or a task of an array."""
 
 type Status = Literal["submitted", "running", "completed", "failed", "cancelled"]
 

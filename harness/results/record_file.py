@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,12 +10,10 @@ from harness.config.secrets import is_secret, scrub, scrub_shapes, secret_values
 from harness.disk import write_whole
 from harness.errors import EnvironmentProblem, HarnessError
 from harness.results.json_codec import Mismatch, decode, encode
-from harness.results.record import SCHEMA_VERSION, RunRecord, epoch_of
+from harness.results.record import JOB_ID, SCHEMA_VERSION, RunRecord, epoch_of
 
 type Document = dict[str, Any]
 type Migration = Callable[[Document], Document]
-
-_JOB_ID = re.compile(r"\d+(_\d+)?")
 
 # The step from each older version to the next: {1: _from_1_to_2, …}. Version 1 is the first.
 # Version 2 added what Slurm knows of a run (attempts, job id, cause), which older records simply lack.
@@ -91,7 +88,7 @@ def _no_number(name: str) -> NoReturn:
 
 def _refuse_nonsense(record: RunRecord) -> None:
     """Mismatch for a value of the right type that nothing can be done with: one such record must not harm others."""
-    if record.job.job_id is not None and not _JOB_ID.fullmatch(record.job.job_id):
+    if record.job.job_id is not None and not JOB_ID.fullmatch(record.job.job_id):
         raise Mismatch(f"expected a job's id, found {record.job.job_id!r:.40}", ".job.job_id")
     for name in ("created", "started", "ended"):
         moment = getattr(record, name)

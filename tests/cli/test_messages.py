@@ -32,6 +32,22 @@ CASES = {
         ("check", "MODEL=DeepSeek-V3", "GPU_PER_NODE=4"),
         ["command line: unknown setting GPU_PER_NODE; did you mean GPUS_PER_NODE?"],
     ),
+    "unknown settings and wrong values at once": (
+        ("check", "MODEL=DeepSeek-V3", "EPP=3", "TP=two", "RUN_TIME=0"),
+        [
+            "command line: unknown setting EPP; did you mean PP or EP or VPP?",
+            "command line: TP='two' is not allowed; allowed here: a whole number from 1 to 100000000",
+            "command line: RUN_TIME='0' is not allowed; allowed here: a time above zero such as 00:20:00"
+            " (hours:minutes:seconds) or 1-12:00:00",
+        ],
+    ),
+    "no time at all": (
+        ("launch", "--on", "slurm", "--dry-run", "MODEL=DeepSeek-V3", "RUN_TIME=00:00:00"),
+        [
+            "command line: RUN_TIME='00:00:00' is not allowed; allowed here: a time above zero such as 00:20:00"
+            " (hours:minutes:seconds) or 1-12:00:00"
+        ],
+    ),
     "unknown flag": (
         ("check", "MODEL=DeepSeek-V3", "--", "--num-expert", "8"),
         ["extra flags: unknown flag --num-expert; did you mean --num-experts or --num-layers or --num-workers?"],
@@ -51,8 +67,11 @@ CASES = {
         ],
     ),
     "a word that is no setting": (
-        ("check", "MODEL=DeepSeek-V3", "fast"),
-        ["command line: 'fast' is not KEY=VALUE; Megatron's flags go after --"],
+        ("check", "MODEL=DeepSeek-V3", "fast", "=3"),
+        [
+            "command line: 'fast' is not KEY=VALUE; Megatron's flags go after --",
+            "command line: '=3' is not KEY=VALUE; Megatron's flags go after --",
+        ],
     ),
     "TP=two": (
         ("check", "MODEL=DeepSeek-V3", "TP=two", "PR=bf17"),

@@ -1,5 +1,8 @@
 """Odd words for the verbs that read runs: one message each, exit code 2, no traceback."""
 
+import json
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +11,7 @@ import pytest
 from cli_command import CODE, moe_harness
 
 LONG = "x" * 300
+RECORDS = Path(__file__).parents[1] / "fixtures/records"
 
 
 @pytest.mark.parametrize(
@@ -27,6 +31,40 @@ def test_it_is_told(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
     answer = moe_harness(*words, here=tmp_path)
     assert answer.code == 2
     assert said in answer.err and "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "2>/dev/full"])
+def test_streams_that_cannot_be_written_break_nothing_off(closed: str, tmp_path: Path) -> None:
+    command = shlex.join([sys.executable, "-c", CODE, "runs", "list"])
+    done = subprocess.run(["bash", "-c", f"{command} {closed}"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_stream_that_says_why_and_is_full_too(tmp_path: Path) -> None:
+    command = shlex.join([sys.executable, "-c", CODE, "runs", "show", "nope"])
+    assert subprocess.run(["bash", "-c", f"{command} 2>/dev/full"], cwd=tmp_path).returncode == 2
+
+
+def test_an_exported_folder_that_is_none_is_noticed(tmp_path: Path) -> None:
+    answer = moe_harness("runs", "list", "--json", here=tmp_path, environ={"OUTPUT_PATH": "/no/such"})
+    assert (answer.code, answer.out) == (0, "[]\n")
+    assert answer.err == "notice: OUTPUT_PATH=/no/such is no folder, so there are no runs in it\n"
+
+
+def test_names_and_words_of_others_are_shown_as_text(tmp_path: Path) -> None:
+    """A name that is not UTF-8, a traceback that would set the terminal's title, a folder that was moved."""
+    odd = os.fsdecode(b"runs\xff")
+    record = json.loads((RECORDS / "version-2.json").read_text())
+    record |= {"status": "failed", "error": {"exit_code": 1, "traceback": "\x1b]0;mine\x07\x1b[2J boom", "rank": 0}}
+    (tmp_path / odd / record["run_id"]).mkdir(parents=True)
+    (tmp_path / odd / record["run_id"] / "record.json").write_text(json.dumps(record))
+    strict = {"PYTHONIOENCODING": "utf-8:strict", "OUTPUT_PATH": odd}
+    shown = moe_harness("runs", "show", record["run_id"], here=tmp_path, environ=strict)
+    assert shown.code == 0, shown.err
+    assert r"\x1b]0;mine\x07\x1b[2J boom" in shown.out and "\x1b" not in shown.out
+    assert rf"record: {tmp_path}/runs\udcff/{record['run_id']}/record.json" in shown.out
+    listed = moe_harness("runs", "list", "--json", here=tmp_path, environ=strict)
+    assert json.loads(listed.out)[0]["folder"] == f"{tmp_path}/{odd}/{record['run_id']}"
 
 
 def test_what_cannot_be_printed_is_told(tmp_path: Path) -> None:

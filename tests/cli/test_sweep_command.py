@@ -54,6 +54,20 @@ CASES = {
         (*MIXTRAL, "EP=1,2", "--max-jobs", "2"),
         ["--max-jobs is Slurm's, and --on local runs one job after another; leave it out"],
     ),
+    "jobs that cannot be made to wait for one another": (
+        (*ON_SLURM, "EP=1,2", "SBATCH_ARGS=--dependency=afterok:1?afterok:2", "--max-jobs", "2", "--dry-run"),
+        [
+            "--max-jobs makes jobs wait for one another, which cannot be joined with the either-or of"
+            " 'afterok:1?afterok:2' in SBATCH_ARGS; leave one of them out"
+        ],
+    ),
+    "a range": (
+        (*MIXTRAL, "EP=1-2"),
+        [
+            "command line: EP='1-2' is not allowed; allowed here: a whole number from 1 to 100000000; several values"
+            " have commas between them: 2,4,8"
+        ],
+    ),
     "a name that is no folder": (
         (*MIXTRAL, "EP=1,2", "--name", "../mine"),
         [
@@ -92,7 +106,7 @@ def test_a_dry_run_shows_points_costs_and_refusals_and_touches_nothing(tmp_path:
     as_json = moe_harness(*ON_SLURM, "GPU=H100", "EP=4,3", "MBS=1", "--dry-run", "--json", here=tmp_path)
     data = json.loads(as_json.out)
     (point,) = data["points"]
-    assert (point["point"], point["gpus"], point["now"]) == ("EP=4", 8, "to run")
+    assert (point["point"], point["settings"], point["ranks"], point["to_run"]) == ("EP=4", {"EP": "4"}, 8, True)
     assert [it["point"] for it in data["refused"]] == ["EP=3"]
     assert not list(tmp_path.iterdir())
 

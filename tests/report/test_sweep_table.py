@@ -9,6 +9,7 @@ from harness.report.sweep_table import (
     PlannedJob,
     PointResult,
     best_points,
+    planned_data,
     results_data,
     show_cost,
     show_planned,
@@ -17,6 +18,7 @@ from harness.report.sweep_table import (
 )
 from harness.results.record import Cause, RunError, RunRecord
 from harness.results.record_file import load
+from harness.results.store import StoredRun
 
 RECORD = load(Path(__file__).parents[1] / "fixtures" / "records" / "version-1.json")
 assert RECORD.summary is not None
@@ -39,7 +41,8 @@ EP    nodes    GPUs    time limit    predicted step    memory     GPU-hours at m
 
 
 def result(ep: int, record: RunRecord | None) -> PointResult:
-    return PointResult(point=f"EP={ep}", values={"EP": str(ep)}, record=record)
+    run = StoredRun(folder=Path("/runs") / record.run_id, record=record) if record else None
+    return PointResult(point=f"EP={ep}", values={"EP": str(ep)}, run=run)
 
 
 def results() -> list[PointResult]:
@@ -77,23 +80,24 @@ def test_results_for_a_program() -> None:
 def test_the_best_is_told_of_what_compares(resolve: Callable[..., Resolved]) -> None:
     two, four, *_ = results()
     assert best_points([two]) == set()
-    assert two.record and four.record
-    other = replace(four, record=replace(four.record, resolved=resolve("MODEL=Mixtral-8x2B", "DATASET=mock")))
+    assert four.record
+    other = result(4, replace(four.record, resolved=resolve("MODEL=Mixtral-8x2B", "DATASET=mock")))
     assert best_points([two, other]) == set()
     assert best_points([four, two]) == {"EP=2"}
 
 
 def planned(ep: int, step_s: float | None) -> PlannedJob:
     return PlannedJob(
-        values=[str(ep)],
+        point=f"EP={ep}",
+        values={"EP": str(ep)},
         nodes=ep // 2,
         gpus=4 * ep,
         time_limit="00:20:00",
-        step_time_s=step_s,
-        memory_bytes=None if step_s is None else 64 * 2**30,
+        predicted=None if step_s is None else {"step_time_s": step_s, "peak_memory_bytes": 64 * 2**30},
         gpu_hours=4 * ep / 3,
         predicted_gpu_hours=None if step_s is None else 1.5,
-        now="to run",
+        run=None,
+        to_run=True,
     )
 
 
@@ -104,6 +108,16 @@ def test_plan_and_cost() -> None:
         "2 jobs to run, at most 8 GPU-hours by their time limits; predicted 1.5 for 1 of them, without start-up"
     )
     assert show_cost([replace(jobs[1], gpu_hours=None)]) == "1 job to run"
+
+
+def test_a_plan_for_a_program_is_told_as_its_results_are() -> None:
+    failed = results()[2].run
+    first, again = planned_data([planned(2, 17.0), replace(planned(4, None), run=failed)])
+    assert (first["point"], first["settings"], first["run"], first["to_run"]) == ("EP=2", {"EP": "2"}, None, True)
+    assert (first["ranks"], first["predicted"]["step_time_s"], first["gpu_hours"]) == (8, 17.0, 8 / 3)
+    assert (again["run"]["status"], again["run"]["folder"], again["predicted"]) == ("failed", "/runs/run-eight", None)
+    assert replace(planned(4, None), run=failed).now == "to run again, failed: run-eight"
+    assert replace(planned(4, None), run=failed, to_run=False).now == "failed: run-eight"
 
 
 def test_refused_points_with_all_their_reasons() -> None:
