@@ -87,12 +87,12 @@ def command(
         require_same(sweep.folder, sweep.plan)
         driver = _driver(sweep, max_jobs=max_jobs, every_s=every_s)
         taken = driver.take_over()
-        pending = sweep.pending(taken, retry_failed=retry_failed)
-        _show_plan(say, sweep, sweep.rows(taken, pending))
+        pending = sweep.pending(taken.runs, retry_failed=retry_failed)
+        _show_plan(say, sweep, sweep.rows(taken.runs, pending))
         if pending and where == "slurm" and not yes:
             _ask()
         keep_plan(sweep.folder, sweep.plan)
-        stored = driver.drive(pending)
+        stored = driver.drive(taken, pending)
     return _finish(sweep, stored, as_json=as_json)
 
 

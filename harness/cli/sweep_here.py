@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.cli import request, screen
 from harness.cli.run import run_recorded, say_failure
-from harness.cli.sweep_plan import Sweep
+from harness.cli.sweep_plan import Sweep, Taken
 from harness.cli.sweep_points import SweepJob
 from harness.errors import EnvironmentProblem
 from harness.launch.processes import end_leftovers
@@ -20,21 +20,19 @@ class DriverHere:
 
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
-        self._stored: Mapping[str, StoredRun] = {}
 
-    def take_over(self) -> Mapping[str, StoredRun]:
+    def take_over(self) -> Taken:
         """The runs of points that have ended; what a driver that died left running is ended too."""
         stored = self._sweep.stored()
         left = {point: run for point, run in stored.items() if run.record.status in UNFINISHED}
         for point, run in left.items():
             _end(point, run)
         settle_all(list(left.values()))
-        self._stored = {point: run for point, run in stored.items() if point not in left}
-        return self._stored
+        return Taken(runs={point: run for point, run in stored.items() if point not in left})
 
-    def drive(self, pending: Sequence[SweepJob]) -> Mapping[str, StoredRun]:
+    def drive(self, taken: Taken, pending: Sequence[SweepJob]) -> Mapping[str, StoredRun]:
         """Until all is done, or until Ctrl-C ends the run under way and with it the sweep."""
-        runs = dict(self._stored)
+        runs = dict(taken.runs)
         for number, job in enumerate(pending, start=1):
             screen.progress(f"point {number} of {len(pending)}: {job.point.name}")
             run = open_run(job.resolved, job.launch)

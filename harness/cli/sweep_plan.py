@@ -1,7 +1,7 @@
 """A sweep that can run: its name, its folder, and which of its points have a run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -78,13 +78,21 @@ class Sweep:
         ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What earlier drivers of a sweep left, by point: runs as they stand, and such as never became a job."""
+
+    runs: Mapping[str, StoredRun]
+    unsent: Mapping[str, StoredRun] = field(default_factory=dict)
+
+
 class Driver(Protocol):
     """What runs a sweep's jobs."""
 
-    def take_over(self) -> Mapping[str, StoredRun]:
-        """The points' runs as they truly stand, once what an earlier driver left half done is cleared up."""
+    def take_over(self) -> Taken:
+        """What there is, as it truly stands, once what an earlier driver left half done is cleared up."""
 
-    def drive(self, pending: Sequence[SweepJob]) -> Mapping[str, StoredRun]:
+    def drive(self, taken: Taken, pending: Sequence[SweepJob]) -> Mapping[str, StoredRun]:
         """Run what is pending, follow what is under way, and return all as it then stands."""
 
 

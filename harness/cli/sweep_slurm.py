@@ -8,18 +8,17 @@ import click
 from harness.cli import request, screen
 from harness.cli.main import STOPPED
 from harness.cli.sweep_follow import follow
-from harness.cli.sweep_plan import Sweep
+from harness.cli.sweep_plan import Sweep, Taken
 from harness.cli.sweep_points import SweepJob
 from harness.errors import EnvironmentProblem
 from harness.launch.processes import processes_of
 from harness.launch.run import Run, open_run
-from harness.launch.rundir import RunPaths
 from harness.launch.sweep import lane_options
-from harness.results.record import UNFINISHED, RunRecord
+from harness.results.adopt import never_became_a_job
+from harness.results.record import UNFINISHED
 from harness.results.settle import settle_all
 from harness.results.store import StoredRun
 from harness.results.submission import PATIENCE_S, first_word, submit_recorded
-from harness.results.triage.own_causes import NEVER_SUBMITTED
 
 _SBATCH_S = 120
 """How long an sbatch that outlived its driver is waited for; without its controller it gives up far sooner."""
@@ -32,31 +31,28 @@ class SlurmDriver:
         self._sweep = sweep
         self._max_jobs = max_jobs
         self._every_s = every_s
-        self._unsent: Mapping[str, StoredRun] = {}
-        self._stored: Mapping[str, StoredRun] = {}
 
-    def take_over(self) -> Mapping[str, StoredRun]:
-        """The runs of points that have a job, as they stand. EnvironmentProblem if Slurm does not say which have."""
+    def take_over(self) -> Taken:
+        """The runs of points as they stand. EnvironmentProblem if Slurm does not say which have a job."""
         found = self._sweep.stored()
         for run in found.values():
-            if _is_unsent(run.record):
+            if never_became_a_job(run.record):
                 _await_sbatch(run)
         settled = settle_all(list(found.values()))
         runs = dict(zip(found, settled.runs, strict=True))
-        self._unsent = {point: run for point, run in runs.items() if _is_unsent(run.record)}
-        if self._unsent and settled.unreachable:
+        unsent = {point: run for point, run in runs.items() if never_became_a_job(run.record)}
+        if unsent and settled.unreachable:
             raise EnvironmentProblem(
                 f"Slurm does not answer ({settled.unreachable}), and only it knows whether it has the jobs of"
-                f" {', '.join(self._unsent)}; give this command again when it does"
+                f" {', '.join(unsent)}; give this command again when it does"
             )
-        self._stored = {point: run for point, run in runs.items() if point not in self._unsent}
-        return self._stored
+        return Taken(runs={point: run for point, run in runs.items() if point not in unsent}, unsent=unsent)
 
-    def drive(self, pending: Sequence[SweepJob]) -> Mapping[str, StoredRun]:
+    def drive(self, taken: Taken, pending: Sequence[SweepJob]) -> Mapping[str, StoredRun]:
         """Submit, and follow all that is under way to its end, or to Ctrl-C, which leaves the jobs alone."""
-        runs = dict(self._stored)
+        runs = dict(taken.runs)
         try:
-            self._submit(pending, runs)
+            self._submit(pending, runs, taken.unsent)
             _hear(runs, [job.point.name for job in pending])
             follow(runs, every_s=self._every_s)
         except KeyboardInterrupt:
@@ -66,17 +62,17 @@ class SlurmDriver:
             raise click.exceptions.Exit(STOPPED) from None
         return runs
 
-    def _submit(self, pending: Sequence[SweepJob], runs: dict[str, StoredRun]) -> None:
+    def _submit(self, pending: Sequence[SweepJob], runs: dict[str, StoredRun], unsent: Mapping[str, StoredRun]) -> None:
         """Each job into `runs`. EnvironmentProblem tells how far it came."""
         told: set[str] = set()
         under_way = sum(run.record.status in UNFINISHED for run in runs.values())
         for number, job in enumerate(pending):
             point, lane = job.point.name, self._lane(job, under_way + number)
             try:
-                run = self._opened(job)
+                run = _opened(job, unsent.get(point))
                 request.say_notices([text for text in run.notices if text not in told])
                 told |= {*run.notices}
-                record = submit_recorded(
+                runs[point] = submit_recorded(
                     run, job.resolved, predicted=job.predicted, options=lane, sweep=self._sweep.label(job)
                 )
             except EnvironmentProblem as problem:
@@ -84,15 +80,8 @@ class SlurmDriver:
                     f"{problem}\n{point} and what comes after it were not submitted; {number} of {len(pending)} jobs"
                     " are in, and the same command goes on with the rest"
                 ) from problem
-            runs[point] = StoredRun(folder=run.paths.root, record=record)
-            screen.progress(f"{point}: submitted job {record.job.job_id}, {number + 1} of {len(pending)}")
-
-    def _opened(self, job: SweepJob) -> Run:
-        """A new folder; or that of a run that never became a job: should it be one after all, only one can run."""
-        unsent = self._unsent.get(job.point.name)
-        if unsent is None or unsent.removed:
-            return open_run(job.resolved, job.launch)
-        return Run(spec=job.launch.spec, paths=RunPaths(unsent.folder), notices=())
+            job_id = runs[point].record.job.job_id
+            screen.progress(f"{point}: submitted job {job_id}, {number + 1} of {len(pending)}")
 
     def _lane(self, job: SweepJob, number: int) -> tuple[str, ...]:
         if self._max_jobs is None:
@@ -100,22 +89,21 @@ class SlurmDriver:
         return lane_options(self._sweep.name, number % self._max_jobs, job.launch.spec.sbatch_args)
 
 
+def _opened(job: SweepJob, unsent: StoredRun | None) -> Run:
+    """A new folder; or that of a run that never became a job: should it be one after all, only one can run."""
+    if unsent is None or unsent.removed:
+        return open_run(job.resolved, job.launch)
+    return Run(spec=job.launch.spec, paths=unsent.paths, notices=())
+
+
 def _hear(runs: dict[str, StoredRun], points: Sequence[str]) -> None:
     """What Slurm says first of new jobs: those that could never start are cancelled, and told."""
     deadline = time.monotonic() + PATIENCE_S
     for point in points:
-        word = first_word(runs[point].record, patience_s=max(0.0, deadline - time.monotonic()))
-        if word.reason and (word.refused or word.complaint):
-            runs[point] = StoredRun(folder=runs[point].folder, record=word.record)
-            end = f"could not be cancelled: {word.complaint}" if word.complaint else "was cancelled"
-            screen.error(f"{point}: {word.reason.meaning}; {word.reason.fix}; the job {end}")
-
-
-def _is_unsent(record: RunRecord) -> bool:
-    """Whether a run is not known to have become a job."""
-    cause = record.error.cause if record.error else None
-    never = cause is not None and cause.name == NEVER_SUBMITTED.name
-    return record.job.job_id is None and (record.status == "submitted" or never)
+        word = first_word(runs[point], patience_s=max(0.0, deadline - time.monotonic()))
+        if word.hopeless:
+            runs[point] = word.run
+            screen.error(f"{point}: {word.hopeless}")
 
 
 def _await_sbatch(run: StoredRun) -> None:

@@ -41,6 +41,7 @@ class AttemptFacts:
     started: int | None = None
     log_start_bytes: int = 0
     resumed: int | None = None
+    saved: int | None = None
     signals: tuple[str, ...] = ()
     retry: str | None = None
     excluded: tuple[str, ...] = ()
@@ -80,6 +81,7 @@ def _read_attempt(paths: RunPaths, number: int) -> AttemptFacts:
         started=_whole(facts.get("started")),
         log_start_bytes=_whole(facts.get("log_start")) or 0,
         resumed=_whole(facts.get("resumed")),
+        saved=_whole(facts.get("saved")),
         signals=tuple(signals),
         retry=facts.get("retry"),
         excluded=tuple(facts.get("excluded", "").replace(",", " ").split()),

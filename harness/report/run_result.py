@@ -2,11 +2,11 @@
 
 from harness.report.printable import printable
 from harness.report.table import show_summary
-from harness.results.store import StoredRun, record_path
+from harness.results.store import StoredRun
 
 
 def show_result(run: StoredRun, job: str | None = None) -> str:
     """`job` is what Slurm says of it where it has not ended."""
     traceback = run.record.error.traceback if run.record.error else None
     words = f"\n\n{printable(traceback)}" if traceback else ""
-    return f"{show_summary(run.record, job)}{words}\nrecord: {record_path(run.folder.absolute())}"
+    return f"{show_summary(run.record, job)}{words}\nrecord: {run.paths.record.absolute()}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.launch.attempts import last_attempt
 from harness.launch.processes import processes_of
-from harness.launch.slurm.command import cluster_name, on
+from harness.launch.slurm.command import cluster_name, is_elsewhere
 from harness.launch.slurm.queue import QueueView, find_by_folder
 from harness.results.record import UNFINISHED, RunError, RunRecord, epoch_of, utc_now
 from harness.results.store import StoredRun
@@ -19,19 +19,19 @@ _SUBMITTING_S = 60
 
 def find_jobs(runs: Sequence[StoredRun]) -> QueueView:
     """What Slurm has in the folders of those runs that have no job, by folder."""
-    lost = {submitted_in(run): epoch_of(run.record.created) for run in runs if is_without_job(run.record)}
+    lost = {run.submitted_in: epoch_of(run.record.created) for run in runs if is_without_job(run.record)}
     return find_by_folder(lost) if lost else QueueView()
 
 
 def adopted(run: StoredRun, view: QueueView) -> RunRecord:
     """The record with the job that the run has in Slurm's view or by its own facts; failed where there is none."""
     record = run.record
-    found, fact = view.states.get(submitted_in(run)), last_attempt(run.paths)
+    found, fact = view.states.get(run.submitted_in), last_attempt(run.paths)
     if found:
         return replace(record, job=replace(record.job, job_id=found.job_id, cluster=cluster_name()))
     if fact and fact.job_id:
         return replace(record, job=replace(record.job, job_id=fact.job_id, cluster=fact.cluster))
-    if view.unreachable or on(record.job.cluster) or _may_be_submitting(run):  # another cluster was not asked
+    if view.unreachable or is_elsewhere(record.job.cluster) or _may_be_submitting(run):
         return record
     return replace(record, status="failed", ended=utc_now(), error=RunError(cause=NEVER_SUBMITTED))
 
@@ -41,11 +41,12 @@ def is_without_job(record: RunRecord) -> bool:
     return record.status in UNFINISHED and record.job.on == "slurm" and record.job.job_id is None
 
 
-def submitted_in(run: StoredRun) -> str:
-    """The folder by which Slurm knows the job, wherever it may have been moved since."""
-    return run.record.paths.get("root", str(run.folder))
+def never_became_a_job(record: RunRecord) -> bool:
+    """Whether a run is not known to have become a job: it is without one still, or was found never to have been."""
+    cause = record.error.cause if record.error else None
+    return is_without_job(record) or (cause is not None and cause.name == NEVER_SUBMITTED.name)
 
 
 def _may_be_submitting(run: StoredRun) -> bool:
     young = time.time() - epoch_of(run.record.created) < _SUBMITTING_S
-    return young or bool(processes_of(Path(submitted_in(run)), named="sbatch"))
+    return young or bool(processes_of(Path(run.submitted_in), named="sbatch"))

@@ -9,7 +9,6 @@ from harness.launch.attempts import AttemptFacts, read_attempts
 from harness.launch.rundir import RunPaths
 from harness.launch.slurm.job_state import JobState
 from harness.launch.slurm.queue import QueueView
-from harness.results.adopt import submitted_in
 from harness.results.attempt_history import attempts_of
 from harness.results.record import Attempt, RunRecord, Status, epoch_of, utc_at
 from harness.results.recorder import last_heard, with_log_at
@@ -53,7 +52,7 @@ def _is_own(job: JobState, run: StoredRun, facts: Sequence[AttemptFacts]) -> boo
     """Whether a job was submitted where the run was: in its folder by a launch, anywhere by hand."""
     if job.work_dir is None:
         return True
-    folders = (submitted_in(run), *(it.work_dir for it in facts[-1:] if it.work_dir))
+    folders = (run.submitted_in, *(it.work_dir for it in facts[-1:] if it.work_dir))
     # Of a folder reached by a link Slurm may tell either path.
     return os.path.realpath(job.work_dir) in map(os.path.realpath, folders)
 

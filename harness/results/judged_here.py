@@ -5,7 +5,6 @@ from pathlib import Path
 
 from harness.launch.processes import processes_of
 from harness.launch.supervisor_lock import is_supervised
-from harness.results.adopt import submitted_in
 from harness.results.record import RunError, RunRecord
 from harness.results.recorder import last_heard, with_log_at
 from harness.results.store import StoredRun
@@ -15,7 +14,7 @@ from harness.results.triage.own_causes import SUPERVISOR_GONE
 def judge_here(run: StoredRun) -> RunRecord:
     """The record as it should be."""
     record = run.record
-    if run.removed or is_supervised(run.paths) is not False or processes_of(Path(submitted_in(run))):
+    if run.removed or is_supervised(run.paths) is not False or processes_of(Path(run.submitted_in)):
         return record
     text = f"moe-harness was killed on {record.job.host}, or the machine went down, while it ran."
     cause = replace(SUPERVISOR_GONE, text=text)

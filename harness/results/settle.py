@@ -15,9 +15,8 @@ from harness.results.adopt import adopted, find_jobs, is_without_job
 from harness.results.judged_by_slurm import judge
 from harness.results.judged_here import judge_here
 from harness.results.record import UNFINISHED, RunRecord
-from harness.results.record_file import UnreadableRecord, save
-from harness.results.reopen import reopened
-from harness.results.store import StoredRun, copy_path, is_ours, load_run, record_path, stamp_of
+from harness.results.record_file import save
+from harness.results.store import StoredRun, copy_path, is_ours, reread, stamp_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,25 +38,17 @@ class Settled:
 
 def settle_all(runs: Sequence[StoredRun]) -> Settled:
     """Every run as it truly stands; Slurm is asked once for all that have not ended, and not at all if all have."""
-    runs = [_as_on_disk(run) for run in runs]
+    runs = [reread(run) for run in runs]
     lost = find_jobs(runs)
     runs = [_keep(run, adopted(run, lost)) if is_without_job(run.record) else run for run in runs]
     views = _views(run.record for run in runs if run.record.status in UNFINISHED)
-    settled = [_settle(run, views.get(run.record.job.cluster, QueueView())) for run in runs]
+    settled = [settle_one(run, views.get(run.record.job.cluster, QueueView())) for run in runs]
     reasons = (view.unreachable for view in (lost, *views.values()))
     return Settled(
         runs=tuple(run for run, _ in settled),
         jobs={run.folder: job for run, job in settled if job},
         unreachable=next(filter(None, reasons), None),
     )
-
-
-def settle(run: StoredRun, view: QueueView) -> StoredRun:
-    """The run as it stands in Slurm's view and by its own facts; its record is written if that changed it.
-
-    Where it cannot be written, `problem` says why, and the next call writes it.
-    """
-    return _settle(_as_on_disk(run), view)[0]
 
 
 def _views(records: Iterable[RunRecord]) -> dict[str | None, QueueView]:
@@ -69,7 +60,11 @@ def _views(records: Iterable[RunRecord]) -> dict[str | None, QueueView]:
     return {cluster: ask(job_ids, cluster=cluster) for cluster, job_ids in clusters.items()}
 
 
-def _settle(run: StoredRun, view: QueueView) -> tuple[StoredRun, JobState | None]:
+def settle_one(run: StoredRun, view: QueueView) -> tuple[StoredRun, JobState | None]:
+    """A run just read, as it stands in Slurm's view and by its own facts; its record is written if that changed it.
+
+    Where it cannot be written, `problem` says why, and the next call writes it. Also Slurm's word on its job.
+    """
     if run.record.status not in UNFINISHED:
         return run, None
     try:
@@ -79,34 +74,19 @@ def _settle(run: StoredRun, view: QueueView) -> tuple[StoredRun, JobState | None
     return _keep(run, record), job
 
 
-def _as_on_disk(run: StoredRun) -> StoredRun:
-    """The run as whoever else looks after it has left it."""
-    try:
-        stamp = stamp_of(record_path(run.folder))
-    except UnreadableRecord as problem:
-        return replace(run, problem=str(problem))
-    if stamp is not None and stamp == run.stamp:
-        return replace(run, record=reopened(run.record, run.paths), removed=False)
-    try:
-        return load_run(run.folder)
-    except UnreadableRecord:  # removed together with its copy, or damaged
-        return replace(run, removed=stamp is None, stamp=stamp)
-
-
 def _keep(run: StoredRun, record: RunRecord) -> StoredRun:
     """The run with that record, written if it is news; a folder that someone removed is made again for it."""
     if record == run.record and not run.removed and run.problem is None:
         return run
-    path = record_path(run.folder)
     if not is_ours(run):
         return replace(run, record=record)  # a colleague who looks at it changes nothing
     try:
-        if stamp_of(path) != run.stamp:
-            return _as_on_disk(run)  # someone wrote it meanwhile, and may have known more
+        if stamp_of(run.paths.record) != run.stamp:
+            return reread(run)  # someone wrote it meanwhile, and may have known more
         run.folder.mkdir(exist_ok=True)
-        save(record, path)
+        save(record, run.paths.record)
         if record.status not in UNFINISHED:
             copy_path(run.folder).unlink(missing_ok=True)
-        return replace(run, record=record, problem=None, stamp=stamp_of(path))
+        return replace(run, record=record, problem=None, stamp=stamp_of(run.paths.record))
     except (HarnessError, OSError) as problem:
         return replace(run, record=record, problem=str(problem))

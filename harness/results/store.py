@@ -4,7 +4,7 @@ import gc
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.disk import expanded, is_file
@@ -14,7 +14,6 @@ from harness.results.record import RunRecord
 from harness.results.record_file import DamagedRecord, UnreadableRecord, load
 from harness.results.reopen import reopened
 
-RECORD_NAME = "record.json"
 COPIES = ".submitted"
 """The folder under OUTPUT_PATH that holds the records of submitted runs until they have ended."""
 
@@ -44,6 +43,11 @@ class StoredRun:
         """Where the run keeps what."""
         return RunPaths(self.folder)
 
+    @property
+    def submitted_in(self) -> str:
+        """The folder by which Slurm knows the job, wherever it may have been moved since."""
+        return self.record.paths.get("root", str(self.folder))
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunList:
@@ -56,11 +60,6 @@ class RunList:
     def warnings(self) -> tuple[str, ...]:
         """A line for each record that cannot be read."""
         return tuple(self.unreadable.values())
-
-
-def record_path(folder: Path) -> Path:
-    """Where a run's folder keeps its record."""
-    return folder / RECORD_NAME
 
 
 def copy_path(folder: Path) -> Path:
@@ -96,7 +95,7 @@ def list_runs(root: Path) -> RunList:
             try:
                 runs.append(load_run(folder))
             except UnreadableRecord as problem:
-                unreadable[record_path(folder)] = str(problem)
+                unreadable[RunPaths(folder).record] = str(problem)
     runs.sort(key=lambda run: (run.record.created, run.record.run_id), reverse=True)
     return RunList(runs=tuple(runs), unreadable=unreadable)
 
@@ -120,7 +119,7 @@ def find_run(root: Path, wanted: str) -> StoredRun:
 
 def load_run(folder: Path) -> StoredRun:
     """The run of a folder; of the copy of its record where the folder was removed, or the record is damaged."""
-    path, copy = record_path(folder), copy_path(folder)
+    path, copy = RunPaths(folder).record, copy_path(folder)
     stamp = stamp_of(path)
     removed = stamp is None
     try:
@@ -132,11 +131,25 @@ def load_run(folder: Path) -> StoredRun:
     return StoredRun(folder=folder, record=reopened(record, RunPaths(folder)), removed=removed, stamp=stamp)
 
 
+def reread(run: StoredRun) -> StoredRun:
+    """The run as whoever else looks after it has left it."""
+    try:
+        stamp = stamp_of(run.paths.record)
+    except UnreadableRecord as problem:
+        return replace(run, problem=str(problem))
+    if stamp is not None and stamp == run.stamp:
+        return replace(run, record=reopened(run.record, run.paths), removed=False)
+    try:
+        return load_run(run.folder)
+    except UnreadableRecord:  # removed together with its copy, or damaged
+        return replace(run, removed=stamp is None, stamp=stamp)
+
+
 def _folder_at(words: str) -> Path | None:
     path = expanded(words)
-    if path.name == RECORD_NAME and is_file(path):
+    if is_file(path) and path == RunPaths(path.parent).record:
         return path.parent
-    return path if is_file(record_path(path)) else None
+    return path if is_file(RunPaths(path).record) else None
 
 
 def _folder_named(root: Path, wanted: str) -> Path:
@@ -165,14 +178,14 @@ def _run_folders(root: Path) -> list[Path]:
         raise EnvironmentProblem(
             f"{root}: cannot be read: {error.strerror}; ask for permission, or name another folder by --output-path"
         ) from error
-    recorded = {folder for folder in found if is_file(record_path(folder))}
+    recorded = {folder for folder in found if is_file(RunPaths(folder).record)}
     copied = {root / copy.stem for copy in (root / COPIES).glob("[!.]*.json")}
     return sorted(recorded | {folder for folder in copied - recorded if not _is_closed(folder)})
 
 
 def _is_closed(folder: Path) -> bool:
     try:
-        stamp_of(record_path(folder))
+        stamp_of(RunPaths(folder).record)
     except UnreadableRecord:
         return True
     return False

@@ -21,7 +21,7 @@ from harness.results import recorder
 from harness.results.record import RunError, RunRecord, SweepPoint, epoch_of, utc_now
 from harness.results.record_file import save
 from harness.results.root import named
-from harness.results.store import copy_path, record_path
+from harness.results.store import StoredRun, copy_path
 from harness.results.triage.own_causes import never_starts
 
 PATIENCE_S = 3.0
@@ -32,16 +32,15 @@ _POLL_S = 0.25
 
 @dataclass(frozen=True, kw_only=True)
 class FirstWord:
-    """What Slurm says of a job just submitted. `job` is None if it does not answer, and `reason` if it has none known.
+    """What Slurm says of a run just submitted. `job` is None if it does not answer, and `reason` if it has none known.
 
-    `refused`: the job could never start, and was cancelled; `complaint`, by scancel, tells that it could not be.
+    `hopeless` tells of a job that could never start, what to change, and whether it was cancelled; None of any other.
     """
 
-    record: RunRecord
+    run: StoredRun
     job: JobState | None
     reason: PendingReason | None
-    refused: bool = False
-    complaint: str | None = None
+    hopeless: str | None = None
 
 
 def submit_recorded(
@@ -51,8 +50,8 @@ def submit_recorded(
     predicted: Mapping[str, float] | None = None,
     options: Sequence[str] = (),
     sweep: SweepPoint | None = None,
-) -> RunRecord:
-    """Submits an opened run, with further options of sbatch; the record as it stands then.
+) -> StoredRun:
+    """Submits an opened run, with further options of sbatch; the run as it stands then.
 
     The record is written before sbatch is called, and again with the job's id. EnvironmentProblem says why there is
     no job; nothing is left of the run then, unless Slurm may have taken it all the same.
@@ -73,28 +72,33 @@ def submit_recorded(
         raise
     record = replace(record, job=replace(record.job, job_id=job.job_id, cluster=job.cluster))
     with suppress(EnvironmentProblem):  # the job is there: a record without its id finds it again by its folder
-        save(record, record_path(folder))
+        save(record, run.paths.record)
         _keep_copy(record, folder)
-    return record
+    return StoredRun(folder=folder, record=record)
 
 
-def first_word(record: RunRecord, *, keep: bool = False, patience_s: float = PATIENCE_S) -> FirstWord:
+def first_word(run: StoredRun, *, keep: bool = False, patience_s: float = PATIENCE_S) -> FirstWord:
     """Waits until Slurm has said whether the job runs, or why it waits.
 
     A job that can never start is cancelled, unless `keep`, and its record says so.
     """
-    assert record.job.job_id is not None
-    job = _first_state(record.job.job_id, record.job.cluster, patience_s)
+    asked = run.record.job
+    assert asked.job_id is not None
+    job = _first_state(asked.job_id, asked.cluster, patience_s)
     reason = find_reason(job.reason) if job and job.waiting and job.reason else None
     if job is None or reason is None or not reason.never or keep:
-        return FirstWord(record=record, job=job, reason=reason)
-    if complaint := cancel(record.job.job_id, cluster=record.job.cluster):
-        return FirstWord(record=record, job=job, reason=reason, complaint=complaint)
+        return FirstWord(run=run, job=job, reason=reason)
+    why = f"{job.reason}, {reason.meaning}; {reason.fix}"
+    if complaint := cancel(asked.job_id, cluster=asked.cluster):
+        again = f"moe-harness runs cancel {asked.job_id} tries again"
+        hopeless = f"job {asked.job_id} can never start, and could not be cancelled ({complaint}; {again}): {why}"
+        return FirstWord(run=run, job=job, reason=reason, hopeless=hopeless)
     error = RunError(cause=never_starts(reason, job.reason))
-    ended = replace(record, status="cancelled", ended=utc_now(), error=error)
-    save(ended, Path(record.paths["record"]))
-    copy_path(Path(record.paths["root"])).unlink(missing_ok=True)
-    return FirstWord(record=ended, job=job, reason=reason, refused=True)
+    ended = replace(run, record=replace(run.record, status="cancelled", ended=utc_now(), error=error))
+    save(ended.record, run.paths.record)
+    copy_path(run.folder).unlink(missing_ok=True)
+    hopeless = f"job {asked.job_id} could never start, and was cancelled: {why}"
+    return FirstWord(run=ended, job=job, reason=reason, hopeless=hopeless)
 
 
 def forget(folder: Path) -> None:

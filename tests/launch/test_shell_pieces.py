@@ -33,7 +33,7 @@ def save(folder: Path, name: str, *files: str) -> None:
 
 HOLD = """
 RUN_DIR={folder} SLURM_JOB_ID=7 SLURM_RESTART_COUNT={restart} SLURM_CLUSTER_NAME=alps
-nodes=1 ranks=1 ended_states=COMPLETED
+ended_states=COMPLETED
 @
 cat "$RUN_DIR/owner"; ls "$RUN_DIR"
 """
@@ -41,8 +41,7 @@ cat "$RUN_DIR/owner"; ls "$RUN_DIR"
 
 def hold(folder: Path, restart: int = 0) -> str:
     """Who holds the run, and what files its folder has, once a start of job 7 has come to hold it."""
-    to_hold = (SHELL / "attempt.sh").read_text().partition("\nif [ -e")[0]
-    return run(HOLD.format(folder=folder, restart=restart).replace("@", to_hold))
+    return run(HOLD.format(folder=folder, restart=restart), "owner.sh")
 
 
 def test_a_start_that_died_while_it_took_the_run_is_followed_by_the_next(tmp_path: Path) -> None:
@@ -122,12 +121,12 @@ def test_ranks_that_ended_as_asked_have_more_to_train_unless_the_last_step_is_sa
     (tmp_path / "ranks").mkdir()
     (tmp_path / "ranks/0.exit").write_text("0 1.5\n")
     save(tmp_path, "iter_0000007", *WHOLE)
-    known = f"RUN_DIR='{tmp_path}' attempt='{tmp_path}' me=me number=0 ranks=1 code=0"
+    known = f"RUN_DIR='{tmp_path}' attempt='{tmp_path}' me=me number=0 ranks=1 code=0 stopped={stopped}"
     told = run(
-        f"{known} stopped={stopped} last_step={last_step}\nholder() {{ echo me; }}\n@\necho $code",
+        f"{known} last_step={last_step}\nholder() {{ echo me; }}\nnote() {{ echo $1; }}\n@\necho $code",
         *("checkpoints.sh", "end.sh"),
     )
-    assert told == str(code)
+    assert told.splitlines() == [*(["saved=7"] if stopped else []), str(code)]
     assert (tmp_path / "finished").exists() is (code == 0)
 
 

@@ -22,8 +22,8 @@ from harness.results.adopt import adopted
 from harness.results.attempt_history import attempts_of
 from harness.results.record import RunRecord, epoch_of, utc_at
 from harness.results.record_file import load, save
-from harness.results.settle import settle, settle_all
-from harness.results.store import StoredRun, copy_path, list_runs, load_run, record_path
+from harness.results.settle import settle_all, settle_one
+from harness.results.store import StoredRun, copy_path, list_runs, load_run, reread
 
 RECORD = load(Path(__file__).parents[1] / "fixtures" / "records" / "version-1.json")
 SILENT = QueueView(unreachable="Unable to contact slurm controller")
@@ -54,8 +54,13 @@ def stored(folder: Path, *, on: str = "slurm", job_id: str | None = "7", created
         error=None,
         paths={name: str(getattr(RunPaths(folder), name)) for name in ("root", "record", "log")},
     )
-    save(record, record_path(folder), {})
+    save(record, RunPaths(folder).record, {})
     return StoredRun(folder=folder, record=record)
+
+
+def settle(run: StoredRun, view: QueueView) -> StoredRun:
+    """The run as it then stands."""
+    return settle_one(reread(run), view)[0]
 
 
 def slurm_says(run: StoredRun, state: str, **facts: object) -> QueueView:
@@ -95,9 +100,9 @@ def test_a_running_job_and_nothing_new_leaves_the_file_alone(run: StoredRun) -> 
     view = slurm_says(run, "RUNNING", started=NOW - 1, nodes=("node1",))
     settled = settle(run, view)
     assert (settled.record.status, settled.record.started) == ("running", utc_at(NOW))
-    before = record_path(run.folder).stat().st_ino
+    before = run.paths.record.stat().st_ino
     assert settle(settled, view) == settled
-    assert record_path(run.folder).stat().st_ino == before
+    assert run.paths.record.stat().st_ino == before
 
 
 def test_silence_is_no_news(run: StoredRun) -> None:
@@ -136,7 +141,7 @@ def test_a_job_that_slurm_forgot_ran_out_of_its_time_if_it_ended_then(
 ) -> None:
     resolved = replace(run.record.resolved, settings={**run.record.resolved.settings, "RUN_TIME": run_time})
     run = replace(run, record=replace(run.record, resolved=resolved))
-    save(run.record, record_path(run.folder), {})
+    save(run.record, run.paths.record, {})
     told = [f"signal={name} {NOW + ran_s - 1}" for name in signals]
     attempt(run, 0, "job=7", "nodes=node1", f"started={NOW}", *told, "exit=143", f"ended={NOW + ran_s}")
     settled = settle(run, QueueView()).record
@@ -199,16 +204,16 @@ def test_whoever_looks_last_does_not_undo_what_another_has_found(run: StoredRun)
     """A watch that slept while the run was cancelled, and wakes when Slurm has forgotten the job."""
     stale = load_run(run.folder)
     settle(run, slurm_says(run, "CANCELLED", started=NOW, ended=NOW + 9))
-    before = record_path(run.folder).read_text()
+    before = run.paths.record.read_text()
     assert settle(stale, QueueView()).record.status == "cancelled"
-    assert record_path(run.folder).read_text() == before
+    assert run.paths.record.read_text() == before
 
 
 def test_written_by_another_while_slurm_was_asked_it_is_left_alone(
     run: StoredRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def judge_slowly(judged: StoredRun, view: QueueView) -> tuple[RunRecord, None]:
-        save(replace(judged.record, status="completed"), record_path(run.folder), {})
+        save(replace(judged.record, status="completed"), run.paths.record, {})
         return replace(judged.record, status="failed"), None
 
     monkeypatch.setattr("harness.results.settle.judge", judge_slowly)
@@ -221,15 +226,15 @@ def test_a_lost_run_that_gives_word_later_is_judged_again(run: StoredRun) -> Non
     assert settle(run, QueueView()).record.status == "failed"
     with (run.folder / "attempts/0/facts").open("a") as facts:
         facts.write(f"exit=0\nended={NOW + 60}\n")
-    RunPaths(run.folder).finished.touch()
+    run.paths.finished.touch()
     assert load_run(run.folder).record.status == "running"
     assert settle(load_run(run.folder), SILENT).record.status == "completed"
 
 
 def test_a_job_that_still_holds_its_run_is_over_only_once_it_is_silent(run: StoredRun) -> None:
     attempt(run, 0, "job=7", "nodes=node1", f"started={NOW}")
-    RunPaths(run.folder).owner.write_text("7 0 alps\n")
-    log = RunPaths(run.folder).log
+    run.paths.owner.write_text("7 0 alps\n")
+    log = run.paths.log
     log.write_text("0: training\n")
     assert settle(run, QueueView()).record.status == "submitted"
     os.utime(log, (time.time() - 3600,) * 2)
@@ -396,11 +401,11 @@ def test_facts_being_written_are_read_as_far_as_they_are_whole(run: StoredRun) -
     with (run.folder / "attempts/10/facts").open("a") as facts:
         facts.write("exit=1")  # no end of line yet: it may become exit=137
     (run.folder / "attempts/10/ranks/3.exit").write_text("")
-    second, tenth = read_attempts(RunPaths(run.folder))
+    second, tenth = read_attempts(run.paths)
     assert (second.number, tenth.number) == (2, 10)
     assert (tenth.signals, tenth.excluded, tenth.log_start_bytes) == (("USR1", "TERM"), ("b",), 12)
     assert (tenth.started, tenth.ended, tenth.restart, tenth.resumed) == (None,) * 4
-    assert second.exit_code is None and tenth.exit_code is None and read_exits(RunPaths(run.folder), 10) == {}
+    assert second.exit_code is None and tenth.exit_code is None and read_exits(run.paths, 10) == {}
 
 
 def test_a_removed_folder_is_made_again_from_the_copy(run: StoredRun) -> None:
@@ -490,9 +495,9 @@ with supervising(RunPaths(Path(sys.argv[1]))):
 
 def test_a_run_on_another_machine_ends_when_its_record_says_so(tmp_path: Path) -> None:
     run = stored(tmp_path / "run", on="local", job_id=None)
-    RunPaths(run.folder).owner.write_text("7 another-host\n")
+    run.paths.owner.write_text("7 another-host\n")
     assert settle(run, QueueView()).record.status == run.record.status
-    save(replace(run.record, status="completed"), record_path(run.folder), {})
+    save(replace(run.record, status="completed"), run.paths.record, {})
     assert settle(run, QueueView()).record.status == "completed"
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.launch.rundir import RunPaths
 from harness.results.record_file import load, save
 from harness.results.root import named
-from harness.results.store import RunNotFound, find_run, list_runs, record_path
+from harness.results.store import RunNotFound, find_run, list_runs
 
 RECORD = load(Path(__file__).parents[1] / "fixtures" / "records" / "version-1.json")
 
@@ -20,7 +21,7 @@ def root(tmp_path: Path) -> Path:
     """Three runs, a folder that is none, and a file."""
     for run_id, created in (("mixtral-0a", "2025-01-01"), ("deepseek-1b", "2025-03-01"), ("deepseek-2c", "2025-02-01")):
         (tmp_path / run_id).mkdir()
-        save(replace(RECORD, run_id=run_id, created=f"{created}T00:00:00Z"), record_path(tmp_path / run_id), {})
+        save(replace(RECORD, run_id=run_id, created=f"{created}T00:00:00Z"), RunPaths(tmp_path / run_id).record, {})
     (tmp_path / "datasets").mkdir()
     (tmp_path / "notes.txt").write_text("")
     return tmp_path
@@ -34,7 +35,7 @@ def test_the_newest_comes_first(root: Path) -> None:
 
 
 def test_damaged_records_are_warnings(root: Path) -> None:
-    record_path(root / "deepseek-1b").write_text("{")
+    RunPaths(root / "deepseek-1b").record.write_text("{")
     found = list_runs(root)
     assert [run.record.run_id for run in found.runs] == ["deepseek-2c", "mixtral-0a"]
     (warning,) = found.warnings
@@ -52,7 +53,7 @@ def test_a_run_is_found(root: Path, wanted: str) -> None:
 
 def test_an_exact_id_wins_over_longer_ones(root: Path) -> None:
     (root / "deepseek").mkdir()
-    save(replace(RECORD, run_id="deepseek"), record_path(root / "deepseek"), {})
+    save(replace(RECORD, run_id="deepseek"), RunPaths(root / "deepseek").record, {})
     assert find_run(root, "deepseek").record.run_id == "deepseek"
 
 

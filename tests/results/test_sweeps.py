@@ -10,9 +10,10 @@ import pytest
 
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError
+from harness.launch.rundir import RunPaths
 from harness.results.record import RunRecord, SweepPoint
 from harness.results.record_file import load, save
-from harness.results.store import list_runs, record_path
+from harness.results.store import list_runs
 from harness.results.sweep_lock import SweepBusy, hold
 from harness.results.sweeps import SweepPlan, derived_name, keep_plan, plan_of, require_same, runs_of, sweep_folder
 
@@ -100,15 +101,15 @@ def test_of_a_point_that_was_run_again_the_newest_counts(tmp_path: Path) -> None
     ]
     for record in (*mine, run("d", 4, SweepPoint(sweep="other", point="EP=1")), run("e", 5, None)):
         (tmp_path / record.run_id).mkdir()
-        save(record, record_path(tmp_path / record.run_id), {})
+        save(record, RunPaths(tmp_path / record.run_id).record, {})
     (tmp_path / "torn").mkdir()
-    record_path(tmp_path / "torn").write_text("{")
+    RunPaths(tmp_path / "torn").record.write_text("{")
     found = runs_of(tmp_path, "mine")
     assert {point: stored.record.run_id for point, stored in found.newest.items()} == {"EP=1": "b", "EP=2": "c"}
     assert len(found.unreadable) == 1  # it breaks off before it could say whose it is
-    record_path(tmp_path / "torn").write_text('{"sweep": {"sweep": "other"}}')
+    RunPaths(tmp_path / "torn").record.write_text('{"sweep": {"sweep": "other"}}')
     assert runs_of(tmp_path, "mine").unreadable == ()
-    record_path(tmp_path / "torn").write_text('{"sweep": {\n"sweep": "mine"}}')
+    RunPaths(tmp_path / "torn").record.write_text('{"sweep": {\n"sweep": "mine"}}')
     assert len(runs_of(tmp_path, "mine").unreadable) == 1
 
 

@@ -69,8 +69,11 @@ def test_a_job_that_could_not_be_cancelled_is_not_told_as_cancelled(user: User) 
     answer = user.launch("RUN_TIME=5:00:00")
     assert answer.code == 2
     job = job_of(answer)
-    assert "can never start (PartitionTimeLimit, " in answer.err
-    assert f"could not be cancelled: Socket timed out; moe-harness runs cancel {job} tries again" in answer.err
+    (error,) = answer.errors
+    assert error.startswith(
+        f"job {job} can never start, and could not be cancelled (Socket timed out; moe-harness runs cancel {job} tries"
+        " again): PartitionTimeLimit, RUN_TIME is longer than the partition allows"
+    )
     assert (user.cluster.state(job), user.record()["status"]) == ("PENDING", "submitted")
 
 

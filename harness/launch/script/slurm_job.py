@@ -29,7 +29,8 @@ def slurm_lines(spec: JobSpec) -> Iterator[str]:
     yield from opening()
     yield f"nodes={spec.nodes} ranks={spec.nodes * spec.gpus_per_node}"
     yield f"ended_states='{'|'.join(sorted(ENDED))}'"
-    yield from ("", *_shell("attempt.sh"))
+    for name in ("owner.sh", "attempt.sh", "rendezvous.sh"):
+        yield from ("", *_shell(name))
     if spec.retries:
         yield from ("", f"retries={spec.retries} ranks_per_node={spec.gpus_per_node}", *_shell("last_attempt.sh"))
     yield from ("", f"last_step={'' if spec.train_iters is None else spec.train_iters}", *_shell("checkpoints.sh"))

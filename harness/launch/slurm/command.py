@@ -61,6 +61,11 @@ def cluster_name() -> str | None:
     return _NAMES.get(conf)
 
 
-def on(cluster: str | None) -> tuple[str, ...]:
-    """The option that takes a command to another cluster: it can where one accounting knows both."""
-    return () if cluster is None or cluster_name() in (None, cluster) else (f"--clusters={cluster}",)
+def is_elsewhere(cluster: str | None) -> bool:
+    """Whether a job's cluster is another one than this machine speaks to, as far as both are known."""
+    return cluster is not None and cluster_name() not in (None, cluster)
+
+
+def cluster_option(cluster: str | None) -> tuple[str, ...]:
+    """What takes a command to another cluster: it can where one accounting knows both."""
+    return (f"--clusters={cluster}",) if is_elsewhere(cluster) else ()

@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from itertools import batched
 
-from harness.launch.slurm.command import PATIENCE_S, Answer, call, on
+from harness.launch.slurm.command import PATIENCE_S, Answer, call, cluster_option
 from harness.launch.slurm.job_state import JobState, exit_code
 from harness.launch.slurm.sacct import SACCT_WORDS, no_accounting, sacct_rows
 from harness.launch.slurm.squeue import SQUEUE_WORDS, squeue_rows
@@ -39,8 +39,11 @@ class QueueView:
 
 
 def ask(job_ids: Collection[str], *, cluster: str | None = None, patience_s: float = PATIENCE_S) -> QueueView:
-    """The states of any number of jobs of one cluster, in one call of squeue, and one of sacct for those that ended."""
-    wanted, where = sorted(set(job_ids)), on(cluster)
+    """The states of any number of jobs of one cluster, in one call of squeue, and one of sacct for those that ended.
+
+    Each program's answer is waited for `patience_s` seconds.
+    """
+    wanted, where = sorted(set(job_ids)), cluster_option(cluster)
     states: dict[str, JobState] = {}
     unreachable: str | None = None
     for ids in batched(wanted, _IDS_A_CALL):
@@ -48,9 +51,9 @@ def ask(job_ids: Collection[str], *, cluster: str | None = None, patience_s: flo
         unreachable = unreachable or _unreachable("squeue", answer, where, of_one_job=len(ids) == 1)
         states |= _by_id(answer, set(ids))
     open_ids = [job_id for job_id in wanted if job_id not in states or states[job_id].over]
-    history, silent = _histories(open_ids, where)
+    history, silent = _histories(open_ids, where, patience_s)
     for job_id in open_ids:
-        if found := _settled(states.get(job_id), history.get(job_id, ()), where):
+        if found := _ended_state(states.get(job_id), history.get(job_id, ()), where, patience_s):
             states[job_id] = found
     if silent and not unreachable and not states.keys() >= set(wanted):
         unreachable = silent  # it may know what the controller has forgotten
@@ -93,12 +96,14 @@ def _by_id(answer: Answer, wanted: AbstractSet[str]) -> dict[str, JobState]:
     return found
 
 
-def _histories(job_ids: Collection[str], where: Sequence[str]) -> tuple[dict[str, tuple[JobState, ...]], str | None]:
+def _histories(
+    job_ids: Collection[str], where: Sequence[str], patience_s: float
+) -> tuple[dict[str, tuple[JobState, ...]], str | None]:
     """Every start of each job, by accounting, and why that does not answer, if it is there and does not."""
     histories: dict[str, tuple[JobState, ...]] = {}
     silent: str | None = None
     for ids in batched(job_ids, _IDS_A_CALL):
-        answer = call(["sacct", *where, "--jobs=" + ",".join(ids), *SACCT_WORDS])
+        answer = call(["sacct", *where, "--jobs=" + ",".join(ids), *SACCT_WORDS], patience_s=patience_s)
         silent = silent or _silent(answer)
         for names, state in sacct_rows(answer):
             for job_id in set(ids) & set(names):
@@ -110,7 +115,9 @@ def _begun(state: JobState) -> float:
     return float("inf") if state.started is None else state.started
 
 
-def _settled(live: JobState | None, history: tuple[JobState, ...], where: Sequence[str]) -> JobState | None:
+def _ended_state(
+    live: JobState | None, history: tuple[JobState, ...], where: Sequence[str], patience_s: float
+) -> JobState | None:
     """One state of an ended job: the controller's word, with what accounting adds; accounting's where it has an end.
 
     A job that only accounting believes to be running is unknown: accounting may have missed its end.
@@ -120,9 +127,10 @@ def _settled(live: JobState | None, history: tuple[JobState, ...], where: Sequen
         return last if last and last.over else None
     if last and last.state == live.state:
         return replace(live, exit_code=last.exit_code, cancelled_by=last.cancelled_by)
-    return replace(live, exit_code=_code_by_scontrol(live.job_id, where))
+    return replace(live, exit_code=_code_by_scontrol(live.job_id, where, patience_s))
 
 
-def _code_by_scontrol(job_id: str, where: Sequence[str]) -> int | None:
-    found = _EXIT.search(call(["scontrol", *where, "--oneliner", "show", "job", job_id]).out)
+def _code_by_scontrol(job_id: str, where: Sequence[str], patience_s: float) -> int | None:
+    answer = call(["scontrol", *where, "--oneliner", "show", "job", job_id], patience_s=patience_s)
+    found = _EXIT.search(answer.out)
     return exit_code(found[1]) if found else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from harness.errors import EnvironmentProblem
 from harness.launch.rundir import RunPaths
-from harness.launch.slurm.command import call, cluster_name, inherited, on
+from harness.launch.slurm.command import call, cluster_name, cluster_option, inherited
 
 _ANSWER = re.compile(r"^(?P<job_id>\d+)(?:;(?P<cluster>\S+))?$", re.MULTILINE)
 
@@ -101,7 +101,7 @@ def submit_script(paths: RunPaths, options: Sequence[str] = ()) -> SlurmJob:
 
 def cancel(job_id: str, *, cluster: str | None) -> str | None:
     """Asks Slurm to end a job; what scancel complained of, if it did. Its exit code tells nothing."""
-    answer = call(["scancel", *on(cluster), job_id])
+    answer = call(["scancel", *cluster_option(cluster), job_id])
     return answer.said.removeprefix("scancel: error: ") or None
 
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from harness.launch.attempts import AttemptFacts, read_exits
 from harness.launch.log_search import telling_lines
 from harness.launch.rank_error import RankError, find_rank_error_in_log
-from harness.launch.resume import newest_checkpoint
 from harness.launch.run import Outcome
 from harness.launch.rundir import RunPaths
 from harness.launch.slurm.job_state import JobState
@@ -48,7 +47,7 @@ def failure_of(record: RunRecord, paths: RunPaths, last: AttemptFacts | None, jo
         nodes=record.attempts[-1].nodes if record.attempts else (),
     )
     if _saved_in_time(facts):
-        return replace(error, rank=None, traceback=None, cause=_to_go_on(paths) or error.cause)
+        return replace(error, rank=None, traceback=None, cause=_to_go_on(paths, facts.saved) or error.cause)
     if error.cause and error.cause.name == UNKNOWN.name and error.exit_code is None and job is None:
         return replace(error, cause=lost(record, "left no word of its end"))
     return error
@@ -116,9 +115,8 @@ def ran_out_of_time(record: RunRecord, facts: AttemptFacts, job: JobState | None
     return bool(facts.started and facts.ended and facts.ended - facts.started >= limit_s - late_s)
 
 
-def _to_go_on(paths: RunPaths) -> Cause | None:
+def _to_go_on(paths: RunPaths, step: int | None) -> Cause | None:
     """How to go on from what the run saved before its time was up; None if it saved nothing."""
-    step = newest_checkpoint(paths)
     if step is None:
         return None
     folder = shlex.quote(str(paths.root))

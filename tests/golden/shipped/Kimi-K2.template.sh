@@ -18,7 +18,11 @@ set -euo pipefail
 nodes=128 ranks=1024
 ended_states='BOOT_FAIL|CANCELLED|COMPLETED|DEADLINE|FAILED|LAUNCH_FAILED|NODE_FAIL|OUT_OF_MEMORY|PREEMPTED|RECONFIG_FAIL|REVOKED|TIMEOUT'
 
+#: owner.sh
+
 #: attempt.sh
+
+#: rendezvous.sh
 
 last_step=50
 #: checkpoints.sh

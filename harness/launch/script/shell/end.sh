@@ -16,8 +16,10 @@ if ((well < ranks)); then
   ((code != 0)) || code=1
 elif [ -n "$stopped" ] || [ -e "$attempt/stopped" ]; then
   # All ranks ended as asked. Is there more to train?
+  saved=$(newest_checkpoint)
+  [ -z "$saved" ] || note "saved=$saved"
   code=0
-  if [ -z "$last_step" ] || [ "$(newest_checkpoint)" != "$last_step" ]; then
+  if [ -z "$last_step" ] || [ "$saved" != "$last_step" ]; then
     code=143
     [ "$stopped" != USR1 ] || code=124
   fi
