@@ -2,7 +2,7 @@
 
 from harness.cli.steps import step_words
 from harness.report.job_words import show_attempt, show_job
-from harness.results.watching import Ended, Event, Noticed, SlurmSilent, StateChanged, Stepped
+from harness.results.watching import Ended, Event, NeverStarts, Noticed, SlurmSilent, StateChanged, Stepped
 
 
 def told(event: Event) -> str:
@@ -14,6 +14,8 @@ def told(event: Event) -> str:
             return _state(event)
         case Ended(run=run):
             return f"ended, {run.record.status}; run: {run.folder}"
+        case NeverStarts(job=job):
+            return f"notice: it can never start; moe-harness runs cancel {job.job_id} ends it"
         case Noticed(text=text):
             return f"notice: {text}"
         case SlurmSilent(why=why):

@@ -14,7 +14,8 @@ from harness.cli.steps import Steps
 from harness.report.run_result import show_result
 from harness.results.root import named
 from harness.results.store import StoredRun
-from harness.results.watching import Ended, Event, SlurmSilent, Stepped, watch
+from harness.results.submission import end_hopeless
+from harness.results.watching import Ended, Event, NeverStarts, SlurmSilent, Stepped, watch
 
 
 @click.command("watch")
@@ -33,14 +34,21 @@ def command(runs: Sequence[str], root: Path, every_s: float) -> int:
     return follow(found, every_s=every_s)
 
 
-def follow(runs: Sequence[StoredRun], *, every_s: float = EVERY_S) -> int:
-    """Follow runs to their ends; 0 if all completed, 1 if not, 130 if Ctrl-C ended the watching."""
+def follow(runs: Sequence[StoredRun], *, every_s: float = EVERY_S, patient: bool = False, cancels: bool = False) -> int:
+    """Follow runs to their ends; 0 if all completed, 1 if not, 130 if Ctrl-C ended the watching.
+
+    Jobs that can never start are followed too if it is `patient`, and else left, or cancelled if it `cancels`.
+    """
     views = _views(runs)
     ended: dict[str, StoredRun] = {}
     try:
-        for event in watch(runs, every_s=every_s):
+        for event in watch(runs, every_s=every_s, patient=patient):
+            if isinstance(event, NeverStarts) and cancels:
+                ended[event.run.record.run_id], text = end_hopeless(event.run, event.job, event.reason)
+                screen.error(text)
+                continue
             _show(event, views)
-            if isinstance(event, Ended):
+            if isinstance(event, Ended | NeverStarts):
                 ended[event.run.record.run_id] = event.run
     except KeyboardInterrupt:
         _close(views)

@@ -35,7 +35,7 @@ def submit_launch(run: Run, resolved: Resolved, predicted: Mapping[str, float] |
     if word.hopeless:
         raise ConfigError(f"{word.hopeless}; --keep leaves such a job in the queue")
     if resolved.switch("SUBMIT_WAIT"):
-        return follow([word.run])
+        return follow([word.run], patient=keep, cancels=True)
     _say(word)
     screen.progress(f"{watch} follows it")
     return 1 if word.job and word.job.over and word.job.state != "COMPLETED" else 0

@@ -6,7 +6,8 @@ from harness.cli import screen
 from harness.cli.events import told
 from harness.results.record import UNFINISHED
 from harness.results.store import StoredRun
-from harness.results.watching import SlurmSilent, Stepped, watch
+from harness.results.submission import end_hopeless
+from harness.results.watching import NeverStarts, SlurmSilent, Stepped, watch
 
 STEP_EVERY_S = 10.0
 """How often the steps of one point are told: of many jobs at once every step would be too much to read."""
@@ -22,6 +23,10 @@ def follow(runs: dict[str, StoredRun], *, every_s: float) -> None:
             screen.progress(told(event))
             continue
         point = points[event.run.folder]
+        if isinstance(event, NeverStarts):
+            runs[point], text = end_hopeless(event.run, event.job, event.reason)
+            screen.error(f"{point}: {text}")
+            continue
         runs[point] = event.run
         if isinstance(event, Stepped) and time.monotonic() - told_s.get(point, -STEP_EVERY_S) < STEP_EVERY_S:
             continue

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from harness.launch.log_part import open_part
-from harness.launch.signatures import signatures
+from harness.launch.signatures import pattern_of, signatures
 
 SEARCHED_BYTES = 256 * 1024**2
 """How much of a log's end is searched, which takes about a second."""
@@ -18,8 +18,7 @@ def telling_lines(log: Path, *, start_bytes: int = 0) -> tuple[str, ...]:
 
     grep reads hundreds of megabytes a second where Python's re reads one or two.
     """
-    pattern = "|".join(pattern for signature in signatures() for pattern in signature.patterns)
-    command = ["grep", "-a", "-E", f"--max-count={_MOST_LINES}", "-e", pattern]
+    command = ["grep", "-a", "-E", f"--max-count={_MOST_LINES}", "-e", pattern_of(signatures())]
     try:
         with open_part(log, start_bytes=start_bytes, most_bytes=SEARCHED_BYTES) as file:
             found = subprocess.run(command, stdin=file, capture_output=True, env={**os.environ, "LC_ALL": "C"})

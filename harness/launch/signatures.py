@@ -1,5 +1,6 @@
 """The signatures by which a failed job is understood: `signatures.yaml`, read where one has failed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -35,6 +36,16 @@ class Signature:
         """Whether the same job may well succeed when it is started again."""
         return self.kind == "transient"
 
+    @property
+    def lasting(self) -> bool:
+        """Whether the same job would fail again."""
+        return self.kind in ("permanent", "exception")
+
+    @property
+    def weak(self) -> bool:
+        """Whether a program that caught it, and goes on, prints the same."""
+        return self.tentative or self.kind == "exception"
+
 
 @cache
 def signatures() -> tuple[Signature, ...]:
@@ -46,13 +57,9 @@ def signatures() -> tuple[Signature, ...]:
     return tuple(Signature(**{key: _tuple(value) for key, value in entry.items()}) for entry in entries)
 
 
-def grep_pattern(*, transient: bool) -> str:
-    """One extended regular expression, for `LC_ALL=C grep -E`: of all transient signatures, or of all permanent ones.
-
-    A job is worth another start if the first matches and the second does not.
-    """
-    kinds: tuple[Kind, ...] = ("transient",) if transient else ("permanent", "exception")
-    return "|".join(pattern for signature in signatures() if signature.kind in kinds for pattern in signature.patterns)
+def pattern_of(found: Iterable[Signature]) -> str:
+    """One extended regular expression, for `LC_ALL=C grep -E` and for re, of all that shows one of them."""
+    return "|".join(pattern for signature in found for pattern in signature.patterns)
 
 
 def _tuple(value: Any) -> Any:

@@ -82,23 +82,26 @@ def first_word(run: StoredRun, *, keep: bool = False, patience_s: float = PATIEN
 
     A job that can never start is cancelled, unless `keep`, and its record says so.
     """
-    asked = run.record.job
-    assert asked.job_id is not None
-    job = _first_state(asked.job_id, asked.cluster, patience_s)
+    assert run.record.job.job_id is not None
+    job = _first_state(run.record.job.job_id, run.record.job.cluster, patience_s)
     reason = find_reason(job.reason) if job and job.waiting and job.reason else None
     if job is None or reason is None or not reason.never or keep:
         return FirstWord(run=run, job=job, reason=reason)
+    ended, hopeless = end_hopeless(run, job, reason)
+    return FirstWord(run=ended, job=job, reason=reason, hopeless=hopeless)
+
+
+def end_hopeless(run: StoredRun, job: JobState, reason: PendingReason) -> tuple[StoredRun, str]:
+    """Cancels a job that can never start; the run as it then stands, and what to tell of it."""
     why = f"{job.reason}, {reason.meaning}; {reason.fix}"
-    if complaint := cancel(asked.job_id, cluster=asked.cluster):
-        again = f"moe-harness runs cancel {asked.job_id} tries again"
-        hopeless = f"job {asked.job_id} can never start, and could not be cancelled ({complaint}; {again}): {why}"
-        return FirstWord(run=run, job=job, reason=reason, hopeless=hopeless)
+    if complaint := cancel(job.job_id, cluster=run.record.job.cluster):
+        again = f"moe-harness runs cancel {job.job_id} tries again"
+        return run, f"job {job.job_id} can never start, and could not be cancelled ({complaint}; {again}): {why}"
     error = RunError(cause=never_starts(reason, job.reason))
     ended = replace(run, record=replace(run.record, status="cancelled", ended=utc_now(), error=error))
     save(ended.record, run.paths.record)
     copy_path(run.folder).unlink(missing_ok=True)
-    hopeless = f"job {asked.job_id} could never start, and was cancelled: {why}"
-    return FirstWord(run=ended, job=job, reason=reason, hopeless=hopeless)
+    return ended, f"job {job.job_id} could never start, and was cancelled: {why}"
 
 
 def forget(folder: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from harness.launch.attempts import read_attempts
 from harness.launch.rundir import RunPaths
 from harness.launch.slurm.job_state import JobState
+from harness.launch.slurm.pending_reasons import PendingReason, find_reason
 from harness.results.log.samples import StepSample
 from harness.results.log.tail import LogTail
 from harness.results.record import UNFINISHED
@@ -44,6 +45,15 @@ class Ended:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NeverStarts:
+    """A run's job waits for what no waiting brings, and is not followed any more."""
+
+    run: StoredRun
+    job: JobState
+    reason: PendingReason
+
+
+@dataclass(frozen=True, kw_only=True)
 class SlurmSilent:
     """Slurm has stopped answering, with what its program said; None: it answers again."""
 
@@ -58,11 +68,14 @@ class Noticed:
     text: str
 
 
-type Event = StateChanged | Stepped | Ended | SlurmSilent | Noticed
+type Event = StateChanged | Stepped | Ended | NeverStarts | SlurmSilent | Noticed
 
 
-def watch(runs: Sequence[StoredRun], *, every_s: float) -> Iterator[Event]:
-    """What happens to runs, until all have ended; Slurm is asked every `every_s` seconds."""
+def watch(runs: Sequence[StoredRun], *, every_s: float, patient: bool = False) -> Iterator[Event]:
+    """What happens to runs, until all have ended; Slurm is asked every `every_s` seconds.
+
+    `patient`: jobs that can never start, as things are, are followed too.
+    """
     followed = [_Followed(run) for run in runs]
     silent = False
     asker = Asker(every_s)
@@ -79,6 +92,8 @@ def watch(runs: Sequence[StoredRun], *, every_s: float) -> Iterator[Event]:
                 yield SlurmSilent(why=settled.unreachable)
             for one, run in zip(open_ones, settled.runs, strict=True):
                 yield from one.take(run, settled.job_of(run), silent=silent)
+                if not patient:
+                    yield from one.give_up()
     finally:
         asker.close()
 
@@ -93,6 +108,7 @@ class _Followed:
         self._tail = LogTail(run.folder / "log")
         self._told: object = None
         self._job: JobState | None = None
+        self._hopeless: PendingReason | None = None
         self._problem: str | None = None
         self._removed = False
         self._backlog = self._tail.exists()
@@ -138,6 +154,15 @@ class _Followed:
             self.ended = True
             yield from self.read_log()
             yield Ended(run=run)
+
+    def give_up(self) -> Iterator[Event]:
+        """The end of following a job of which Slurm has said twice in a row that it can never start."""
+        job = self._job
+        reason = find_reason(job.reason) if job and job.waiting and job.reason else None
+        before, self._hopeless = self._hopeless, reason if reason and reason.never and reason.settled else None
+        if job and reason and reason is before and not self.ended:
+            self.ended = True
+            yield NeverStarts(run=self.run, job=job, reason=reason)
 
 
 def _shown(job: JobState | None) -> object:

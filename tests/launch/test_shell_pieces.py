@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 import harness.launch.script
+from harness.launch.script.slurm_job import _patterns
+from harness.results.triage.cause import find_cause
+from harness.results.triage.evidence import Evidence
 
 SHELL = Path(harness.launch.script.__file__).parent / "shell"
 
@@ -68,10 +71,66 @@ def test_a_node_counts_as_in_service(state: str, spare: int) -> None:
     script = f"""
     sinfo() {{ printf '%s\\n' 'n1 alloc' 'n2 alloc' 'n3 {state}'; }}
     scontrol() {{ tr ',' '\\n' <<<"$3"; }}
-    SLURM_JOB_PARTITION=main hosts=(n1) code=0 restart=0 retries=0
+    SLURM_JOB_PARTITION=main hosts=(n1)
     @
     spare_nodes n2"""
-    assert run(script, "retry.sh") == str(spare)
+    assert run(script, "requeue.sh") == str(spare)
+
+
+@pytest.mark.parametrize(
+    ("facts", "said", "lost"),
+    [
+        ("exit=143\n", "srun: error: Node failure on n2\n", "n2"),
+        ("signal=TERM 5\n", "0: srun: error: Node failure on n2\n", ""),  # a rank said so
+        ("exit=1\n", "", ""),
+        ("", "", "n1"),  # it went with the script
+    ],
+)
+def test_the_node_that_the_attempt_before_lost(tmp_path: Path, facts: str, said: str, lost: str) -> None:
+    attempt = tmp_path / "attempts/0"
+    attempt.mkdir(parents=True)
+    before, after = "srun: error: Node failure on n8\n", "srun: error: Node failure on n9\n"
+    (attempt / "facts").write_text(f"nodes=n1 n2\nlog_start={len(before)}\n{facts}")
+    (tmp_path / "log").write_text(before + said + after)
+    known = f"RUN_DIR='{tmp_path}' log_start={len(before + said)} number=1 restart=0 retries=0 hosts=() SLURM_JOB_ID=7"
+    assert run(f"{known}\n@\nlost_before", "lost_node.sh") == lost
+
+
+CAUGHT = "ModuleNotFoundError: No module named 'apex'"
+PASSING = "Watchdog caught collective operation timeout: WorkNCCL(SeqNum=1)"
+
+
+@pytest.mark.parametrize(
+    ("log", "codes", "lasts"),
+    [
+        ((f"0: {CAUGHT}", f"0: {PASSING}"), (134, 143), False),
+        ((f"0: {PASSING}", f"0: {CAUGHT}"), (1, 143), True),
+        ((f"1: {CAUGHT}", f"0: {PASSING}"), (134, 1), True),
+        ((f"1: {CAUGHT}", f"0: {PASSING}"), (134, 143), False),
+        ((f"1: {CAUGHT}", f"0: {PASSING}"), (134, 137), False),
+        ((f"1: {CAUGHT}", f"0: {PASSING}"), (134,), False),
+        ((f" 1: {CAUGHT}", f"10: {PASSING}"), (134, 1), True),
+        ((".bashrc: Permission denied", f"0: {PASSING}"), (134, 143), False),
+        ((f"0: {PASSING}",), (1, 1), False),
+    ],
+)
+def test_a_fault_that_others_go_on_from_counts_where_a_rank_ended_by_it(
+    tmp_path: Path, log: tuple[str, ...], codes: tuple[int, ...], lasts: bool
+) -> None:
+    """The job's script and the record decide alike."""
+    (tmp_path / "ranks").mkdir()
+    for rank, code in enumerate(codes):
+        (tmp_path / f"ranks/{rank}.exit").write_text(f"{code} 1.5\n")
+    (tmp_path / "log").write_text("".join(f"{line}\n" for line in log))
+    patterns = "\n".join(_patterns())
+    script = f"""
+    RUN_DIR='{tmp_path}' attempt='{tmp_path}' log_start=0 code=0 restart=0 retries=0
+    {patterns}
+    @
+    if ended_by_weak; then echo lasts; fi"""
+    assert run(script, "retry.sh") == ("lasts" if lasts else "")
+    evidence = Evidence(log_lines=log, exit_codes=dict(enumerate(codes)))
+    assert find_cause(evidence).name == ("import-error" if lasts else "nccl-timeout")
 
 
 WHOLE = (".metadata", "metadata.json")

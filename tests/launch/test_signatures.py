@@ -10,7 +10,7 @@ import pytest
 from harness.config.releases import catalogue
 from harness.config.schema import SETTINGS
 from harness.launch.log_search import SEARCHED_BYTES, telling_lines
-from harness.launch.signatures import grep_pattern, signatures
+from harness.launch.signatures import pattern_of, signatures
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 FAULTS = sorted((FIXTURES / "faults").glob("*.log"))
@@ -83,10 +83,11 @@ def test_no_argument_that_megatron_prints_is_taken_for_a_fault(tmp_path: Path) -
 
 @pytest.mark.parametrize("path", FAULTS, ids=lambda path: path.name)
 def test_the_job_s_script_tells_what_passes_from_what_does_not(path: Path) -> None:
-    """As the script decides: a transient pattern is there, and no permanent one."""
+    """As the script decides of ranks that all ended by themselves: nothing permanent may be there."""
     kinds = {it.name: it.kind for it in signatures()}
-    again = bool(grep(grep_pattern(transient=True), path)) and not grep(grep_pattern(transient=False), path)
-    assert again == (kinds[path.name.partition(".")[0]] == "transient")
+    passing = grep(pattern_of(it for it in signatures() if it.transient), path)
+    lasting = grep(pattern_of(it for it in signatures() if it.lasting), path)
+    assert (bool(passing) and not lasting) == (kinds[path.name.partition(".")[0]] == "transient")
 
 
 def test_only_the_attempt_s_own_part_of_a_log_is_searched(tmp_path: Path) -> None:

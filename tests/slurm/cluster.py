@@ -24,7 +24,8 @@ POLL_S = 0.1
 class Cluster:
     """Start with `with Cluster() as cluster`, or by `start` and `stop`.
 
-    `accounting` brings slurmdbd and MariaDB, so that sacct answers. Slurm forgets a job `min_job_age_s` after its end.
+    `accounting` brings slurmdbd and MariaDB, so that sacct answers; by `limits` root has the account `team` alone, with
+    the QOS `small` of one node a job. Slurm forgets a job `min_job_age_s` after its end.
     """
 
     def __init__(
@@ -35,13 +36,15 @@ class Cluster:
         min_job_age_s: int = 300,
         name: str = "loopback",
         patience_s: int = 5,
+        limits: bool = False,
     ) -> None:
         # Unix sockets take 107 characters: pytest's own folders can be too deep.
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
         self.files = ClusterFiles(
             folder=self.folder,
             min_job_age_s=min_job_age_s,
-            accounting=accounting,
+            accounting=accounting or limits,
+            limits=limits,
             ports=cluster_ports(nodes),
             name=name,
             patience_s=patience_s,
@@ -77,6 +80,8 @@ class Cluster:
             self._start_munged()
             if self.files.accounting:
                 self._start_accounting()
+            if self.files.limits:
+                self._add_accounts()
             self.start_slurmctld()
             for node in self.nodes:
                 self._launch_slurmd(node)
@@ -241,6 +246,19 @@ class Cluster:
         self._start_daemon("mariadbd", "mariadbd", *options, *own)
         self.wait("MariaDB answers", self.files.database_socket.exists)
         self.start_slurmdbd()
+
+    def _add_accounts(self) -> None:
+        changes = (
+            f"add cluster {self.files.name}",
+            "add account team,others",
+            "add qos small",
+            "modify qos small set MaxTRESPerJob=node=1",
+            "add user root account=team",
+            "modify user root set defaultaccount=team",
+            "modify user root where account=team set qos=normal,small",
+        )
+        for change in changes:
+            self.run("sacctmgr", "--immediate", *change.split())
 
     def _start_daemon(self, name: str, *argv: str) -> None:
         with (self.folder / "log" / f"{name}.out").open("ab") as out:

@@ -19,7 +19,8 @@ DAEMONS_PORTS = 200  # the others are MASTER_PORT of the first jobs, as the jobs
 class ClusterFiles:
     """A cluster's folder and how it may vary; `ports` are as `cluster_ports` gives them, and tell how many nodes.
 
-    `patience_s` is how long a daemon may be silent: many of them on few cores need some.
+    `patience_s` is how long a daemon may be silent: many of them on few cores need some. `limits`: accounts and their
+    limits are enforced.
     """
 
     folder: Path
@@ -28,6 +29,7 @@ class ClusterFiles:
     ports: tuple[int, ...]
     name: str
     patience_s: int
+    limits: bool
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -131,8 +133,10 @@ AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort={self.ports[1]}
 AccountingStoragePass={self.socket}
+AccountingStoreFlags=job_script,job_env
 JobAcctGatherType=jobacct_gather/linux
 {"AccountingStorageTRES=gres/gpu" if gpus else ""}
+{"AccountingStorageEnforce=associations,limits,qos" if self.limits else ""}
 """
 
     def slurmdbd_conf_text(self) -> str:

@@ -4,6 +4,7 @@ import os
 import pwd
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -194,12 +195,66 @@ def test_hardware_is_left_behind_and_training_starts_again_elsewhere(submit: Sub
     assert run.cluster.show(run.job_id)["Requeue"] == "0"  # it was the last one
 
 
+def test_an_ordinary_user_s_job_may_do_all_of_it_and_an_operator_may_cancel_it(slurm: Cluster) -> None:
+    """All else here runs as root, whom Slurm refuses nothing."""
+    folder = Path(tempfile.mkdtemp(dir=slurm.jobs))
+    (folder / "bin").mkdir()
+    (folder / "bin/python").symlink_to("/usr/bin/python3")
+    program = f"if attempt: say('again'); time.sleep(60)\nif rank == 1: sys.exit('{HARDWARE}')\ntime.sleep(60)"
+    paths = make_run(folder, program, RETRIES=1)
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, *pwd.getpwnam("nobody")[2:4], follow_symlinks=False)
+    environ = (f"RUN_DIR={paths.root}", f"PATH={folder}/bin:{os.environ['PATH']}")
+    options = ("--parsable", f"--chdir={paths.root}", f"--output={paths.log}", str(paths.script))
+    job_id = slurm.run("env", *environ, "sbatch", *options, user="nobody").stdout.strip()
+    run = SlurmRun(cluster=slurm, paths=paths, job_id=job_id)
+    run.wait_until_said("again")
+    first, second = run.attempts
+    assert (first.retry, first.excluded) == ("gpu-hardware", first.nodes)
+    assert second.nodes != first.nodes and slurm.show(job_id)["Requeue"] == "0"
+    slurm.run("scancel", job_id)
+    assert run.wait_for("CANCELLED", "COMPLETED", "FAILED") == "CANCELLED"
+    slurm.wait("the script has written its end", lambda: run.attempts[1].exit_code is not None)
+    assert (run.attempts[1].signals, run.attempts[1].exit_code) == (("TERM",), 143)
+
+
 def test_a_cause_that_stays_wins_over_one_that_passes(submit: Submit) -> None:
     run = submit(
         f"print('CUDA out of memory' if rank else '{TIMEOUT}', flush=True)\ntime.sleep(1)\nsys.exit(1)", RETRIES=2
     )
     assert run.wait_for("COMPLETED", "FAILED") == "FAILED"
     assert [it.retry for it in run.attempts] == [None]
+
+
+def test_a_fault_that_was_caught_does_not_keep_what_passes_from_being_tried_again(submit: Submit) -> None:
+    program = f"""
+say("ModuleNotFoundError: No module named 'apex' (optional)")
+if attempt: sys.exit()
+time.sleep(0.5)
+if rank == 0: sys.exit("{TIMEOUT}")
+time.sleep(60)
+"""
+    run = submit(program, RETRIES=1)
+    assert run.wait_for("COMPLETED", "FAILED") == "COMPLETED", run.log
+    assert [it.retry for it in run.attempts] == ["nccl-timeout", None]
+
+
+@pytest.mark.parametrize("node", ["node1", "node2"])  # the script runs on the first
+def test_a_node_that_slurm_lost_is_left_behind_though_it_came_back(
+    slurm_programs: None, environ: pytest.MonkeyPatch, tmp_path: Path, node: str
+) -> None:
+    """The start that gets it again goes back once more, which is none of the RETRIES."""
+    with Cluster(nodes=3) as cluster:
+        environ.setenv("SLURM_CONF", cluster.environ["SLURM_CONF"])
+        program = "if attempt: sys.exit()\nsay('training')\ntime.sleep(60)"
+        paths = make_run(tmp_path, program, NNODES=2, RETRIES=1)
+        run = SlurmRun(cluster=cluster, paths=paths, job_id=submit_script(paths).job_id)
+        run.wait_until_said("training", 4)
+        cluster.set_down(node)
+        assert run.wait_for("COMPLETED", "FAILED", timeout_s=90) == "COMPLETED", run.log
+        _, back, last = run.attempts
+        assert (back.retry, back.excluded, back.nodes) == ("node-failure", (node,), ("node1", "node2"))
+        assert len(last.nodes) == 2 and node not in last.nodes
 
 
 def test_no_node_is_excluded_where_none_is_spare(submit: Submit) -> None:
@@ -236,7 +291,7 @@ def test_more_starts_than_retries_allow_refuse_to_run(submit: Submit) -> None:
         run.cluster.run("scontrol", "requeue", run.job_id)
         run.wait_for("PENDING")
     assert run.wait_for("COMPLETED", "FAILED") == "FAILED"
-    assert "this is start 3 of the job, and RETRIES=1 allows 2" in run.log
+    assert "this is start 3 of the job, and RETRIES allows 2" in run.log
     assert [it.exit_code for it in run.attempts][2] == 125
 
 

@@ -21,16 +21,22 @@ look() { # NAME COMMAND…
   shift
   ! "$@" 2>/dev/null | grep -aqFf <(printf '%s\\n' "$key") || echo "$name"
 }
+list() { # NAME COMMAND…: what anyone may ask, and is answered
+  look "$@"
+  shift
+  "$@" >/dev/null || echo "$* fails"
+}
 look ps ps auxeww
 look cmdline sh -c 'cat /proc/[0-9]*/cmdline'
 look environ sh -c 'cat /proc/[0-9]*/environ'
-look 'show job' scontrol -dd show job
-look 'show step' scontrol -dd show step
-look squeue squeue --format=%all
-look 'squeue --steps' squeue --steps --format=%all
-look sacct sacct --allusers --parsable2 --format=ALL
-look 'sacct --batch-script' sacct --jobs="$job" --batch-script
-look 'sacct --env-vars' sacct --jobs="$job" --env-vars
+list 'show job' scontrol -dd show job
+list 'show step' scontrol -dd show step
+list squeue squeue --format=%all
+list 'squeue --steps' squeue --steps --format=%all
+list sacct sacct --allusers --parsable2 --format=ALL
+list SubmitLine sacct --allusers --parsable2 --format=SubmitLine
+list 'sacct --batch-script' sacct --jobs="$job" --batch-script
+list 'sacct --env-vars' sacct --jobs="$job" --env-vars
 look 'batch script' scontrol write batch_script "$job" -
 grep -arlFf <(printf '%s\\n' "$key") "$folder" 2>/dev/null
 true
@@ -64,14 +70,21 @@ def test_a_running_jobs_key_is_found_by_nobody(user: User) -> None:
     user.wait("three runs train", lambda: [running(folder) for folder in run_folders(user)] == [True] * 3)
     watching = user.start("runs", "watch", "--every", "0.5")
     read_until(watching, "step 2/6")
-    assert spied(slurm, KEY, job_of(launched)) == set()
+    job = job_of(launched)
+    slurm.wait("accounting tells of it", lambda: job in accounted(slurm))
+    assert spied(slurm, KEY, job) == set()
     assert holding(user.folder, KEY) == []
     user.go.touch()
     for process in (watching, sweeping):
         _, said = process.communicate(timeout=60)
         assert process.returncode == 0, said
-    assert spied(slurm, KEY, job_of(launched)) == set()
+    assert spied(slurm, KEY, job) == set()
     assert holding(user.folder, KEY) == []
+
+
+def accounted(slurm: Cluster) -> list[str]:
+    """The jobs of which sacct tells `nobody`."""
+    return slurm.run("sacct", "--allusers", "--noheader", "--parsable2", "--format=JobID", user="nobody").stdout.split()
 
 
 def run_folders(user: User) -> list[Path]:
@@ -95,6 +108,16 @@ def test_the_spy_finds_a_key_that_is_given_away(slurm_accounting: Cluster) -> No
     job = slurm.sbatch(
         f"--export=ALL,WANDB_API_KEY={OTHER_KEY}", f"--comment={OTHER_KEY}", script=script, user="nobody"
     )
-    everywhere = {"ps", "cmdline", "environ", "show job", "show step", "squeue", "squeue --steps", "sacct"}
+    everywhere = {
+        "ps",
+        "cmdline",
+        "environ",
+        "show job",
+        "show step",
+        "squeue",
+        "squeue --steps",
+        "sacct",
+        "SubmitLine",
+    }
     everywhere |= {"batch script", f"jobs/{job}.log"}
     slurm.wait("all of it is found", lambda: everywhere <= spied(slurm, OTHER_KEY, job))

@@ -2,6 +2,7 @@
 
 import re
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,13 @@ from launching import User, job_of, read_until
 @pytest.fixture
 def user(tmp_path: Path, slurm: Cluster) -> User:
     return User(tmp_path, slurm)
+
+
+@pytest.fixture(scope="module")
+def limited(slurm_programs: None) -> Iterator[Cluster]:
+    """A Slurm that knows accounts and their limits."""
+    with Cluster(limits=True) as cluster:
+        yield cluster
 
 
 def test_slurm_gets_the_bytes_of_the_dry_run_and_the_answer_says_how_the_job_stands(user: User) -> None:
@@ -93,6 +101,25 @@ def test_what_sbatch_refuses_is_told_with_its_words_and_the_fix_and_leaves_nothi
     assert not list(user.output.rglob("*.json"))
 
 
+@pytest.mark.parametrize(
+    ("words", "said", "fix"),
+    [
+        ("ACCOUNT=nope", "Invalid account", "set ACCOUNT to one that `sacctmgr show"),
+        ("ACCOUNT=others", "Invalid account", "set ACCOUNT to one that `sacctmgr show"),
+        ("SBATCH_ARGS=--qos=nope", "Invalid qos specification", "give --qos in SBATCH_ARGS as `sacctmgr show"),
+        ("NNODES=2 MBS=1 SBATCH_ARGS=--qos=small", "QOSMaxNodePerJobLimit", "lower NNODES"),
+    ],
+)
+def test_an_account_or_quality_of_service_that_is_not_ours(
+    limited: Cluster, tmp_path: Path, words: str, said: str, fix: str
+) -> None:
+    user = User(tmp_path, limited)
+    answer = user.launch(*words.split())
+    assert answer.code == 2
+    assert said in answer.err and fix in answer.err
+    assert limited.run("squeue", "--noheader").stdout == ""
+
+
 @pytest.mark.parametrize("ending", ["exit 1", "kill -KILL $PPID"])
 def test_a_job_whose_submission_was_cut_short_is_found_by_its_folder(user: User, ending: str) -> None:
     said = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation"
@@ -117,6 +144,25 @@ def test_submit_wait_follows_to_the_end_and_ends_as_the_run_does(user: User) -> 
     assert bad.code == 1
     assert "exit code                         1 of rank 1" in bad.out
     assert "\nValueError: as planned\nrecord: " in bad.out
+
+
+def test_a_job_that_becomes_hopeless_ends_the_watching(user: User) -> None:
+    first = user.cluster.sbatch(script="sleep 4; exit 3")
+    assert user.launch(f"SBATCH_ARGS=--dependency=afterok:{first}").code == 0
+    watched = user("runs", "watch", "--every", "0.5")
+    assert watched.code == 1
+    job = user.record()["job"]["job_id"]
+    assert f"it can never start; moe-harness runs cancel {job} ends it" in watched.err
+    assert (user.cluster.state(job), user.record()["status"]) == ("PENDING", "submitted")
+
+
+def test_a_job_that_becomes_hopeless_while_its_launch_waits_is_cancelled(user: User) -> None:
+    first = user.cluster.sbatch(script="sleep 5; exit 3")
+    answer = user.launch(f"SBATCH_ARGS=--dependency=afterok:{first}", "SUBMIT_WAIT=1")
+    assert answer.code == 1
+    job = job_of(answer)
+    assert f"job {job} could never start, and was cancelled: DependencyNeverSatisfied, " in answer.err
+    assert (user.cluster.state(job), user.record()["status"]) == ("CANCELLED", "cancelled")
 
 
 def test_ctrl_c_leaves_the_job_and_says_how_to_go_on(user: User) -> None:

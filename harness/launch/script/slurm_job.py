@@ -11,7 +11,7 @@ from harness.launch.resume import RESUMED
 from harness.launch.script.container import caches, enroot_task, image_guard, pyxis_options, run_mark
 from harness.launch.script.lines import array, continued, environment, opening
 from harness.launch.script.quoting import quote
-from harness.launch.signatures import grep_pattern, signatures
+from harness.launch.signatures import pattern_of, signatures
 from harness.launch.slurm.job_state import ENDED
 from harness.launch.slurm.time_limit import show_time_limit
 
@@ -29,10 +29,11 @@ def slurm_lines(spec: JobSpec) -> Iterator[str]:
     yield from opening()
     yield f"nodes={spec.nodes} ranks={spec.nodes * spec.gpus_per_node}"
     yield f"ended_states='{'|'.join(sorted(ENDED))}'"
-    for name in ("owner.sh", "attempt.sh", "rendezvous.sh"):
-        yield from ("", *_shell(name))
+    yield from ("", *_shell("owner.sh"), "", *_shell("attempt.sh"))
     if spec.retries:
-        yield from ("", f"retries={spec.retries} ranks_per_node={spec.gpus_per_node}", *_shell("last_attempt.sh"))
+        yield from ("", f"retries={spec.retries} ranks_per_node={spec.gpus_per_node}")
+        yield from ("", *_shell("requeue.sh"), "", *_shell("lost_node.sh"), "", *_shell("last_attempt.sh"))
+    yield from ("", *_shell("rendezvous.sh"))
     yield from ("", f"last_step={'' if spec.train_iters is None else spec.train_iters}", *_shell("checkpoints.sh"))
     yield from environment(spec)
     yield from _program(spec)
@@ -101,10 +102,13 @@ def _task(spec: JobSpec) -> str:
 
 
 def _patterns() -> Iterator[str]:
-    passing = (signature for signature in signatures() if signature.transient and signature.patterns)
+    passing = (it for it in signatures() if it.transient and it.patterns)
+    lasting = [it for it in signatures() if it.lasting]
     yield from ("# What passes by itself, by name, and what never does; the latter wins.", "transient=(")
-    yield from (f"  {quote(it.name)} {quote('|'.join(it.patterns))}" for it in passing)
-    yield from (")", f"permanent={quote(grep_pattern(transient=False))}")
+    yield from (f"  {quote(it.name)} {quote(pattern_of([it]))}" for it in passing)
+    yield from (")", f"permanent={quote(pattern_of(it for it in lasting if not it.weak))}")
+    yield "# What never does either, but is also printed by a rank that goes on."
+    yield f"weak={quote(pattern_of(it for it in lasting if it.weak))}"
 
 
 def _shell(name: str) -> Sequence[str]:

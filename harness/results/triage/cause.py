@@ -10,6 +10,7 @@ from harness.results.record import Cause
 from harness.results.triage.details import DETAILS
 from harness.results.triage.evidence import Evidence, nodes_in, ranks_in
 from harness.results.triage.own_causes import UNKNOWN
+from harness.results.triage.survived import without_survived
 
 _FULL_BYTES = 1024**2
 _SHOWN_LENGTH = 500
@@ -22,7 +23,8 @@ def find_cause(evidence: Evidence) -> Cause:
 
 def _causes(evidence: Evidence) -> Iterator[Cause]:
     """What explains the failure, the most trustworthy first."""
-    log, own = evidence.log_lines, _last_words(evidence)
+    log = without_survived(evidence.log_lines, evidence.exit_codes)
+    own = without_survived(_last_words(evidence), {})
     yield from _told(evidence, own, "permanent")
     yield from _judged_by_slurm(evidence, aftermath=False)
     yield from _told(evidence, log, "permanent", tentative=False)

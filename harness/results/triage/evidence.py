@@ -57,6 +57,12 @@ def ranks_in(line: str) -> Iterator[int]:
         yield int(label[1])
 
 
+def label_of(line: str) -> int | None:
+    """The rank whose output a line is."""
+    label = _LABEL.match(line)
+    return int(label[1]) if label else None
+
+
 def nodes_in(line: str) -> Iterator[str]:
     """The nodes a line names."""
     if tasks := _TASKS.search(line):
