@@ -78,6 +78,22 @@ def test_a_node_counts_as_in_service(state: str, spare: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("visible", "counted"), [(None, "8"), ("0,1", "2"), ("0", "1"), ("", "0"), ("0,1,2,3,4,5,6,7,8", "8")]
+)
+def test_gpus_are_counted_that_are_there_and_may_be_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, visible: str | None, counted: str
+) -> None:
+    (tmp_path / "nvidia-smi").write_text('#!/bin/sh\nfor n in 0 1 2 3 4 5 6 7; do echo "GPU $n: NVIDIA H100"; done\n')
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    found = re.search(r"^count_gpus\(\) .*?^}$", (SHELL / "rank.sh").read_text(), re.MULTILINE | re.DOTALL)
+    assert found and run(f"{found[0]}\ncount_gpus") == counted
+
+
+@pytest.mark.parametrize(
     ("facts", "said", "lost"),
     [
         ("exit=143\n", "srun: error: Node failure on n2\n", "n2"),

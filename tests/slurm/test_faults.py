@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from cluster import Cluster
-from faulty_runs import FaultyRun, Outcome, unseen
+from faulty_runs import FaultyRun, Outcome, told_attempts, told_record, unseen
+from launching import User, read_until
 
 type Fault = Callable[[Cluster, Path], Outcome]
 
@@ -208,6 +209,21 @@ def collective_timeout(slurm: Cluster, folder: Path) -> Outcome:
     return run.end()
 
 
+def sweep_started_twice(slurm: Cluster, folder: Path) -> Outcome:
+    """the same sweep is started a second time while it runs"""
+    user = User(folder, slurm)
+    user.environ["HOLD"] = "2"
+    words = ("sweep", "--every", "0.5", "MODEL=Mixtral-8x2B", "MBS=1", "TRAIN_ITERS=6", "--yes")
+    words = (*words, "SBATCH_ARGS=--oversubscribe --nodelist=node1")
+    with user.start(*words) as first:
+        read_until(first, "step 2/6")
+        said = user(*words).err
+        user.go.touch()
+        told, _ = first.communicate(timeout=60)
+    record = user.record()
+    return Outcome(saw=said + told, record=told_record(record), attempts=told_attempts(record["attempts"]))
+
+
 def take_away(slurm: Cluster, node: str) -> None:
     """Set a node down for good; one that is only down comes back by itself when its slurmd is heard next."""
     slurm.set_down(node)
@@ -229,6 +245,7 @@ OF_JOBS: tuple[Fault, ...] = (
     job_of_another_user,
     forgotten_by_slurm,
     slurmctld_away,
+    sweep_started_twice,
 )
 OF_NODES: tuple[Fault, ...] = (
     node_down,

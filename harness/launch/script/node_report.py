@@ -41,6 +41,7 @@ def versions() -> dict[str, str | None]:
         "python": python_version(),
         "torch": installed("torch"),
         "transformer_engine": installed("transformer-engine"),
+        "deep_ep": installed("deep-ep"),
         "megatron_core": megatron(),
         "cuda": cuda(),
         "nccl": nccl(),

@@ -30,7 +30,8 @@ _FIXES = (
     (r"feature specification", "correct --constraint in SBATCH_ARGS; `sinfo -o '%N %f'` lists the features"),
     (
         r"generic resource|gres",
-        "no node has GPUS_PER_NODE GPUs; set GPUS_PER_NODE to what `sinfo -o '%N %G'` lists",
+        "no node has GPUS_PER_NODE GPUs; set GPUS_PER_NODE to what `sinfo -o '%N %G'` lists; where it lists none at"
+        " all, SBATCH_ARGS=--gpus-per-node=0 asks Slurm for none",
     ),
     (r"Memory specification", "ask for less with --mem in SBATCH_ARGS; `sinfo -o '%N %m'` lists a node's MB"),
     (

@@ -14,12 +14,18 @@ leave() { # CODE
   exit "$1"
 }
 
-count_gpus() {
+count_gpus() { # that are there, and that a program may see
+  local there visible
   if command -v nvidia-smi >/dev/null; then
-    nvidia-smi -L 2>/dev/null | grep -c '^GPU '
+    there=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU ')
   else
-    printf '%s\n' /dev/nvidia[0-9]* | grep -c '[0-9]$'
+    there=$(printf '%s\n' /dev/nvidia[0-9]* | grep -c '[0-9]$')
   fi
+  if [ -n "${CUDA_VISIBLE_DEVICES+set}" ]; then
+    IFS=, read -r -a visible <<<"$CUDA_VISIBLE_DEVICES"
+    ((${#visible[*]} >= there)) || there=${#visible[*]}
+  fi
+  echo "$there"
 }
 
 # It outlives a TERM, which Slurm sends to all processes, so that every rank leaves its own exit code. URG is the batch
