@@ -30,9 +30,9 @@ def main() -> None:
 
 def load_tasks() -> ModuleType:
     """The tasks, with torch and Megatron: not at the top, for the saving of a checkpoint imports this module again."""
-    from harness.engine.device import install_cpu_ranks
+    from harness.engine.entry import install_device
 
-    install_cpu_ranks()
+    install_device()
 
     import engine_rank_tasks
 

@@ -31,15 +31,16 @@ def install_cpu_ranks() -> None:
     # It warns at each use of the GPU's generator that the CPU's changed; here they are one.
     logging.getLogger(_READS_CUDA_AT_IMPORT).setLevel(logging.ERROR)
 
-    from harness.engine import cpu_collectives, cpu_cuda, cpu_tensors
+    from harness.engine import cpu_collectives, cpu_cuda, cpu_optimizers, cpu_tensors
 
     cpu_cuda.install()
     cpu_tensors.install()
     cpu_collectives.install()
+    cpu_optimizers.install()
 
 
 def _switch_compilers_off(torch: Any) -> None:
-    """No dynamo: it asks for a CUDA driver, and importing it costs half a second a rank."""
+    """No dynamo: it asks for a CUDA driver, and importing it costs a second a rank."""
     os.environ["TORCHDYNAMO_DISABLE"] = "1"
     torch.compile = _uncompiled
 

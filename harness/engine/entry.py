@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
+from harness.engine import spared
 from harness.errors import EnvironmentProblem, HarnessError
 
 MEGATRON_CORE = "0.19"
@@ -26,7 +27,7 @@ def run(work: Callable[[], None]) -> None:
 
 
 def install_device() -> bool:
-    """Make this process a CPU rank if there is no GPU; say whether it is one. Call it before Megatron is imported."""
+    """Make this process a CPU rank if there is no GPU, and import Megatron; say whether it is one."""
     # Megatron says so a dozen times a rank; the engine is for where they are not installed.
     warnings.filterwarnings("ignore", message=".*(Apex (is|are) not installed|Only transformer-engine)")
     import torch
@@ -36,6 +37,7 @@ def install_device() -> bool:
         from harness.engine.device import install_cpu_ranks
 
         install_cpu_ranks()
+    spared.import_megatron()
     return on_cpu
 
 

@@ -23,7 +23,7 @@ from megatron.training.arguments import parse_and_validate_args
 from megatron.training.initialize import initialize_megatron
 from numpy.typing import NDArray
 
-from harness.engine import router
+from harness.engine import router, spared
 from harness.engine.data import embedding_ranks, use_built_helpers
 from harness.engine.load import load_weights
 from harness.engine.model import TorchNativeBuilder, TorchNativeConfig
@@ -41,6 +41,7 @@ def write_logits(tokens_file: Path, output: Path) -> None:
     """Compute what `harness.engine.forward` promises, with `sys.argv` as Megatron's command line."""
     tokens = _read_tokens(tokens_file)
     sys.argv += [*_OWN_FLAGS, "--seq-length", str(tokens.shape[1])]
+    spared.install()
     args = parse_and_validate_args()
     config = gpt_config_from_args(args, model_config_cls=TorchNativeConfig)
     refuse_unsupported(args, config.transformer)

@@ -1,6 +1,7 @@
 """What the ranks of the engine's tests run. Each function is one rank's whole job, in a process of its own."""
 
 import math
+import sys
 from typing import Any
 
 import torch
@@ -17,6 +18,12 @@ from harness.engine.context_parallel import held_chunks
 def train() -> None:
     """Train as the command line says."""
     training.train(on_cpu=True)
+
+
+def train_and_name_what_was_imported() -> None:
+    """Train, and say which packages are here that a plain job on CPU ranks has no use for."""
+    train()
+    print("imported:", [name for name in ("torch._dynamo", "transformers", "wandb") if sys.modules.get(name)])
 
 
 def train_from_the_entry_point() -> None:

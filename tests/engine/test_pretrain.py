@@ -39,8 +39,9 @@ def test_torchrun_on_real_text(repository: Path, tmp_path: Path) -> None:
     real = (*on_data(data.prefix, tmp_path), "--vocab-size", "257")
     wandb = ("--wandb-project", "engine", "--wandb-exp-name", "fox", "--wandb-save-dir", str(tmp_path / "wandb"))
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "harness.engine.pretrain")
+    timers = ("--log-timers-to-tensorboard", "--timing-log-level", "1")
     mapping = ("--expert-model-parallel-size", "2", "--tensorboard-dir", str(tmp_path / "tensorboard"))
-    argv = (*ON_CPU, *REAL_TRAINING, *LATENT, *GROUPED_GEMM, *real, *wandb, *mapping)
+    argv = (*ON_CPU, *REAL_TRAINING, *LATENT, *GROUPED_GEMM, *real, *wandb, *timers, *mapping)
     done = python(repository, *torchrun, *argv, WANDB_MODE="offline")
     assert done.returncode == 0, done.stderr[-6000:]
 
@@ -58,7 +59,8 @@ def test_torchrun_on_real_text(repository: Path, tmp_path: Path) -> None:
     losses = [float(line.split("lm loss: ")[1].split()[0]) for line in done.stdout.splitlines() if "lm loss: " in line]
     assert len(losses) == 10
     assert losses[-1] < losses[0] - 0.2
-    assert list((tmp_path / "wandb").rglob("*.wandb"))
+    (logged,) = (tmp_path / "wandb").rglob("*.wandb")
+    assert b"forward-backward-time" in logged.read_bytes()
 
 
 def test_hugging_face_tokenizer_by_path(ranks: Any, tmp_path: Path) -> None:
@@ -75,6 +77,14 @@ def test_hugging_face_tokenizer_by_path(ranks: Any, tmp_path: Path) -> None:
     job = ranks.run(*ON_CPU, *REAL_TRAINING, *GROUPED_QUERY, *on_data(data.prefix, tmp_path), *by_path)
     assert job.curve.loss[-1] < job.curve.loss[0] - 0.2
     assert "padded vocab (size: 129)" in job.log
+
+
+def test_a_plain_job_imports_nothing_that_it_has_no_use_for(ranks: Any) -> None:
+    """Dynamo, transformers and WandB together would cost each rank as much again as Megatron itself."""
+    argv = (*ON_CPU, *TRAINING, *GROUPED_QUERY, "--train-iters", "2")
+    job = ranks.run(*argv, task="train_and_name_what_was_imported")
+    assert job.curve.iterations == (1, 2)
+    assert job.log.splitlines()[-1] == "imported: []"
 
 
 def test_a_rank_that_dies_takes_the_others_along(ranks: Any) -> None:
