@@ -1,5 +1,7 @@
 """From resolved Megatron flags to the job that they describe; missing flags have Megatron's defaults (arguments.py)."""
 
+from collections.abc import Hashable
+from functools import lru_cache
 from math import log2
 from typing import Literal
 
@@ -36,10 +38,10 @@ def training(
     """
     mapping = parallel(args, world_size)
     return Training(
-        arch=model_arch(args, name),
+        arch=_one(model_arch(args, name)),
         parallel=mapping,
         batch=batch(args, max(1, mapping.dp)),
-        pipeline=pipeline(args),
+        pipeline=_one(pipeline(args)),
         precision=_precision(args),
         recompute=_recompute(args),
         dispatcher=_dispatcher(args),
@@ -57,6 +59,12 @@ def training(
         offloaded_activations=_offloaded(args),
         release=release,
     )
+
+
+@lru_cache(maxsize=512)
+def _one[T: Hashable](value: T) -> T:
+    """One object of all that are equal: caches compare what they are asked, layer by layer unless it is the same."""
+    return value
 
 
 def _imbalance(args: MegatronArgs) -> float:
