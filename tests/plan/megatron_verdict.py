@@ -30,6 +30,14 @@ BASE = {
     "--mock-data": True,
     "--tokenizer-type": "NullTokenizer",
 }
+GRID = (
+    "tensor_model_parallel_size",
+    "pipeline_model_parallel_size",
+    "virtual_pipeline_model_parallel_size",
+    "context_parallel_size",
+    "expert_model_parallel_size",
+    "expert_tensor_parallel_size",
+)
 NEWEST_TE = (2, 14)
 NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
 
@@ -92,9 +100,12 @@ def _run_checks(args: argparse.Namespace) -> None:
     )
     if args.num_experts:
         _check_routing(config)
-    with _process_groups(args):
-        if args.virtual_pipeline_model_parallel_size:
+    sizes = {name: getattr(args, name) for name in GRID}
+    if args.virtual_pipeline_model_parallel_size:
+        with _process_groups(args.world_size, **sizes):
             _check_schedule(config, args)
+    else:
+        _check_grids(args.world_size, **sizes)
 
 
 def _check_layers(config: object, args: argparse.Namespace) -> None:
@@ -148,20 +159,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+@cache
+def _check_grids(world_size: int, **sizes: int | None) -> None:
+    """Megatron makes these grids. They depend on nothing else, and making them takes most of the time of a verdict."""
+    with _process_groups(world_size, **sizes):
+        pass
+
+
 @contextmanager
-def _process_groups(args: argparse.Namespace) -> Iterator[None]:
+def _process_groups(world_size: int, **sizes: int | None) -> Iterator[None]:
     """Megatron's grids over a process group that sends nothing."""
-    torch.distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=args.world_size)
+    torch.distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=world_size)
     try:
-        parallel_state.initialize_model_parallel(
-            tensor_model_parallel_size=args.tensor_model_parallel_size,
-            pipeline_model_parallel_size=args.pipeline_model_parallel_size,
-            virtual_pipeline_model_parallel_size=args.virtual_pipeline_model_parallel_size,
-            context_parallel_size=args.context_parallel_size,
-            expert_model_parallel_size=args.expert_model_parallel_size,
-            expert_tensor_parallel_size=args.expert_tensor_parallel_size,
-            create_gloo_process_groups=False,
-        )
+        parallel_state.initialize_model_parallel(**sizes, create_gloo_process_groups=False)
         yield
     finally:
         parallel_state.destroy_model_parallel()
