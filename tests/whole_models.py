@@ -36,10 +36,10 @@ def ask_each(program: Path, models: Iterable[Sequence[str]]) -> list[Any]:
 
 def answer_each(answer: Callable[[Any], object], *switches: str) -> None:
     """Build every model that stdin lists, with `switches` added, and print what `answer` says of each, as JSON."""
-    from harness.engine.device import install_cpu_ranks
+    from harness.engine.entry import install_device
 
     os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] = "1"
-    install_cpu_ranks()
+    install_device()
     import torch
     from megatron.core import parallel_state, tensor_parallel
     from torch.testing._internal.distributed.fake_pg import FakeStore

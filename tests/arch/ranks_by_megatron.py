@@ -20,6 +20,7 @@ from typing import Any
 from unittest.mock import patch
 
 from harness.engine.device import install_cpu_ranks
+from harness.engine.spared import import_megatron
 
 os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] = "1"
 import torch
@@ -34,6 +35,7 @@ def fake_group(*args: Any, **options: Any) -> Any:
 
 
 torch.distributed.new_group = fake_group
+import_megatron()  # without WandB, which would look at each of the lines that Megatron prints
 
 from megatron.core import parallel_state, tensor_parallel  # noqa: E402
 from megatron.core.process_groups_config import ProcessGroupCollection  # noqa: E402

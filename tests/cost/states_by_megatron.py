@@ -16,10 +16,10 @@ CONSTANTS = "--transformer-impl local --lr 1e-4 --train-iters 1 --tokenizer-type
 
 def main() -> None:
     """Answer each job."""
-    from harness.engine.device import install_cpu_ranks
+    from harness.engine.entry import install_device
 
     os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] = "1"
-    install_cpu_ranks()
+    install_device()
     with redirect_stdout(sys.stderr):
         answers = [states(argv, ranks) for argv, ranks in json.load(sys.stdin)]
     json.dump(answers, sys.stdout)
