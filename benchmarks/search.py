@@ -1,4 +1,4 @@
-"""How fast mappings are judged: `python benchmarks/search.py`.
+"""How fast mappings are judged: `python benchmarks/search.py [RUNS]`.
 
 Each figure stands beside a bare Python's work in the same run, since absolute times depend on the machine: predictions
 of one way to run (memory and step time) beside a bare loop; a whole search, start-up included, and the import of
@@ -19,7 +19,7 @@ from harness.cost.step_time import step_time
 from harness.plan.search import search
 from harness.plan.space.space import Space, space
 
-RUNS = 7
+RUNS = int(sys.argv[1]) if len(sys.argv) > 1 else 7
 LOOP = 100_000
 TRIED = 1_000
 SEARCH = ("plan", "MODEL=DeepSeek-V3", "GPU=H100", "GPUS=1024")

@@ -1,4 +1,4 @@
-"""How long the command takes to start, as a multiple of a bare Python: `python benchmarks/startup.py`.
+"""How long the command takes to start, as a multiple of a bare Python: `python benchmarks/startup.py [PAIRS]`.
 
 Each command runs as a process of its own, in turn with `python -c pass`, so that a machine whose speed drifts drifts
 for both. The figure is the median of the pairwise ratios; 25th and 75th percentiles show the noise.
@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-RUNS = 15
+PAIRS = int(sys.argv[1]) if len(sys.argv) > 1 else 15
 COMMANDS = {
     "moe-harness --help": ("--help",),
     "moe-harness launch --dry-run MODEL=DeepSeek-V2-Lite": ("launch", "--dry-run", "MODEL=DeepSeek-V2-Lite"),
@@ -48,7 +48,7 @@ def _compare(
 ) -> tuple[list[float], list[float]]:
     """Ratios of the command's wall time to the bare interpreter's, run in turn, and the command's seconds."""
     _wall_s(command, folder, environment)
-    pairs = [(_wall_s(command, folder, environment), _wall_s(bare, folder, environment)) for _ in range(RUNS)]
+    pairs = [(_wall_s(command, folder, environment), _wall_s(bare, folder, environment)) for _ in range(PAIRS)]
     return [ours / theirs for ours, theirs in pairs], [ours for ours, _ in pairs]
 
 
