@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 CODE = "from harness.cli.main import main; main()"
 
@@ -22,6 +23,21 @@ class Answer:
     def errors(self) -> list[str]:
         """The lines marked as errors."""
         return [line.removeprefix("error: ") for line in self.err.splitlines() if line.startswith("error: ")]
+
+
+def start_moe_harness(
+    *words: str, here: Path, environ: Mapping[str, str] | None = None, output: IO[str] | None = None
+) -> "subprocess.Popen[str]":
+    """`moe-harness WORDS` as a process to go on beside; its stdout and stderr are pipes, or go to `output`."""
+    return subprocess.Popen(
+        [sys.executable, "-c", CODE, *words],
+        cwd=here,
+        env={**os.environ, **(environ or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=output or subprocess.PIPE,
+        stderr=output or subprocess.PIPE,
+        text=True,
+    )
 
 
 def moe_harness(*words: str, here: Path, environ: Mapping[str, str] | None = None, timeout_s: float = 120) -> Answer:

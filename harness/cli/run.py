@@ -12,6 +12,7 @@ from harness.launch.run import Outcome, Run, open_run, run_here
 from harness.launch.supervisor_lock import supervising
 from harness.report.table import show_summary
 from harness.results import recorder
+from harness.results.measured import parser_of
 from harness.results.record import RunRecord, SweepPoint
 
 
@@ -53,13 +54,13 @@ def run_recorded(
 
     with supervising(run.paths):
         record = recorder.begin(run, resolved, predicted=predicted, sweep=sweep)
-        parser = recorder.parser_of(record)
+        parser = parser_of(record)
         try:
             screen.progress(f"{resolved.text('MODEL')} on {ranks} ranks; log: {run.paths.log}")
             with steps:
                 outcome = run_here(run, on_line)
         finally:  # whatever happens to the supervisor, no record says "running" for ever
-            record = recorder.finish(record, parser.log(), outcome)
+            record = recorder.finish(run.paths, record, parser.log(), outcome)
     return record, outcome
 
 

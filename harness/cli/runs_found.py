@@ -81,7 +81,7 @@ def with_its_log(run: StoredRun, *, most_bytes: int = sys.maxsize) -> StoredRun:
     """The run; one that is still going with what its log says, as far as that has come."""
     if run.record.status not in UNFINISHED or run.problem:
         return run
-    from harness.results.recorder import with_log_at
+    from harness.results.measured import with_log_at
 
     try:
         return replace(run, record=with_log_at(run.record, run.paths.log, most_bytes=most_bytes))

@@ -76,3 +76,8 @@ class Resolved:
         """Who wrote the winning value of a setting, flag or environment name."""
         history = self.origins.get(name)
         return history[-1].origin if history else None
+
+    def at(self, name: str) -> str:
+        """Where that was, as the beginning of a message about it: `path:line: `; nothing if it is not known."""
+        origin = self.origin(name)
+        return f"{origin}: " if origin else ""

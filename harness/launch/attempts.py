@@ -38,15 +38,15 @@ class AttemptFacts:
     restart: int | None = None
     work_dir: str | None = None
     nodes: tuple[str, ...] = ()
-    started: int | None = None
+    started_s: int | None = None
     log_start_bytes: int = 0
-    resumed: int | None = None
-    saved: int | None = None
+    resumed_step: int | None = None
+    saved_step: int | None = None
     signals: tuple[str, ...] = ()
     retry: str | None = None
     excluded: tuple[str, ...] = ()
     exit_code: int | None = None
-    ended: int | None = None
+    ended_s: int | None = None
 
 
 def read_attempts(paths: RunPaths) -> tuple[AttemptFacts, ...]:
@@ -78,15 +78,15 @@ def _read_attempt(paths: RunPaths, number: int) -> AttemptFacts:
         restart=_whole(facts.get("restart")),
         work_dir=facts.get("work_dir"),
         nodes=tuple(facts.get("nodes", "").split()),
-        started=_whole(facts.get("started")),
+        started_s=_whole(facts.get("started")),
         log_start_bytes=_whole(facts.get("log_start")) or 0,
-        resumed=_whole(facts.get("resumed")),
-        saved=_whole(facts.get("saved")),
+        resumed_step=_whole(facts.get("resumed")),
+        saved_step=_whole(facts.get("saved")),
         signals=tuple(signals),
         retry=facts.get("retry"),
         excluded=tuple(facts.get("excluded", "").replace(",", " ").split()),
         exit_code=_whole(facts.get("exit")),
-        ended=_whole(facts.get("ended")),
+        ended_s=_whole(facts.get("ended")),
     )
 
 

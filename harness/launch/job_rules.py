@@ -22,16 +22,10 @@ _LOWER = re.compile(r"[a-z_0-9]+(?<!_proxy)")
 """What the job's script calls its own variables; of others only proxies are written so."""
 
 
-def at(resolved: Resolved, name: str) -> str:
-    """Where a name was written, as the beginning of a message about it: `path:line: `, or nothing if unknown."""
-    origin = resolved.origin(name)
-    return f"{origin}: " if origin else ""
-
-
 def _written_at(resolved: Resolved, name: str) -> str:
     """The same, of the file that has a name, whoever wins over it."""
     origins = (entry.origin for entry in resolved.origins.get(name, ()) if entry.origin.path)
-    return next((f"{origin}: " for origin in origins), at(resolved, name))
+    return next((f"{origin}: " for origin in origins), resolved.at(name))
 
 
 def chosen_runtime(resolved: Resolved) -> Runtime:
@@ -56,7 +50,7 @@ def _name_problems(resolved: Resolved) -> Iterator[str]:
     name = "RUN_NAME" if resolved.text("RUN_NAME") else "MODEL"
     if not _NAME.fullmatch(resolved.text(name)):
         yield (
-            f"{at(resolved, name)}{name}={resolved.text(name)!r} cannot name a job and its folder;"
+            f"{resolved.at(name)}{name}={resolved.text(name)!r} cannot name a job and its folder;"
             " allowed: letters, digits, '_', '.' and '-', beginning with a letter or digit"
         )
 
@@ -72,7 +66,7 @@ def _parse_problems(resolved: Resolved) -> Iterator[str]:
         try:
             parse(resolved.text(name))
         except ValueError as error:
-            yield f"{at(resolved, name)}{name}={resolved.text(name)!r}: {error}"
+            yield f"{resolved.at(name)}{name}={resolved.text(name)!r}: {error}"
 
 
 def _word_problems(resolved: Resolved) -> Iterator[str]:
@@ -86,23 +80,23 @@ def _word_problems(resolved: Resolved) -> Iterator[str]:
                 f" take it out and `export {name}=…` in the shell that launches"
             )
         elif not _VARIABLE.fullmatch(name):
-            yield f"{at(resolved, name)}{name!r} cannot name an environment variable; allowed: letters, digits and '_'"
+            yield f"{resolved.at(name)}{name!r} cannot name an environment variable; allowed: letters, digits and '_'"
         elif _OURS.fullmatch(name):
-            yield f"{at(resolved, name)}{name} is the launcher's own to set; leave it out"
+            yield f"{resolved.at(name)}{name} is the launcher's own to set; leave it out"
         elif _LOWER.fullmatch(name):
-            yield f"{at(resolved, name)}{name} may be a variable of the job's script; allowed: upper case, and proxies"
+            yield f"{resolved.at(name)}{name} may be a variable of the job's script; allowed: upper case, and proxies"
         elif problem := unquotable(value):
-            yield f"{at(resolved, name)}{name}={value!r} {problem}"
+            yield f"{resolved.at(name)}{name}={value!r} {problem}"
 
 
 def _slurm_problems(resolved: Resolved) -> Iterator[str]:
     for name in ("ACCOUNT", "PARTITION"):
         value = resolved.text(name)
         if value and not _SLURM_WORD.fullmatch(value):
-            yield f"{at(resolved, name)}{name}={value!r} cannot be a word for Slurm; allowed: letters, digits, _.,@:+-"
+            yield f"{resolved.at(name)}{name}={value!r} cannot be a word for Slurm; allowed: letters, digits, _.,@:+-"
     output = str(Path(resolved.text("OUTPUT_PATH")).absolute())
     for name in (name for sign, name in _NOT_IN_A_LOG.items() if sign in output):
-        yield f"{at(resolved, 'OUTPUT_PATH')}OUTPUT_PATH={output!r} holds {name}, which Slurm takes in no log's path"
+        yield f"{resolved.at('OUTPUT_PATH')}OUTPUT_PATH={output!r} holds {name}, which Slurm takes in no log's path"
 
 
 def _option_problems(slurm_options: Sequence[str]) -> Iterator[str]:
@@ -131,14 +125,14 @@ def _slurm_only_problems(place: Place, slurm_options: Sequence[str]) -> Iterator
 def _one_node_problems(resolved: Resolved, place: Place) -> Iterator[str]:
     nodes = resolved.integer("NNODES", 1)
     if nodes != 1:
-        yield f"{at(resolved, 'NNODES')}NNODES={nodes}, but --on {place} is one node; set NNODES=1, or use --on slurm"
+        yield f"{resolved.at('NNODES')}NNODES={nodes}, but --on {place} is one node; set NNODES=1, or use --on slurm"
 
 
 def _image_problems(resolved: Resolved, place: Place) -> Iterator[str]:
     image, runtime = resolved.settings.get("CONTAINER_IMAGE"), chosen_runtime(resolved)
     if image is None or runtime == "none":
         return
-    where = at(resolved, "CONTAINER_IMAGE")
+    where = resolved.at("CONTAINER_IMAGE")
     if not str(image).strip():
         yield f"{where}CONTAINER_IMAGE is empty, and srun would run on the bare host; name an image, or leave it unset"
     elif problem := unquotable(str(image)):
@@ -150,4 +144,4 @@ def _image_problems(resolved: Resolved, place: Place) -> Iterator[str]:
         )
     output = resolved.text("OUTPUT_PATH")
     if output and (problem := path_problem(output)):
-        yield f"{at(resolved, 'OUTPUT_PATH')}OUTPUT_PATH cannot be mounted in the container: {problem}"
+        yield f"{resolved.at('OUTPUT_PATH')}OUTPUT_PATH cannot be mounted in the container: {problem}"

@@ -7,7 +7,6 @@ from harness.config.checkpoint import TRACKER
 from harness.config.provenance import Resolved
 from harness.config.rules.data import is_weight, sample_prefix
 from harness.launch.job import JobSpec
-from harness.launch.job_rules import at
 from harness.launch.mounts import source_of
 from harness.launch.script.quoting import RUN_DIR
 
@@ -66,7 +65,7 @@ def _checkpoint_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
     yield from _not_carried(resolved, spec, "LOAD_PATH", load, Path(load))
     seen = host_path(spec, load)
     if seen and not (seen / TRACKER).exists() and (instead := _instead_of(seen)):
-        yield f"{at(resolved, 'LOAD_PATH')}LOAD_PATH: {instead}"
+        yield f"{resolved.at('LOAD_PATH')}LOAD_PATH: {instead}"
     elif seen:
         yield from _unreadable(resolved, "LOAD_PATH", seen / TRACKER)
 
@@ -92,7 +91,7 @@ def _tokenizer_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
 def _not_carried(resolved: Resolved, spec: JobSpec, name: str, path: str, host: Path) -> Iterator[str]:
     if spec.image and source_of(path, spec.mounts) is None and host.exists():
         yield (
-            f"{at(resolved, name)}{name}: {path} is on this machine, but no mount carries it into the container;"
+            f"{resolved.at(name)}{name}: {path} is on this machine, but no mount carries it into the container;"
             f" add its folder to CONTAINER_MOUNTS"
         )
 
@@ -104,6 +103,6 @@ def _unreadable(resolved: Resolved, name: str, path: Path) -> Iterator[str]:
         else:
             path.open("rb").close()
     except FileNotFoundError:
-        yield f"{at(resolved, name)}{name}: {path} does not exist; correct the path or create it"
+        yield f"{resolved.at(name)}{name}: {path} does not exist; correct the path or create it"
     except OSError as error:
-        yield f"{at(resolved, name)}{name}: cannot read {path} ({error.strerror}); get access or correct the path"
+        yield f"{resolved.at(name)}{name}: cannot read {path} ({error.strerror}); get access or correct the path"

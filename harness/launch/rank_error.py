@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.launch.attempts import RankExit
-from harness.launch.exit_code import as_in_a_shell
+from harness.launch.exit_code import ABORTED, TERMINATED, as_in_a_shell
 from harness.launch.log_part import open_part
 from harness.launch.rundir import RunPaths
 from harness.launch.tail import rank_files
@@ -29,7 +29,6 @@ _TAIL_BYTES = 256 * 1024
 _LOG_TAIL_BYTES = 64 * 1024**2
 _MOST_TRACEBACK_LINES = 400
 _TAIL_LINES = 30
-_TERMINATED, _ABORTED = 128 + signal.SIGTERM, 128 + signal.SIGABRT
 _SIGNALS = {128 + number: signal.Signals(number) for number in signal.valid_signals() if number in set(signal.Signals)}
 
 
@@ -69,10 +68,10 @@ def find_rank_error_in_log(log: Path, exits: Mapping[int, RankExit], *, start_by
     codes = {rank: exits[rank].code for _, rank in failed}
     words = _words_from_traceback(log, start_bytes)
     # A rank that went on, or was asked to end, only printed what it had caught.
-    at_peace = {rank for rank, it in exits.items() if it.code in (0, _TERMINATED)}
+    at_peace = {rank for rank, it in exits.items() if it.code in (0, TERMINATED)}
     words = {rank: text for rank, text in words.items() if rank not in at_peace}
     tracebacks = {rank: found for rank, text in words.items() if (found := last_traceback(text))}
-    first = next((rank for rank, code in codes.items() if code != _TERMINATED), next(iter(codes), None))
+    first = next((rank for rank, code in codes.items() if code != TERMINATED), next(iter(codes), None))
     rank = _culprit(first, codes, tracebacks)
     code = None if rank is None else codes.get(rank)
     if rank is not None and rank in tracebacks:
@@ -85,7 +84,7 @@ def _culprit(first: int | None, codes: Mapping[int, int], tracebacks: Mapping[in
     """The rank with a fault of its own: the first to fall if it has one; `codes` are in the order of falling."""
     own = [rank for rank in (*codes, *tracebacks) if rank in tracebacks and _is_own(tracebacks[rank])]
     # SIGABRT is how NCCL's watchdog ends a rank whose peer is gone.
-    crashed = [rank for rank, code in codes.items() if code in _SIGNALS and code not in (_TERMINATED, _ABORTED)]
+    crashed = [rank for rank, code in codes.items() if code in _SIGNALS and code not in (TERMINATED, ABORTED)]
     if first in own or first in crashed:
         return first
     return next(iter((*crashed, *own)), first)

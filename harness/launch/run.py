@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,10 +17,10 @@ from harness.launch.plan import Launch
 from harness.launch.preflight import path_problems
 from harness.launch.rank_error import RankError, find_rank_error
 from harness.launch.rundir import RunPaths, create_run_dir
-from harness.launch.slurm.submit import SlurmJob, require_sbatch, submit_script
+from harness.launch.slurm.submit import require_sbatch
 from harness.launch.supervise import OnLine, supervise
 
-type Status = Literal["completed", "failed", "cancelled"]
+type EndStatus = Literal["completed", "failed", "cancelled"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +36,7 @@ class Run:
 class Outcome:
     """How a run on this node ended; `error` is there when it failed."""
 
-    status: Status
+    status: EndStatus
     exit_code: int
     error: RankError | None = None
 
@@ -71,11 +70,6 @@ def run_here(run: Run, on_line: OnLine) -> Outcome:
     if ended.exit_code == 0:
         return Outcome(status="completed", exit_code=0)
     return Outcome(status="failed", exit_code=ended.exit_code, error=find_rank_error(run.paths))
-
-
-def submit(run: Run, options: Sequence[str] = ()) -> SlurmJob:
-    """Submits an opened run to Slurm, with further options of sbatch. Refused says why not."""
-    return submit_script(run.paths, options)
 
 
 def _sample(resolved: Resolved) -> list[str]:

@@ -17,7 +17,7 @@ def show_job(job: JobState) -> str:
     if job.reason is None:
         return job.state
     meaning = show_reason(job.reason).replace("JOBID", job.job_id)
-    when = f"; expected to start at {utc_at(job.started)}" if job.started else ""
+    when = f"; expected to start at {utc_at(job.started_s)}" if job.started_s else ""
     return f"{job.state} ({job.reason}){f': {meaning}' if meaning else ''}{when}"
 
 

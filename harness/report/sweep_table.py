@@ -158,7 +158,13 @@ def _figures(record: RunRecord | None) -> tuple[str, ...]:
         return ("not run", *(MISSING,) * 7)
     summary = record.summary
     if summary is None:
-        return (record.status, MISSING, show_known(_step_time(record), show_seconds), *(MISSING,) * 4, record.run_id)
+        return (
+            record.status,
+            MISSING,
+            show_known(_predicted_step_s(record), show_seconds),
+            *(MISSING,) * 4,
+            record.run_id,
+        )
     return (
         record.status,
         show_known(summary.median_s, show_seconds),
@@ -171,13 +177,13 @@ def _figures(record: RunRecord | None) -> tuple[str, ...]:
     )
 
 
-def _step_time(record: RunRecord) -> float | None:
+def _predicted_step_s(record: RunRecord) -> float | None:
     return (record.predicted or {}).get("step_time_s")
 
 
 def _predicted(record: RunRecord, measured_s: float | None) -> str:
     """`27.23 s (-3.1%)`, the measured time being what it is held against."""
-    step_s = _step_time(record)
+    step_s = _predicted_step_s(record)
     return show_known(step_s, show_seconds) + show_apart(step_s, measured_s)
 
 

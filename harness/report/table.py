@@ -54,22 +54,25 @@ def _figures(record: RunRecord, summary: Summary) -> list[tuple[str, str]]:
     rows = [
         ("ran on", _machine(record)),
         ("step time", _step_time(summary) + _beside(record, "step_time_s", summary.median_s)),
-        ("tokens/s", _number(summary.tokens_per_s, ",.0f")),
+        ("tokens/s", show_known(summary.tokens_per_s, "{:,.0f}".format)),
         (
             "tokens/s/GPU",
-            _number(summary.tokens_per_s_per_gpu, ",.0f")
+            show_known(summary.tokens_per_s_per_gpu, "{:,.0f}".format)
             + _beside(record, "tokens_per_s_per_gpu", summary.tokens_per_s_per_gpu),
         ),
-        ("TFLOP/s/GPU, printed by Megatron", _number(summary.tflops_per_gpu_printed, ".1f")),
+        ("TFLOP/s/GPU, printed by Megatron", show_known(summary.tflops_per_gpu_printed, "{:.1f}".format)),
         ("TFLOP/s/GPU, computed", show_tflops(summary) + _beside(record, "tflops_per_gpu", summary.tflops_per_gpu)),
         ("MFU", _mfu(summary)),
         ("peak memory", _memory(summary) + _beside(record, "peak_memory_bytes", summary.peak_memory_bytes)),
-        ("loss", f"{_number(summary.loss_first, '.4f')} → {_number(summary.loss_last, '.4f')}"),
+        (
+            "loss",
+            f"{show_known(summary.loss_first, '{:.4f}'.format)} → {show_known(summary.loss_last, '{:.4f}'.format)}",
+        ),
         ("log lines", _lines(summary)),
         ("skipped / NaN steps", f"{summary.skipped} / {summary.nan}"),
     ]
     if summary.validation_loss is not None:
-        rows.append(("validation loss", _number(summary.validation_loss, ".4f")))
+        rows.append(("validation loss", show_known(summary.validation_loss, "{:.4f}".format)))
     if summary.restarts:
         rows.append(("restarts", str(summary.restarts)))
     rows += [("not as asked", str(difference)) for difference in record.differences]
@@ -90,15 +93,15 @@ def _run_row(record: RunRecord, why: str | None) -> tuple[str, ...]:
     if summary:
         figures = (
             show_known(summary.median_s, show_seconds),
-            _number(summary.tokens_per_s_per_gpu, ",.0f"),
+            show_known(summary.tokens_per_s_per_gpu, "{:,.0f}".format),
             show_tflops(summary),
-            _number(summary.loss_last, ".4f"),
+            show_known(summary.loss_last, "{:.4f}".format),
         )
     return (
         record.run_id,
         f"{record.status} ({why})" if why else record.status,
         record.resolved.text("MODEL") or MISSING,
-        _number(_world_size(record), "d"),
+        show_known(_world_size(record), str),
         *figures,
     )
 
@@ -136,7 +139,7 @@ def _machine(record: RunRecord) -> str:
     stated = record.in_effect
     ranks = _world_size(record)
     device = (stated.gpu or stated.device) if stated else None
-    return f"{_number(ranks, 'd')} ranks, {device or MISSING}"
+    return f"{show_known(ranks, str)} ranks, {device or MISSING}"
 
 
 def _world_size(record: RunRecord) -> int | None:
@@ -154,7 +157,7 @@ def _step_time(summary: Summary) -> str:
 def show_tflops(summary: Summary) -> str:
     """As computed from our FLOPs count; small figures, as CPU ranks have them, keep three digits."""
     small = summary.tflops_per_gpu is not None and summary.tflops_per_gpu < 1
-    return _number(summary.tflops_per_gpu, ".3g" if small else ".1f")
+    return show_known(summary.tflops_per_gpu, ("{:.3g}" if small else "{:.1f}").format)
 
 
 def _mfu(summary: Summary) -> str:
@@ -185,7 +188,3 @@ def _lines(summary: Summary) -> str:
 def show_known(value: float | None, show: Callable[[float], str]) -> str:
     """A figure, or a dash where it is not known."""
     return MISSING if value is None else show(value)
-
-
-def _number(value: float | None, form: str) -> str:
-    return MISSING if value is None else format(value, form)

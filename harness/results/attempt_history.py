@@ -54,8 +54,8 @@ def _rows(job: JobState | None, history: Sequence[JobState], own: Sequence[Attem
 
     Where accounting lacks some, as all do without it, None stands in their places.
     """
-    rows: list[JobState | None] = [row for row in history if row.started is not None and row.nodes]
-    if job is not None and _is_start(job, own) and not any(row and row.started == job.started for row in rows):
+    rows: list[JobState | None] = [row for row in history if row.started_s is not None and row.nodes]
+    if job is not None and _is_start(job, own) and not any(row and row.started_s == job.started_s for row in rows):
         rows.append(job)
     if not rows:
         return rows
@@ -70,7 +70,7 @@ def _is_start(job: JobState, own: Sequence[AttemptFacts]) -> bool:
     """Whether what Slurm says of a job now is of a start: not of one to come, nor of a job that never had one."""
     if job.state == "COMPLETING" and own and own[-1].exit_code is not None:
         return False  # it may be on its way back into the queue
-    return not job.waiting and job.started is not None and bool(job.nodes)
+    return not job.waiting and job.started_s is not None and bool(job.nodes)
 
 
 def _is_new(job: JobState | None, last: AttemptFacts) -> bool:
@@ -78,7 +78,7 @@ def _is_new(job: JobState | None, last: AttemptFacts) -> bool:
     if job is None:
         return False
     elsewhere = bool(last.nodes) and set(last.nodes) != set(job.nodes)
-    later = last.ended is not None and not job.over and (job.started or 0) > last.ended
+    later = last.ended_s is not None and not job.over and (job.started_s or 0) > last.ended_s
     return last.retry is not None or elsewhere or later
 
 
@@ -102,8 +102,8 @@ def _paired(own: Sequence[AttemptFacts], rows: Sequence[JobState | None], job_id
 
 def _attempt(number: int, start: _Start, follower: AttemptFacts | None, *, last: bool) -> Attempt:
     fact, row = start.facts, start.row
-    started = (fact.started if fact else None) or (row.started if row else None)
-    ended = (fact.ended if fact else None) or (row.ended if row and (row.over or not last) else None)
+    started = (fact.started_s if fact else None) or (row.started_s if row else None)
+    ended = (fact.ended_s if fact else None) or (row.ended_s if row and (row.over or not last) else None)
     exit_code = fact.exit_code if fact else None
     if exit_code is None and row and row.over and row.exit_code != 0:
         exit_code = row.exit_code
@@ -115,7 +115,7 @@ def _attempt(number: int, start: _Start, follower: AttemptFacts | None, *, last:
         started=None if started is None else utc_at(started),
         ended=None if ended is None else utc_at(ended),
         exit_code=exit_code,
-        resumed_from=fact.resumed if fact else None,
+        resumed_from=fact.resumed_step if fact else None,
         retried=(fact.retry if fact else None) or (None if last or row is None else _why(row)),
         excluded=fact.excluded if fact else (),
     )

@@ -10,8 +10,8 @@ from harness.launch.rundir import RunPaths
 from harness.launch.slurm.job_state import JobState
 from harness.launch.slurm.queue import QueueView
 from harness.results.attempt_history import attempts_of
+from harness.results.measured import last_heard, with_log_at
 from harness.results.record import Attempt, RunRecord, Status, epoch_of, utc_at
-from harness.results.recorder import last_heard, with_log_at
 from harness.results.store import StoredRun, is_ours
 from harness.results.triage.failure import failure_of, ran_out_of_time
 
@@ -83,7 +83,7 @@ def _was_heard_lately(paths: RunPaths) -> bool:
 def _may_be_unseen(job: JobState, facts: Sequence[AttemptFacts]) -> bool:
     """Whether the script may have written its end on a disk that shows it late."""
     told = bool(facts) and facts[-1].exit_code is not None
-    return job.state == "FAILED" and bool(facts) and not told and time.time() - (job.ended or 0) < _SHARED_DISK_LAG_S
+    return job.state == "FAILED" and bool(facts) and not told and time.time() - (job.ended_s or 0) < _SHARED_DISK_LAG_S
 
 
 def _ended(record: RunRecord, paths: RunPaths, facts: Sequence[AttemptFacts], job: JobState | None) -> RunRecord:
@@ -111,12 +111,12 @@ def _status(record: RunRecord, paths: RunPaths, facts: Sequence[AttemptFacts], j
 
 def _closed(attempts: tuple[Attempt, ...], job: JobState | None) -> tuple[Attempt, ...]:
     """The last attempt has ended with its job, whatever it could still write."""
-    if not attempts or attempts[-1].ended or job is None or job.ended is None:
+    if not attempts or attempts[-1].ended or job is None or job.ended_s is None:
         return attempts
-    return (*attempts[:-1], replace(attempts[-1], ended=utc_at(job.ended)))
+    return (*attempts[:-1], replace(attempts[-1], ended=utc_at(job.ended_s)))
 
 
 def _end(record: RunRecord, paths: RunPaths, job: JobState | None) -> str:
     """When it ended: as its script or Slurm says; else when it was last heard of."""
     told = record.attempts[-1].ended if record.attempts else None
-    return told or (utc_at(job.ended) if job and job.ended else last_heard(paths))
+    return told or (utc_at(job.ended_s) if job and job.ended_s else last_heard(paths))

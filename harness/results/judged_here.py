@@ -5,8 +5,8 @@ from pathlib import Path
 
 from harness.launch.processes import processes_of
 from harness.launch.supervisor_lock import is_supervised
+from harness.results.measured import last_heard, with_log_at
 from harness.results.record import RunError, RunRecord
-from harness.results.recorder import last_heard, with_log_at
 from harness.results.store import StoredRun
 from harness.results.triage.own_causes import SUPERVISOR_GONE
 

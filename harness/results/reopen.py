@@ -28,7 +28,7 @@ def reopened(record: RunRecord, paths: RunPaths) -> RunRecord:
 
 
 def _is_new(last: AttemptFacts, record: RunRecord) -> bool:
-    return last.started is not None and utc_at(last.started) not in {it.started for it in record.attempts}
+    return last.started_s is not None and utc_at(last.started_s) not in {it.started for it in record.attempts}
 
 
 def _says_more(record: RunRecord, paths: RunPaths, last: AttemptFacts | None) -> bool:

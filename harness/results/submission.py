@@ -11,12 +11,12 @@ from pathlib import Path
 from harness.config.provenance import Resolved
 from harness.disk import make_shared
 from harness.errors import EnvironmentProblem
-from harness.launch.run import Run, submit
+from harness.launch.run import Run
 from harness.launch.slurm.command import cluster_name
 from harness.launch.slurm.job_state import JobState
 from harness.launch.slurm.pending_reasons import PendingReason, find_reason
 from harness.launch.slurm.queue import ask, find_by_folder
-from harness.launch.slurm.submit import Refused, SlurmJob, cancel
+from harness.launch.slurm.submit import Refused, SlurmJob, cancel, submit_script
 from harness.results import recorder
 from harness.results.record import RunError, RunRecord, SweepPoint, epoch_of, utc_now
 from harness.results.record_file import save
@@ -113,7 +113,7 @@ def forget(folder: Path) -> None:
 def _submit(run: Run, record: RunRecord, options: Sequence[str]) -> SlurmJob:
     """The job; where sbatch's answer leaves open whether there is one, Slurm is asked for the run's folder."""
     try:
-        return submit(run, options)
+        return submit_script(run.paths, options)
     except Refused as refused:
         if not refused.unsure:
             raise

@@ -13,9 +13,9 @@ from harness.launch.slurm.job_state import JobState
 from harness.launch.slurm.pending_reasons import PendingReason, find_reason
 from harness.results.log.samples import StepSample
 from harness.results.log.tail import LogTail
+from harness.results.measured import parser_of
 from harness.results.record import UNFINISHED
-from harness.results.recorder import parser_of
-from harness.results.slurm_poller import Asker
+from harness.results.settling_thread import SettlingThread
 from harness.results.store import StoredRun
 
 _LOG_EVERY_S = 0.5
@@ -78,13 +78,13 @@ def watch(runs: Sequence[StoredRun], *, every_s: float, patient: bool = False) -
     """
     followed = [_Followed(run) for run in runs]
     silent = False
-    asker = Asker(every_s)
+    settling = SettlingThread(every_s)
     try:
         while open_ones := [it for it in followed if not it.ended]:
-            settled = asker.answer([it.run for it in open_ones], wait_s=min(_LOG_EVERY_S, every_s))
+            settled = settling.answer([it.run for it in open_ones], wait_s=min(_LOG_EVERY_S, every_s))
             for one in open_ones:
                 yield from one.read_log()
-            asker.soon = any(one.says_it_has_ended() for one in open_ones)
+            settling.soon = any(one.says_it_has_ended() for one in open_ones)
             if settled is None:
                 continue
             if silent != bool(settled.unreachable):
@@ -95,7 +95,7 @@ def watch(runs: Sequence[StoredRun], *, every_s: float, patient: bool = False) -
                 if not patient:
                     yield from one.give_up()
     finally:
-        asker.close()
+        settling.close()
 
 
 class _Followed:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from cli_command import moe_harness
+from small_disk import small_disk
 
 GOOD = "[cluster]\nDATASET = mock\nPRETRAIN = 1\n"
 CONF = "cluster_configs/benchmarking/mine.conf"
@@ -120,21 +121,14 @@ def test_output_path_that_is_a_file(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 def test_output_path_on_a_full_disk(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True).returncode:
-        pytest.skip("this machine mounts nothing")
-    try:
+    with small_disk(tmp_path, "64k") as disk:
         (disk / "ballast").write_bytes(b"x" * 64 * 1024)
         words = ("launch", "MODEL=Mixtral-8x2B", "DATASET=mock", f"OUTPUT_PATH={disk}/runs")
         answer = moe_harness(*words, here=tmp_path)
         assert answer.code == 2
         assert "the disk is full; free space there, or set OUTPUT_PATH to another folder" in answer.errors[0]
         assert [path.name for path in disk.rglob("*") if path.is_file()] == ["ballast"]
-    finally:
-        subprocess.run(["umount", disk], check=True)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_command import CODE, moe_harness
+from cli_command import CODE, moe_harness, start_moe_harness
 
 MIXTRAL = ("sweep", "MODEL=Mixtral-8x2B", "DATASET=mock")
 ON_SLURM = ("sweep", "--on", "slurm", "MODEL=DeepSeek-V2-Lite", "PROXY=none", "DATASET=mock", "OUTPUT_PATH=/out")
@@ -144,7 +144,7 @@ def test_it_asks_before_it_submits(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_driver_that_died_is_no_obstacle_and_what_is_done_is_not_run_again(tmp_path: Path) -> None:
     words = (*MIXTRAL, "GPUS_PER_NODE=1", "EP=1", "MBS=1,2,3", "TRAIN_ITERS=3", "--name", "mine")
-    driver = start(*words, here=tmp_path)
+    driver = start_moe_harness(*words, here=tmp_path)
     wait_for(driver, "step 1/3")
     driver.kill()
     driver.communicate()
@@ -169,7 +169,7 @@ def test_a_driver_that_died_is_no_obstacle_and_what_is_done_is_not_run_again(tmp
 
 @pytest.mark.slow
 def test_ctrl_c_ends_the_run_under_way_and_the_sweep(tmp_path: Path) -> None:
-    driver = start(*MIXTRAL, "GPUS_PER_NODE=1", "EP=1", "MBS=1,2", "TRAIN_ITERS=10000", here=tmp_path)
+    driver = start_moe_harness(*MIXTRAL, "GPUS_PER_NODE=1", "EP=1", "MBS=1,2", "TRAIN_ITERS=10000", here=tmp_path)
     wait_for(driver, "step 2/")
     driver.send_signal(signal.SIGINT)
     out, err = driver.communicate(timeout=60)
@@ -177,19 +177,6 @@ def test_ctrl_c_ends_the_run_under_way_and_the_sweep(tmp_path: Path) -> None:
     assert "notice: the same command goes on with the rest; --retry-failed runs MBS=1 again too" in err
     assert [line.split()[:2] for line in out.splitlines()[-2:]] == [["1", "cancelled"], ["2", "not"]]
     assert [record["status"] for record in records(tmp_path)] == ["cancelled"]
-
-
-def start(*words: str, here: Path) -> "subprocess.Popen[str]":
-    """The command as a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-c", CODE, *words],
-        cwd=here,
-        env=os.environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 def wait_for(process: "subprocess.Popen[str]", text: str) -> None:

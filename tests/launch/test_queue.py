@@ -51,11 +51,11 @@ def test_one_call_tells_of_all_jobs(slurm: Program, tmp_path: Path) -> None:
     running = view.states["20"]
     assert (running.state, running.over, running.waiting, running.user) == ("RUNNING", False, False, "alice")
     assert running.nodes == ("node1", "node2", "node07", "node08")
-    assert (running.started, running.ended) == (1795282049, None)  # not when the time limit will end it
+    assert (running.started_s, running.ended_s) == (1795282049, None)  # not when the time limit will end it
     assert view.states["22"].reason == "ReqNodeNotAvail, UnavailableNodes:node[1-2]"
     put_off = view.states["16"]
-    assert (put_off.waiting, put_off.started, put_off.work_dir) == (True, 1795282065, "/runs/d|e\u2028f")
-    assert view.states["5"].started is None
+    assert (put_off.waiting, put_off.started_s, put_off.work_dir) == (True, 1795282065, "/runs/d|e\u2028f")
+    assert view.states["5"].started_s is None
 
 
 def test_a_task_of_an_array_is_known_by_both_its_ids(slurm: Program) -> None:

@@ -1,12 +1,11 @@
 """What an opened run's folder holds, and what it must not."""
 
 import json
-import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from small_disk import small_disk
 
 from harness.config.provenance import Origin, Resolved
 from harness.errors import ConfigError, EnvironmentProblem
@@ -99,14 +98,9 @@ def test_a_checkout_needs_the_python_of_its_environment(
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system with room for folders but not for a byte more."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("only root can mount a full disk")
-    (disk / "filler").write_bytes(bytes(4096))
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+    with small_disk(tmp_path, "4k") as disk:
+        (disk / "filler").write_bytes(bytes(4096))
+        yield disk
 
 
 def test_a_full_disk_is_said_and_left_as_it_was(configured: Configured, full_disk: Path) -> None:

@@ -1,12 +1,12 @@
 """A folder for every run."""
 
 import os
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from small_disk import small_disk
 
 from harness.errors import EnvironmentProblem
 from harness.launch.rundir import create_run_dir
@@ -54,22 +54,17 @@ def test_a_folder_that_may_not_be_written() -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def few_files(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 KiB and few files."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k,nr_inodes=16", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("only root can mount a small disk")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+    with small_disk(tmp_path, "64k,nr_inodes=16") as disk:
+        yield disk
 
 
-def test_a_disk_that_takes_no_more_files(small_disk: Path) -> None:
+def test_a_disk_that_takes_no_more_files(few_files: Path) -> None:
     for index in range(14):
-        (small_disk / str(index)).touch()
+        (few_files / str(index)).touch()
     with pytest.raises(EnvironmentProblem) as caught:
-        create_run_dir(small_disk, "bench")
+        create_run_dir(few_files, "bench")
     assert str(caught.value) == (
-        f"OUTPUT_PATH={small_disk}: the disk is full; free space there, or set OUTPUT_PATH to another folder"
+        f"OUTPUT_PATH={few_files}: the disk is full; free space there, or set OUTPUT_PATH to another folder"
     )

@@ -10,8 +10,8 @@ import pytest
 from harness.config.provenance import Resolved
 from harness.errors import EnvironmentProblem
 from harness.launch.plan import plan_launch
-from harness.launch.run import open_run, submit
-from harness.launch.slurm.submit import Refused
+from harness.launch.run import open_run
+from harness.launch.slurm.submit import Refused, submit_script
 from harness.results.store import list_runs
 from harness.results.submission import submit_recorded
 
@@ -41,7 +41,7 @@ def test_sbatch_gets_the_bytes_of_the_dry_run(
     dry_run = plan_launch(resolved, "slurm").script
 
     run = open_run(resolved, plan_launch(resolved, "slurm"))
-    job = submit(run)
+    job = submit_script(run.paths)
 
     assert (job.job_id, job.cluster) == ("4711", "alps")
     assert (recorded / "script").read_bytes() == dry_run.encode() == run.paths.script.read_bytes()
@@ -63,7 +63,7 @@ def test_sbatch_s_own_words_are_shown(configured: Configured, program: Program, 
     resolved = configured(OUTPUT_PATH=str(tmp_path))
     run = open_run(resolved, plan_launch(resolved, "slurm"))
     with pytest.raises(EnvironmentProblem) as caught:
-        submit(run)
+        submit_script(run.paths)
     assert str(caught.value) == (
         "sbatch refused the job (exit 1): sbatch: error: invalid partition specified: gpus;"
         " set PARTITION to one that `sinfo -s` lists"
@@ -78,10 +78,10 @@ def test_the_job_id_is_read_past_a_site_s_greeting(
     resolved = configured(OUTPUT_PATH=str(tmp_path))
     run = open_run(resolved, plan_launch(resolved, "slurm"))
     if job_id:
-        assert submit(run).job_id == job_id
+        assert submit_script(run.paths).job_id == job_id
     else:
         with pytest.raises(EnvironmentProblem, match="did not answer with a job id"):
-            submit(run)
+            submit_script(run.paths)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_refusal_is_told_from_an_answer_that_came_too_late(
     program("sbatch", f"#!/bin/sh\necho 'sbatch: error: {said}' >&2\nexit 1\n")
     resolved = configured(OUTPUT_PATH=str(tmp_path))
     with pytest.raises(Refused) as caught:
-        submit(open_run(resolved, plan_launch(resolved, "slurm")))
+        submit_script(open_run(resolved, plan_launch(resolved, "slurm")).paths)
     assert caught.value.unsure == unsure
     assert fix in str(caught.value) and (fix or str(caught.value).endswith(said))
 

@@ -97,7 +97,7 @@ def test_a_job_that_waits_is_submitted_again_or_still(run: StoredRun, state: str
 
 def test_a_running_job_and_nothing_new_leaves_the_file_alone(run: StoredRun) -> None:
     attempt(run, 0, "job=7", "nodes=node1", f"started={NOW}")
-    view = slurm_says(run, "RUNNING", started=NOW - 1, nodes=("node1",))
+    view = slurm_says(run, "RUNNING", started_s=NOW - 1, nodes=("node1",))
     settled = settle(run, view)
     assert (settled.record.status, settled.record.started) == ("running", utc_at(NOW))
     before = run.paths.record.stat().st_ino
@@ -176,9 +176,9 @@ def test_the_id_of_another_job_is_no_word_of_ours(run: StoredRun) -> None:
 
 def test_an_end_that_the_disk_does_not_show_yet_is_waited_for(run: StoredRun) -> None:
     attempt(run, 0, "job=7", f"started={NOW}")
-    fresh = slurm_says(run, "FAILED", started=NOW, ended=int(time.time()), exit_code=1)
+    fresh = slurm_says(run, "FAILED", started_s=NOW, ended_s=int(time.time()), exit_code=1)
     assert settle(run, fresh) == run
-    old = slurm_says(run, "FAILED", started=NOW, ended=int(time.time()) - 60, exit_code=1)
+    old = slurm_says(run, "FAILED", started_s=NOW, ended_s=int(time.time()) - 60, exit_code=1)
     assert settle(run, old).record.status == "failed"
 
 
@@ -188,7 +188,7 @@ def test_a_failed_run_tells_its_first_rank_each_rank_s_code_and_the_cause(run: S
         '0: one\n1: Traceback (most recent call last):\n1:   File "a.py", line 1\n1: ValueError: of rank 1\n'
         '2: Traceback (most recent call last):\n2:   File "a.py", line 1\n2: ValueError: of rank 2\n'
     )
-    error = settle(run, slurm_says(run, "FAILED", started=NOW, ended=NOW + 20, exit_code=1)).record.error
+    error = settle(run, slurm_says(run, "FAILED", started_s=NOW, ended_s=NOW + 20, exit_code=1)).record.error
     assert error is not None and error.cause is not None
     assert (error.rank, error.exit_code, error.exit_codes) == (1, 1, {"0": 143, "1": 1, "2": 1})
     assert error.traceback is not None and error.traceback.endswith("ValueError: of rank 1")
@@ -197,13 +197,13 @@ def test_a_failed_run_tells_its_first_rank_each_rank_s_code_and_the_cause(run: S
 
 def test_a_finished_run_is_completed_whatever_a_later_start_came_to(run: StoredRun) -> None:
     (run.folder / "finished").touch()
-    assert settle(run, slurm_says(run, "CANCELLED", ended=NOW)).record.status == "completed"
+    assert settle(run, slurm_says(run, "CANCELLED", ended_s=NOW)).record.status == "completed"
 
 
 def test_whoever_looks_last_does_not_undo_what_another_has_found(run: StoredRun) -> None:
     """A watch that slept while the run was cancelled, and wakes when Slurm has forgotten the job."""
     stale = load_run(run.folder)
-    settle(run, slurm_says(run, "CANCELLED", started=NOW, ended=NOW + 9))
+    settle(run, slurm_says(run, "CANCELLED", started_s=NOW, ended_s=NOW + 9))
     before = run.paths.record.read_text()
     assert settle(stale, QueueView()).record.status == "cancelled"
     assert run.paths.record.read_text() == before
@@ -246,7 +246,7 @@ def test_a_job_that_still_holds_its_run_is_over_only_once_it_is_silent(run: Stor
 def test_a_stranger_s_ignorance_is_no_news(run: StoredRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.getuid", lambda: 12345)
     assert settle(run, QueueView()).record.status == "submitted"
-    settled = settle(run, slurm_says(run, "CANCELLED", ended=NOW))
+    settled = settle(run, slurm_says(run, "CANCELLED", ended_s=NOW))
     assert (settled.record.status, settled.problem, on_disk(run).status) == ("cancelled", None, "submitted")
 
 
@@ -260,25 +260,25 @@ def test_a_log_that_may_not_be_read_is_told_and_harms_no_other_run(
     def unreadable(*_: object, **__: object) -> None:
         raise EnvironmentProblem("no")
 
-    monkeypatch.setattr("harness.results.recorder.read_log", unreadable)
+    monkeypatch.setattr("harness.results.measured.read_log", unreadable)
     settled = settle_all([bad, good])
     assert [(it.record.status, it.problem) for it in settled.runs] == [("submitted", "no"), ("failed", None)]
 
 
 def test_attempts_of_facts_and_of_accounting_are_told_once_each() -> None:
     facts = (
-        AttemptFacts(number=0, job_id="7", restart=0, started=NOW + 1, nodes=("node1", "node2")),
+        AttemptFacts(number=0, job_id="7", restart=0, started_s=NOW + 1, nodes=("node1", "node2")),
         AttemptFacts(
-            number=1, job_id="7", restart=2, started=NOW + 301, nodes=("node1", "node3"), resumed=20, exit_code=0
+            number=1, job_id="7", restart=2, started_s=NOW + 301, nodes=("node1", "node3"), resumed_step=20, exit_code=0
         ),
     )
     rows = (
-        JobState(job_id="7", state="NODE_FAIL", nodes=("node1", "node2"), started=NOW, ended=NOW + 50, exit_code=1),
+        JobState(job_id="7", state="NODE_FAIL", nodes=("node1", "node2"), started_s=NOW, ended_s=NOW + 50, exit_code=1),
         JobState(
-            job_id="7", state="FAILED", nodes=("node1", "node4"), started=NOW + 200, ended=NOW + 202, exit_code=181
+            job_id="7", state="FAILED", nodes=("node1", "node4"), started_s=NOW + 200, ended_s=NOW + 202, exit_code=181
         ),
         JobState(
-            job_id="7", state="COMPLETED", nodes=("node1", "node3"), started=NOW + 300, ended=NOW + 400, exit_code=0
+            job_id="7", state="COMPLETED", nodes=("node1", "node3"), started_s=NOW + 300, ended_s=NOW + 400, exit_code=0
         ),
     )
     told = attempts_of(facts, rows[-1], rows, "7")
@@ -297,16 +297,18 @@ def test_attempts_of_facts_and_of_accounting_are_told_once_each() -> None:
 @pytest.mark.parametrize("accounted", [False, True])
 def test_a_node_s_clock_does_not_count(off_s: int, accounted: bool) -> None:
     facts = tuple(
-        AttemptFacts(number=it, job_id="7", restart=it, started=NOW + 100 * it + off_s, nodes=("a",), exit_code=it)
+        AttemptFacts(number=it, job_id="7", restart=it, started_s=NOW + 100 * it + off_s, nodes=("a",), exit_code=it)
         for it in range(2)
     )
     rows = [
-        JobState(job_id="7", state=state, nodes=("a",), started=NOW + 100 * it, ended=NOW + 100 * it + 9, exit_code=it)
+        JobState(
+            job_id="7", state=state, nodes=("a",), started_s=NOW + 100 * it, ended_s=NOW + 100 * it + 9, exit_code=it
+        )
         for it, state in enumerate(("NODE_FAIL", "FAILED"))
     ]
     first, second = attempts_of(facts, rows[-1], rows if accounted else (), "7")
     assert (first.state, second.state) == ("NODE_FAIL" if accounted else "REQUEUED", "FAILED")
-    running = replace(rows[0], state="RUNNING", ended=None)
+    running = replace(rows[0], state="RUNNING", ended_s=None)
     begun = replace(facts[0], exit_code=None)
     (only,) = attempts_of((begun,), running, (running,) if accounted else (), "7")
     assert (only.started, only.state) == (utc_at(NOW + off_s), "RUNNING")
@@ -315,10 +317,10 @@ def test_a_node_s_clock_does_not_count(off_s: int, accounted: bool) -> None:
 def test_jobs_that_took_turns_are_told_in_their_turns() -> None:
     """A job, another by hand, the first one requeued by an operator, and once more with nothing written yet."""
     facts = [
-        AttemptFacts(number=number, job_id=job, restart=restart, started=NOW + number, nodes=("a",), exit_code=1)
+        AttemptFacts(number=number, job_id=job, restart=restart, started_s=NOW + number, nodes=("a",), exit_code=1)
         for number, (job, restart) in enumerate((("7", 0), ("8", 0), ("7", 1)))
     ]
-    running = JobState(job_id="7", state="RUNNING", nodes=("b",), started=NOW + 9)
+    running = JobState(job_id="7", state="RUNNING", nodes=("b",), started_s=NOW + 9)
     told = attempts_of(facts, running, (), "7")
     assert [(it.job_id, it.state) for it in told] == [
         ("7", "FAILED"),
@@ -331,30 +333,30 @@ def test_jobs_that_took_turns_are_told_in_their_turns() -> None:
 
 
 def test_a_job_that_never_began_had_no_start() -> None:
-    cancelled = JobState(job_id="7", state="CANCELLED", started=NOW, ended=NOW)
+    cancelled = JobState(job_id="7", state="CANCELLED", started_s=NOW, ended_s=NOW)
     assert attempts_of((), cancelled, (cancelled,), "7") == ()
-    waiting = AttemptFacts(number=0, job_id="7", restart=0, started=NOW, exit_code=1, retry="ib-error")
+    waiting = AttemptFacts(number=0, job_id="7", restart=0, started_s=NOW, exit_code=1, retry="ib-error")
     (told,) = attempts_of((waiting,), cancelled, (), "7")  # cancelled before its second start
     assert (told.state, told.retried) == ("FAILED", "ib-error")
 
 
 def test_a_start_to_come_is_no_attempt_and_one_that_just_began_is_one() -> None:
-    first = AttemptFacts(number=0, job_id="7", restart=0, started=NOW, ended=NOW + 9, exit_code=143)
-    ending = JobState(job_id="7", state="COMPLETING", nodes=("node1",), started=NOW + 60)
+    first = AttemptFacts(number=0, job_id="7", restart=0, started_s=NOW, ended_s=NOW + 9, exit_code=143)
+    ending = JobState(job_id="7", state="COMPLETING", nodes=("node1",), started_s=NOW + 60)
     assert [it.state for it in attempts_of((first,), ending, (), "7")] == ["FAILED"]
-    again = JobState(job_id="7", state="RUNNING", nodes=("node2",), started=NOW + 60)
+    again = JobState(job_id="7", state="RUNNING", nodes=("node2",), started_s=NOW + 60)
     for facts in ((first,), (first, AttemptFacts(number=1))):  # it has written nothing yet
         assert [it.state for it in attempts_of(facts, again, (), "7")][1:] == ["RUNNING"]
 
 
 def test_an_ended_run_that_was_started_again_is_under_way_again(run: StoredRun) -> None:
     attempt(run, 0, "job=7", "restart=0", "nodes=a", f"started={NOW}", "exit=143", f"ended={NOW + 9}")
-    settle(run, slurm_says(run, "CANCELLED", started=NOW, ended=NOW + 9))
+    settle(run, slurm_says(run, "CANCELLED", started_s=NOW, ended_s=NOW + 9))
     assert load_run(run.folder).record.status == "cancelled"
     attempt(run, 1, "job=8", "restart=0", "nodes=b", f"started={NOW + 60}", "exit=0", f"ended={NOW + 90}")
     again = load_run(run.folder)
     assert (again.record.status, again.record.job.job_id, again.record.ended) == ("running", "8", None)
-    job = JobState(job_id="8", state="COMPLETED", work_dir=str(run.folder), started=NOW + 60, ended=NOW + 90)
+    job = JobState(job_id="8", state="COMPLETED", work_dir=str(run.folder), started_s=NOW + 60, ended_s=NOW + 90)
     settle(again, QueueView(states={"8": job}))
     assert [it.job_id for it in on_disk(run).attempts] == ["7", "8"]
     assert load_run(run.folder).record.status == "completed"
@@ -362,22 +364,22 @@ def test_an_ended_run_that_was_started_again_is_under_way_again(run: StoredRun) 
 
 def test_ranks_that_saved_ahead_of_the_time_limit_ended_by_it(run: StoredRun) -> None:
     attempt(run, 0, "job=7", "nodes=a", f"started={NOW}", f"signal=USR1 {NOW + 5}", "exit=124", f"ended={NOW + 9}")
-    error = settle(run, slurm_says(run, "FAILED", started=NOW, ended=NOW + 9, exit_code=124)).record.error
+    error = settle(run, slurm_says(run, "FAILED", started_s=NOW, ended_s=NOW + 9, exit_code=124)).record.error
     assert error is not None and error.cause is not None and error.cause.name == "time-limit"
 
 
 def test_ranks_that_did_not_listen_yet_when_they_were_asked_to_save_ended_by_the_time_limit(run: StoredRun) -> None:
     said = f"signal=USR1 {NOW + 5}"
     attempt(run, 0, "job=7", "nodes=a", f"started={NOW}", said, "exit=143", f"ended={NOW + 9}", ranks=(143, 143))
-    error = settle(run, slurm_says(run, "FAILED", started=NOW, ended=NOW + 9, exit_code=143)).record.error
+    error = settle(run, slurm_says(run, "FAILED", started_s=NOW, ended_s=NOW + 9, exit_code=143)).record.error
     assert error is not None and error.cause is not None and error.cause.name == "time-limit"
 
 
 def test_a_folder_removed_under_a_run_is_told(run: StoredRun) -> None:
     shutil.rmtree(run.folder)
-    told = settle(run, slurm_says(run, "RUNNING", started=NOW))
+    told = settle(run, slurm_says(run, "RUNNING", started_s=NOW))
     assert told.removed and on_disk(run).status == "running"
-    error = settle(told, slurm_says(run, "FAILED", started=NOW, ended=NOW + 9, exit_code=125)).record.error
+    error = settle(told, slurm_says(run, "FAILED", started_s=NOW, ended_s=NOW + 9, exit_code=125)).record.error
     assert error is not None and error.cause is not None and error.cause.name == "folder-removed"
 
 
@@ -392,7 +394,7 @@ def test_facts_being_written_are_read_as_far_as_they_are_whole(run: StoredRun) -
         "excluded=b",
         "rubbish",
         "started=inf",
-        "ended=99999999999999",
+        "ended_s=99999999999999",
         "restart=-1",
         "resumed=1e30",
         "log_start=12",
@@ -404,7 +406,7 @@ def test_facts_being_written_are_read_as_far_as_they_are_whole(run: StoredRun) -
     second, tenth = read_attempts(run.paths)
     assert (second.number, tenth.number) == (2, 10)
     assert (tenth.signals, tenth.excluded, tenth.log_start_bytes) == (("USR1", "TERM"), ("b",), 12)
-    assert (tenth.started, tenth.ended, tenth.restart, tenth.resumed) == (None,) * 4
+    assert (tenth.started_s, tenth.ended_s, tenth.restart, tenth.resumed_step) == (None,) * 4
     assert second.exit_code is None and tenth.exit_code is None and read_exits(run.paths, 10) == {}
 
 
@@ -415,7 +417,7 @@ def test_a_removed_folder_is_made_again_from_the_copy(run: StoredRun) -> None:
     (found,) = list_runs(run.folder.parent).runs
     assert found.removed and found.record == run.record
     assert settle(found, slurm_says(run, "PENDING")).record == on_disk(run)
-    assert settle(load_run(run.folder), slurm_says(run, "CANCELLED", ended=NOW)).record.status == "cancelled"
+    assert settle(load_run(run.folder), slurm_says(run, "CANCELLED", ended_s=NOW)).record.status == "cancelled"
     assert not copy_path(run.folder).exists()
     assert not load_run(run.folder).removed
 

@@ -115,10 +115,6 @@ def test_slurm_s_account_of_tasks_names_ranks_and_their_node() -> None:
     assert (cause.ranks, cause.nodes) == ((1, 2, 3), ("nid001277",))
 
 
-def test_who_cancelled_is_told() -> None:
-    assert find_cause(Evidence(slurm_state="CANCELLED by 1000")).text == "The job was cancelled by user 1000."
-
-
 @pytest.mark.parametrize(("code", "name"), [(137, "killed"), (139, "segfault"), (1, "unknown")])
 def test_how_the_first_rank_ended(code: int, name: str) -> None:
     lost = "0: [rank0]: RuntimeError: Connection reset by peer"

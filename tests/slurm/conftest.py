@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cluster import PATH, PROGRAMS, Cluster
+from launching import User
 
 CLUSTERS = ("slurm", "slurm_accounting")
 LONGEST = ("test_faults", "test_resume", "test_train")
@@ -50,6 +51,12 @@ def slurm_accounting(slurm_programs: None) -> Iterator[Cluster]:
     """A Slurm whose sacct answers."""
     with Cluster(accounting=True) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def user(tmp_path: Path, slurm: Cluster) -> User:
+    """A user of that Slurm, in a folder of the test."""
+    return User(tmp_path, slurm)
 
 
 @pytest.fixture(autouse=True, scope="session")

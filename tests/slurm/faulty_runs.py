@@ -1,15 +1,13 @@
 """Runs that something happens to while `runs watch` follows them, and what came of it as docs/faults.md tells it."""
 
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli_command import CODE
+from cli_command import start_moe_harness
 from cluster import Cluster
 from launching import User, job_of
 
@@ -75,8 +73,7 @@ class FaultyRun:
     ) -> None:
         self.cluster = cluster
         folder.mkdir(exist_ok=True)
-        self.user = User(folder, cluster, output)
-        (folder / "pretrain_gpt.py").write_text(STAND_IN)
+        self.user = User(folder, cluster, output, STAND_IN)
         self.alive = folder / "alive"
         self.alive.mkdir()
         self.said = folder / "said"
@@ -85,19 +82,12 @@ class FaultyRun:
         self.user.environ |= {"FAULT": fault, "ALIVE": str(self.alive), "MOE_HARNESS_FENCE_S": "1"}
         own = () if exclusive else ("SBATCH_ARGS=--oversubscribe --nodelist=node1",)
         self.job = job_of(self.user.launch(*own, *words))
-        (self.folder,) = self.user.output.glob("[!.]*-*-*")
+        self.folder = self.user.run_folder
         self._watching = self._watch() if watched else None
 
-    def _watch(self) -> "subprocess.Popen[bytes]":
-        with self.said.open("wb") as said:
-            return subprocess.Popen(
-                [sys.executable, "-c", CODE, *WATCH],
-                cwd=self.user.folder,
-                env={**os.environ, **self.user.environ},
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=subprocess.STDOUT,
-            )
+    def _watch(self) -> "subprocess.Popen[str]":
+        with self.said.open("w") as said:
+            return start_moe_harness(*WATCH, here=self.user.folder, environ=self.user.environ, output=said)
 
     def ready(self) -> "FaultyRun":
         """Once every rank is at step 2, and the user has seen that."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cli_command import CODE, Answer, moe_harness
+from cli_command import Answer, moe_harness, start_moe_harness
 from cluster import Cluster
 
 # The last rank prints Megatron's iteration lines. FAIL=RANK@STEP raises; `go` in the run's folder lets HOLD=STEP go on.
@@ -32,25 +32,29 @@ for step in range(1, steps + 1):
     while os.environ.get("HOLD") == str(step) and not os.path.exists(os.environ["GO"]):
         time.sleep(0.05)
 """
-CONF = """
-[cluster]
-NNODES = 1
-GPUS_PER_NODE = 2
-DEVICE = cpu
-PROXY = laptop
-PR = fp32
-DATASET = mock
-CONTAINER_RUNTIME = none
-MEGATRON_PATH = {folder}
-OUTPUT_PATH = {output}
-RUN_TIME = 00:05:00
-"""
+CONF = {
+    "NNODES": "1",
+    "GPUS_PER_NODE": "2",
+    "DEVICE": "cpu",
+    "PROXY": "laptop",
+    "PR": "fp32",
+    "DATASET": "mock",
+    "CONTAINER_RUNTIME": "none",
+    "MEGATRON_PATH": "{folder}",
+    "OUTPUT_PATH": "{output}",
+    "RUN_TIME": "00:05:00",
+}
 
 
 class User:
-    """Launches the stand-in; `start` and what it returns are for commands that run while others do."""
+    """Launches the stand-in, or another `program`; `settings` win over those of the conf.
 
-    def __init__(self, folder: Path, cluster: Cluster, output: Path | None = None) -> None:
+    `start` and what it returns are for commands that run while others do.
+    """
+
+    def __init__(
+        self, folder: Path, cluster: Cluster, output: Path | None = None, program: str = MEGATRON, **settings: str
+    ) -> None:
         self.folder = folder
         self.cluster = cluster
         self.output = output or folder / "runs"
@@ -58,9 +62,10 @@ class User:
         programs = folder / "bin"
         programs.mkdir(parents=True)
         (programs / "python").symlink_to(sys.executable)
-        (folder / "pretrain_gpt.py").write_text(MEGATRON)
+        (folder / "pretrain_gpt.py").write_text(program)
         (folder / "cluster_configs/benchmarking").mkdir(parents=True)
-        conf = CONF.format(folder=folder, output=self.output)
+        lines = ("[cluster]", *(f"{name} = {value}" for name, value in (CONF | settings).items()), "")
+        conf = "\n".join(lines).format(folder=folder, output=self.output)
         (folder / "cluster_configs/benchmarking/here.conf").write_text(conf)
         self.environ: dict[str, str] = {
             **cluster.environ,
@@ -88,15 +93,13 @@ class User:
 
     def start(self, *words: str, **environ: str) -> "subprocess.Popen[str]":
         """A command as a process of its own, both its outputs pipes."""
-        return subprocess.Popen(
-            [sys.executable, "-c", CODE, *words],
-            cwd=self.folder,
-            env={**os.environ, **self.environ, **environ},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return start_moe_harness(*words, here=self.folder, environ={**self.environ, **environ})
+
+    @property
+    def run_folder(self) -> Path:
+        """That of the only run."""
+        (folder,) = (path for path in self.output.glob("[!.]*") if (path / "script.sh").exists())
+        return folder
 
     def settled(self) -> dict[str, Any]:
         """The record of the only run, once it has ended."""

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from cluster import Cluster
 from faulty_runs import FaultyRun, Outcome, told_attempts, told_record, unseen
 from launching import User, read_until
+from small_disk import small_disk
 
 type Fault = Callable[[Cluster, Path], Outcome]
 
@@ -107,11 +107,7 @@ def removed_folder(slurm: Cluster, folder: Path) -> Outcome:
 
 def full_disk(slurm: Cluster, folder: Path) -> Outcome:
     """the disk under the run's folder is full, and is freed later"""
-    disk = folder / "disk"
-    disk.mkdir(parents=True)
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", disk], capture_output=True).returncode:
-        pytest.skip("a small disk cannot be mounted here")
-    try:
+    with small_disk(folder, "600k") as disk:
         run = FaultyRun(folder / "user", slurm, output=disk).ready()
         with pytest.raises(OSError), (disk / "rubbish").open("wb", buffering=0) as rubbish:
             while True:
@@ -120,8 +116,6 @@ def full_disk(slurm: Cluster, folder: Path) -> Outcome:
         run.watched()
         (disk / "rubbish").unlink()
         return run.outcome(run.user("runs", "show", run.job).out)
-    finally:
-        subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 def job_of_another_user(slurm: Cluster, folder: Path) -> Outcome:

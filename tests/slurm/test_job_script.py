@@ -322,7 +322,7 @@ def test_ahead_of_the_time_limit_it_saves_and_the_next_start_goes_on_from_there(
     run = submit(program, flags=SAVING, RUN_TIME="00:01:00")
     assert run.wait_for("COMPLETED", "FAILED", "TIMEOUT", timeout_s=90) == "FAILED"
     (first,) = run.attempts
-    assert (first.signals, first.exit_code, first.resumed) == (("USR1",), 124, None)
+    assert (first.signals, first.exit_code, first.resumed_step) == (("USR1",), 124, None)
     assert not run.paths.finished.exists()
     checkpoints = run.paths.root / "checkpoints"
     for name, files in (("iter_0000009", (".metadata",)), ("iter_0000010", ())):  # two that were not finished
@@ -331,7 +331,7 @@ def test_ahead_of_the_time_limit_it_saves_and_the_next_start_goes_on_from_there(
             (checkpoints / name / file).write_text("{}")
     again = run.submit_again()
     assert again.wait_for("COMPLETED", "FAILED") == "COMPLETED", run.log
-    assert run.attempts[1].resumed == 7
+    assert run.attempts[1].resumed_step == 7
     assert (checkpoints / "latest_checkpointed_iteration.txt").read_text() == "7\n"
     fresh, resumed = (line for line in run.log.splitlines() if line.startswith("0: argv"))
     assert fresh == f"0: argv ['--seed', '1', '--save', '{checkpoints}', '--load', '/start', '--finetune']"
@@ -383,6 +383,6 @@ def test_preempted_with_grace_it_saves_and_comes_back(submit: Submit, slurm: Clu
         assert run.wait_for("COMPLETED", "FAILED") == "COMPLETED", run.log
         assert slurm.state(other) == "COMPLETED"
         first, second = run.attempts
-        assert (first.retry, first.exit_code, second.resumed) == ("preemption", 143, 7)
+        assert (first.retry, first.exit_code, second.resumed_step) == ("preemption", 143, 7)
     finally:
         slurm.run("scontrol", "update", "PartitionName=low", "GraceTime=0")

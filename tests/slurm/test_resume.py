@@ -57,7 +57,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     slurm.run("scancel", "--batch", "--signal=USR1", resumed.job_id)  # as Slurm does ahead of the time limit
     resumed.wait_for("COMPLETED", "FAILED", timeout_s=180)
     assert [it.exit_code for it in resumed.attempts] == [137, 124], resumed.log
-    assert [it.resumed for it in resumed.attempts] == [None, 8]
+    assert [it.resumed_step for it in resumed.attempts] == [None, 8]
     shown = moe_harness("runs", "show", resumed.paths.run_id, here=tmp_path).out
     assert re.search(r"it saved at step \d+ and ended", shown), shown
     expected, continued = curve_of(resumed, 0), curve_of(resumed, 1)

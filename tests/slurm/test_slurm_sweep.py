@@ -1,28 +1,25 @@
 """Sweeps on a real Slurm: whatever becomes of their driver, each point has one run and one job."""
 
 import json
-import os
-import shutil
 import signal
 import subprocess
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_command import CODE, Answer, moe_harness
+from cli_command import Answer
 from cluster import Cluster
+from launching import User
 
 KILLING = """#!/bin/bash
 # The real sbatch, but for a driver that is killed at the worst moments.
 count=$(($(cat {folder}/calls 2>/dev/null || echo 0) + 1))
 echo $count >{folder}/calls
 case $count in
-  2) {sbatch} "$@" >/dev/null; kill -KILL $PPID ;;           # Slurm took the job, and nobody heard its answer
-  3) kill -KILL $PPID; sleep 1; {sbatch} "$@" >/dev/null ;;  # an sbatch that outlives its driver
+  2) {program} "$@" >/dev/null; kill -KILL $PPID ;;           # Slurm took the job, and nobody heard its answer
+  3) kill -KILL $PPID; sleep 1; {program} "$@" >/dev/null ;;  # an sbatch that outlives its driver
   4) kill -KILL $PPID ;;                                     # the record is there, the job never was
-  *) exec {sbatch} "$@" ;;
+  *) exec {program} "$@" ;;
 esac
 """
 LIMITED = """#!/bin/bash
@@ -35,9 +32,9 @@ if [ $count -gt 2 ] && [ ! -e {folder}/fewer ]; then
     "and/or time limits)" >&2
   exit 1
 fi
-exec {sbatch} "$@"
+exec {program} "$@"
 """
-MEGATRON = """
+STAND_IN = """
 import os, sys, time
 from pathlib import Path
 flags = dict(zip(sys.argv[1:], sys.argv[2:]))
@@ -54,71 +51,35 @@ for step in range(1, iterations + 1):
           " number of skipped iterations:   0 | number of nan iterations:   0 |", flush=True)
 (run / "span").write_text(f"{{began}} {{time.time()}}")
 """
-CONF = """
-[cluster]
-GPUS_PER_NODE = 1
-DEVICE = cpu
-PROXY = laptop
-PR = fp32
-DATASET = mock
-CONTAINER_RUNTIME = none
-MEGATRON_PATH = {folder}
-OUTPUT_PATH = runs
-RUN_TIME = 00:05:00
-# Without it each job would have a node of its own.
-SBATCH_ARGS = --oversubscribe
-"""
+ONE_RANK_EACH = {"GPUS_PER_NODE": "1", "SBATCH_ARGS": "--oversubscribe"}
+"""So that jobs share nodes."""
+
 SIX = ("MODEL=Mixtral-8x2B", "CLUSTER=here", "EP=1", "MBS=1,2", "LR=1e-4,2e-4,3e-4")
 
 
-class Sweeper:
-    """A user's folder with a cluster conf, a stand-in for Megatron, and `moe-harness sweep` in it."""
+class Sweeper(User):
+    """A user of `moe-harness sweep`."""
 
     def __init__(self, folder: Path, slurm: Cluster) -> None:
-        self.folder = folder
-        self.slurm = slurm
-        self.programs = folder / "bin"
-        self.programs.mkdir()
-        (self.programs / "python").symlink_to(sys.executable)
-        (folder / "cluster_configs/benchmarking").mkdir(parents=True)
-        (folder / "cluster_configs/benchmarking/here.conf").write_text(CONF.format(folder=folder))
+        super().__init__(folder, slurm, **ONE_RANK_EACH)
         self.steps_take(0.02)
 
     def steps_take(self, step_s: float) -> None:
         """How long the stand-in takes for a step of jobs that start from now on."""
-        (self.folder / "pretrain_gpt.py").write_text(MEGATRON.format(folder=self.folder, step_s=step_s))
+        (self.folder / "pretrain_gpt.py").write_text(STAND_IN.format(folder=self.folder, step_s=step_s))
 
-    def sbatch(self, text: str) -> None:
-        """Put something before the real sbatch."""
-        path = self.programs / "sbatch"
-        path.write_text(text.format(folder=self.folder, sbatch=shutil.which("sbatch")))
-        path.chmod(0o755)
+    def sweep(self, *words: str) -> Answer:
+        return self("sweep", "--every", "0.3", *words)
 
-    @property
-    def environ(self) -> Mapping[str, str]:
-        return {**self.slurm.environ, "PATH": f"{self.programs}:{os.environ['PATH']}"}
-
-    def __call__(self, *words: str) -> Answer:
-        return moe_harness("sweep", "--every", "0.3", *words, here=self.folder, environ=self.environ)
-
-    def start(self, *words: str) -> "subprocess.Popen[str]":
-        """The same as a process of its own; its stderr is a pipe."""
-        return subprocess.Popen(
-            [sys.executable, "-c", CODE, "sweep", "--every", "0.3", *words],
-            cwd=self.folder,
-            env={**os.environ, **self.environ},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def start_sweep(self, *words: str) -> "subprocess.Popen[str]":
+        return self.start("sweep", "--every", "0.3", *words)
 
     def records(self) -> list[dict[str, Any]]:
         return [json.loads(path.read_text()) for path in self.folder.glob("runs/*/record.json")]
 
     def jobs(self) -> set[str]:
         """Every job that Slurm ever had of this folder."""
-        listed = self.slurm.run("squeue", "--states=all", "--noheader", "--format=%A %Z").stdout
+        listed = self.cluster.run("squeue", "--states=all", "--noheader", "--format=%A %Z").stdout
         return {line.split()[0] for line in listed.splitlines() if str(self.folder) in line}
 
 
@@ -129,10 +90,10 @@ def sweeper(tmp_path: Path, slurm: Cluster) -> Sweeper:
 
 
 def test_a_driver_killed_at_the_worst_moments_neither_loses_nor_doubles_a_point(sweeper: Sweeper) -> None:
-    sweeper.sbatch(KILLING)
+    sweeper.wrap("sbatch", KILLING)
     words = (*SIX, "TRAIN_ITERS=4", "--yes")
-    assert [sweeper(*words).code for _ in range(3)] == [-signal.SIGKILL] * 3
-    answer = sweeper(*words, "--json")
+    assert [sweeper.sweep(*words).code for _ in range(3)] == [-signal.SIGKILL] * 3
+    answer = sweeper.sweep(*words, "--json")
     assert answer.code == 0, answer.err
     records = sweeper.records()
     points = {f"MBS={mbs} LR={lr}" for mbs in (1, 2) for lr in ("1e-4", "2e-4", "3e-4")}
@@ -144,7 +105,7 @@ def test_a_driver_killed_at_the_worst_moments_neither_loses_nor_doubles_a_point(
     told = json.loads(answer.out)
     assert {it["point"]: it["run"]["status"] for it in told["points"]} == dict.fromkeys(points, "completed")
     assert {it["run"]["step_time_s"] for it in told["points"]} == {0.1, 0.2}
-    again = sweeper(*words)
+    again = sweeper.sweep(*words)
     assert again.code == 0
     assert "0 jobs to run" in again.out
     assert len(sweeper.jobs()) == 6
@@ -154,11 +115,11 @@ def test_started_twice_the_second_touches_nothing_and_ctrl_c_leaves_the_jobs(swe
     hold = sweeper.folder / "hold"
     hold.touch()
     words = ("MODEL=Mixtral-8x2B", "CLUSTER=here", "EP=1", "MBS=1,2", "TRAIN_ITERS=6", "--yes")
-    with sweeper.start(*words) as first:
+    with sweeper.start_sweep(*words) as first:
         assert first.stderr
         next(line for line in first.stderr if line.startswith("MBS=1: step"))
         before = {path: path.stat().st_mtime_ns for path in sweeper.folder.glob("runs/sweeps/*/*")}
-        second = sweeper(*words)
+        second = sweeper.sweep(*words)
         assert second.code == 2
         assert f"is driven by process {first.pid} on " in second.errors[0]
         assert before == {path: path.stat().st_mtime_ns for path in sweeper.folder.glob("runs/sweeps/*/*")}
@@ -168,7 +129,7 @@ def test_started_twice_the_second_touches_nothing_and_ctrl_c_leaves_the_jobs(swe
     assert first.returncode == 130
     assert "notice: the jobs go on without this command; the same command follows them again" in err
     assert len(sweeper.jobs()) == 2
-    answer = sweeper(*words, "--json")
+    answer = sweeper.sweep(*words, "--json")
     assert answer.code == 0, answer.err
     assert len(sweeper.jobs()) == len(sweeper.records()) == 2
     points = json.loads(answer.out)["points"]
@@ -179,30 +140,30 @@ def test_started_twice_the_second_touches_nothing_and_ctrl_c_leaves_the_jobs(swe
 
 
 def test_without_an_answer_of_slurm_nothing_is_submitted_again(sweeper: Sweeper) -> None:
-    sweeper.sbatch("#!/bin/bash\nkill -KILL $PPID\n")
+    sweeper.wrap("sbatch", "#!/bin/bash\nkill -KILL $PPID\n")
     words = ("MODEL=Mixtral-8x2B", "CLUSTER=here", "EP=1", "MBS=1,2", "TRAIN_ITERS=1", "--yes")
-    assert sweeper(*words).code == -signal.SIGKILL
-    (sweeper.programs / "sbatch").unlink()
-    sweeper.slurm.stop_slurmctld()
-    answer = sweeper(*words)
+    assert sweeper.sweep(*words).code == -signal.SIGKILL
+    (sweeper.folder / "bin/sbatch").unlink()
+    sweeper.cluster.stop_slurmctld()
+    answer = sweeper.sweep(*words)
     assert answer.code == 2
     assert answer.errors[-1].startswith("Slurm does not answer (")
     assert answer.errors[-1].endswith(
         "), and only it knows whether it has the jobs of MBS=1; give this command again when it does"
     )
-    sweeper.slurm.start_slurmctld()
-    assert sweeper(*words).code == 0
+    sweeper.cluster.start_slurmctld()
+    assert sweeper.sweep(*words).code == 0
     assert len(sweeper.records()) == len(sweeper.jobs()) == 2
 
 
 def test_max_jobs_holds_without_a_driver(sweeper: Sweeper) -> None:
     sweeper.steps_take(0.5)
     words = (*SIX, "TRAIN_ITERS=3", "--max-jobs", "2", "--yes")
-    with sweeper.start(*words) as driver:
+    with sweeper.start_sweep(*words) as driver:
         assert driver.stderr
         next(line for line in driver.stderr if "6 of 6" in line)
         driver.kill()
-    sweeper.slurm.wait("all jobs have ended", lambda: not sweeper.slurm.run("squeue", "--noheader").stdout)
+    sweeper.cluster.wait("all jobs have ended", lambda: not sweeper.cluster.run("squeue", "--noheader").stdout)
     spans = [tuple(map(float, path.read_text().split())) for path in sweeper.folder.glob("runs/*/span")]
     assert len(spans) == 6
     assert max(sum(begin <= moment < end for begin, end in spans) for moment, _ in spans) == 2
@@ -210,21 +171,21 @@ def test_max_jobs_holds_without_a_driver(sweeper: Sweeper) -> None:
 
 def test_what_failed_runs_again_on_demand_alone(sweeper: Sweeper) -> None:
     words = ("MODEL=Mixtral-8x2B", "CLUSTER=here", "EP=1", "MBS=1,4", "TRAIN_ITERS=4", "--yes")
-    answer = sweeper(*words)
+    answer = sweeper.sweep(*words)
     assert answer.code == 1
     (sweeper.folder / "mended").touch()
-    shown = sweeper(*words)
+    shown = sweeper.sweep(*words)
     assert shown.code == 1
     assert len(sweeper.jobs()) == 2
     assert "0 jobs to run" in shown.out
-    mended = sweeper(*words, "--retry-failed")
+    mended = sweeper.sweep(*words, "--retry-failed")
     assert mended.code == 0, mended.err
     assert "to run again, failed" in mended.out
     assert len(sweeper.jobs()) == len(sweeper.records()) == 3
 
 
 def test_a_point_that_can_never_start_is_told_and_cancelled(sweeper: Sweeper) -> None:
-    answer = sweeper(*SIX[:3], "MBS=1", "PARTITION=tiny", "RUN_TIME=00:00:30,00:05:00", "TRAIN_ITERS=1", "--yes")
+    answer = sweeper.sweep(*SIX[:3], "MBS=1", "PARTITION=tiny", "RUN_TIME=00:00:30,00:05:00", "TRAIN_ITERS=1", "--yes")
     assert answer.code == 1
     (error,) = answer.errors
     assert error.startswith("RUN_TIME=00:05:00: ")
@@ -234,9 +195,9 @@ def test_a_point_that_can_never_start_is_told_and_cancelled(sweeper: Sweeper) ->
 
 
 def test_a_limit_on_submitted_jobs_stops_there_and_the_same_command_goes_on(sweeper: Sweeper) -> None:
-    sweeper.sbatch(LIMITED)
+    sweeper.wrap("sbatch", LIMITED)
     words = (*SIX, "TRAIN_ITERS=1", "--yes")
-    stopped = sweeper(*words)
+    stopped = sweeper.sweep(*words)
     assert stopped.code == 2
     assert "AssocMaxSubmitJobLimit" in stopped.err
     assert stopped.errors[-1] == (
@@ -245,5 +206,5 @@ def test_a_limit_on_submitted_jobs_stops_there_and_the_same_command_goes_on(swee
     )
     assert len(sweeper.records()) == len(sweeper.jobs()) == 2
     (sweeper.folder / "fewer").touch()
-    assert sweeper(*words).code == 0
+    assert sweeper.sweep(*words).code == 0
     assert len(sweeper.records()) == len(sweeper.jobs()) == 6

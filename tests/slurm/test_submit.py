@@ -10,11 +10,6 @@ from cluster import Cluster
 from launching import User, job_of, read_until
 
 
-@pytest.fixture
-def user(tmp_path: Path, slurm: Cluster) -> User:
-    return User(tmp_path, slurm)
-
-
 @pytest.fixture(scope="module")
 def limited(slurm_programs: None) -> Iterator[Cluster]:
     """A Slurm that knows accounts and their limits."""

@@ -10,11 +10,6 @@ from cluster import Cluster
 from launching import User, job_of
 
 
-@pytest.fixture
-def user(tmp_path: Path, slurm: Cluster) -> User:
-    return User(tmp_path, slurm)
-
-
 def by_hand(user: User, folder: Path) -> str:
     """The run's script handed to sbatch as docs/slurm.md says, in a shell; the job's id."""
     words = f"cd '{folder}' && RUN_DIR=$PWD sbatch --parsable --output=\"$PWD/log\" script.sh"
@@ -25,7 +20,7 @@ def by_hand(user: User, folder: Path) -> str:
 def test_resubmitted_before_anyone_looked_it_is_followed_to_its_end(user: User) -> None:
     first = job_of(user.launch(FAIL="0@2"))
     user.cluster.wait_for(first, "FAILED")
-    (folder,) = user.output.glob("[!.]*-*")
+    folder = user.run_folder
     user.environ["HOLD"] = "3"
     second = by_hand(user, folder)
     user.cluster.wait("it runs", lambda: len(list(folder.glob("attempts/*"))) == 2)
@@ -42,7 +37,7 @@ def test_a_folder_reached_by_a_link_is_the_same_folder(tmp_path: Path, slurm: Cl
     (tmp_path / "link").symlink_to("real")
     user = User(tmp_path / "home", slurm, tmp_path / "link/my runs")
     slurm.wait_for(job_of(user.launch(FAIL="0@2")), "FAILED")
-    (folder,) = user.output.glob("[!.]*-*")
+    folder = user.run_folder
     user.environ["HOLD"] = "3"
     second = by_hand(user, folder)
     slurm.wait("it runs", lambda: len(list(folder.glob("attempts/*"))) == 2)
@@ -80,7 +75,7 @@ def statuses(user: User) -> dict[str, str]:
 def test_a_job_whose_log_cannot_be_opened_says_so(user: User) -> None:
     """As where the storage of OUTPUT_PATH is not mounted on the node, or is full."""
     job = job_of(user.launch("SBATCH_ARGS=--hold"))
-    (folder,) = user.output.glob("[!.]*-*")
+    folder = user.run_folder
     (folder / "log").mkdir()
     user.cluster.run("scontrol", "release", job)
     user.cluster.wait_for(job, "FAILED")

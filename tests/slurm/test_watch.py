@@ -1,26 +1,28 @@
 """Following, cancelling and settling runs on a real Slurm, through the faults that such a site knows."""
 
+import fcntl
 import json
 import os
+import re
+import select
 import shutil
 import signal
-import subprocess
+import struct
+import termios
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import pytest
+from cli_command import start_moe_harness
 from cluster import Cluster
 from launching import User, job_of, read_until
+from small_disk import small_disk
 
 from harness.launch.processes import processes_of
 
 WATCH = ("runs", "watch", "--every", "0.3")
-
-
-@pytest.fixture
-def user(tmp_path: Path, slurm: Cluster) -> User:
-    return User(tmp_path, slurm)
 
 
 def test_watching_outlives_slurmctld_and_a_launch_without_it_leaves_nothing(tmp_path: Path) -> None:
@@ -57,6 +59,29 @@ def test_several_runs_are_followed_together_by_name_and_end_with_their_causes(us
     assert out.index("run   ") < out.index("bad-")
     listed = json.loads(user("runs", "list", "--status", "failed", "--json").out)
     assert [row["run_id"].split("-")[0] for row in listed] == ["bad"]
+
+
+def test_on_a_terminal_the_steps_are_a_bar(user: User) -> None:
+    user.launch(HOLD="3")
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    with os.fdopen(theirs, "w") as terminal, os.fdopen(ours, "rb", buffering=0) as screen:
+        watching = start_moe_harness(*WATCH, here=user.folder, environ=user.environ, output=terminal)
+        said = read_screen(screen, "3/6")
+        user.go.touch()
+        said += read_screen(screen, "record: ")
+        assert watching.wait(timeout=60) == 0
+    assert re.search(r"\r *50%\|█+ *\| 3/6 \[.*loss 9\.7000", said), said
+    assert "step 3/6" not in said and "status                            completed" in said
+
+
+def read_screen(screen: IO[bytes], text: str) -> str:
+    """What a terminal showed until it showed this."""
+    said = ""
+    while text not in said:
+        assert select.select([screen], [], [], 60)[0], f"never showed {text!r}:\n{said}"
+        said += screen.read(4096).decode(errors="replace")
+    return said
 
 
 def test_cancel_waits_until_it_is_true(user: User) -> None:
@@ -97,7 +122,7 @@ def test_a_job_of_another_user_is_named_and_left_alone(user: User) -> None:
 
 def test_a_removed_folder_loses_no_run(user: User) -> None:
     job = job_of(user.launch("SBATCH_ARGS=--hold"))
-    (folder,) = user.output.glob("[!.]*")
+    folder = user.run_folder
     shutil.rmtree(folder)
     listed = user("runs", "list")
     assert folder.name in listed.out and f"{folder} was removed before the run had ended" in listed.err
@@ -108,11 +133,7 @@ def test_a_removed_folder_loses_no_run(user: User) -> None:
 
 
 def test_a_full_disk_delays_the_record_but_not_the_truth(user: User, tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True).returncode:
-        pytest.skip("a small disk cannot be mounted here")
-    try:
+    with small_disk(tmp_path, "1m") as disk:
         on_disk = User(tmp_path / "other", user.cluster, output=disk)
         job = job_of(on_disk.launch(HOLD="2"))
         on_disk.wait("it runs", lambda: "running" in on_disk("runs", "list").out)
@@ -130,8 +151,6 @@ def test_a_full_disk_delays_the_record_but_not_the_truth(user: User, tmp_path: P
         (disk / "rubbish").unlink()
         assert on_disk("runs", "list").code == 0
         assert on_disk.record()["status"] == "cancelled"
-    finally:
-        subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 def test_what_slurm_has_forgotten_is_judged_by_its_own_facts(tmp_path: Path, slurm: Cluster) -> None:
@@ -140,7 +159,7 @@ def test_what_slurm_has_forgotten_is_judged_by_its_own_facts(tmp_path: Path, slu
     slurm.wait_for(job, "COMPLETED")
     lost = job_of(killed.launch(HOLD="1"))
     killed.wait("it runs", lambda: "running" in killed("runs", "list").out)
-    (folder,) = killed.output.glob("[!.]*")
+    folder = killed.run_folder
     for pid in processes_of(folder):  # the batch shell too: nothing is left to write down the end
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

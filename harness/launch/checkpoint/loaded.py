@@ -10,7 +10,6 @@ from harness.config.releases import Catalogue, load
 from harness.launch.checkpoint.conversion_record import CheckpointRecord, read_record
 from harness.launch.checkpoint.stored_flags import MTP, contradictions, counted_vocabulary, has
 from harness.launch.job import JobSpec
-from harness.launch.job_rules import at
 from harness.launch.preflight import host_path
 from harness.launch.script.quoting import RUN_DIR
 
@@ -23,7 +22,7 @@ LAST_EXACT_VOCABULARY = (0, 11)
 
 def checkpoint_problems(resolved: Resolved, spec: JobSpec) -> list[str]:
     """Every flag with which the job would misread its checkpoint, and why it cannot load it; empty without a record."""
-    where = at(resolved, "LOAD_PATH")
+    where = resolved.at("LOAD_PATH")
     try:
         record = _record(resolved, spec)
     except ValueError as error:
@@ -59,14 +58,14 @@ def _wishes_of_old_releases(record: CheckpointRecord, resolved: Resolved) -> Ite
     pattern = record.flags.text("--moe-layer-freq")
     if catalogue.number <= LAST_STACKED_LAYERS and pattern and "[" not in asked.text("--moe-layer-freq"):
         yield (
-            f"{at(resolved, '--moe-layer-freq')}{release} finds the layers of the checkpoint in {folder}"
+            f"{resolved.at('--moe-layer-freq')}{release} finds the layers of the checkpoint in {folder}"
             f" only where --moe-layer-freq is a list; write --moe-layer-freq '{pattern}'"
         )
     there, wanted = record.vocabulary_rows, padded_vocab_size(asked)
     if catalogue.number <= LAST_EXACT_VOCABULARY and there and there != wanted:
         tp = asked.integer("--tensor-model-parallel-size", 1)
         yield (
-            f"{at(resolved, 'LOAD_PATH')}{release} pads the vocabulary to {wanted} rows here, and loads no embedding of"
+            f"{resolved.at('LOAD_PATH')}{release} pads the vocabulary to {wanted} rows here, and loads no embedding of"
             f" {there}, as the checkpoint in {folder} has; convert it for this release and mapping:"
             f" --exact --target-release {catalogue.series} --tp {tp}"
         )

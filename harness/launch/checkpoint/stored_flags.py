@@ -11,7 +11,6 @@ from harness.config.releases import Catalogue, load
 from harness.config.rules.data import NULL_COUNTS_EOD
 from harness.errors import ConfigError
 from harness.launch.checkpoint.conversion_record import CheckpointRecord
-from harness.launch.job_rules import at
 
 # The job pads as it likes, and positions count only where YaRN's length comes from them, which a rule looks after.
 _NOT_COMPARED = frozenset({"--make-vocab-size-divisible-by", "--max-position-embeddings"})
@@ -113,7 +112,7 @@ def _contradiction(
     flag: str, job: ArgValue | None, checkpoint: ArgValue | None, record: CheckpointRecord, resolved: Resolved
 ) -> str:
     written = has(flag, resolved.megatron_args)
-    where = at(resolved, flag) if written else at(resolved, "LOAD_PATH")
+    where = resolved.at(flag) if written else resolved.at("LOAD_PATH")
     if checkpoint is None:
         return f"{where}{_worded(flag, job)}: the checkpoint in {record.folder} has nothing of the kind; leave it out"
     needed = _worded(flag, record.flags.get(flag, checkpoint))

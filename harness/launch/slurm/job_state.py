@@ -29,8 +29,8 @@ class JobState:
     reason: str | None = None
     nodes: tuple[str, ...] = ()
     exit_code: int | None = None
-    started: int | None = None
-    ended: int | None = None
+    started_s: int | None = None
+    ended_s: int | None = None
     work_dir: str | None = None
     user: str | None = None
     cancelled_by: str | None = None

@@ -112,7 +112,7 @@ def _histories(
 
 
 def _begun(state: JobState) -> float:
-    return float("inf") if state.started is None else state.started
+    return float("inf") if state.started_s is None else state.started_s
 
 
 def _ended_state(

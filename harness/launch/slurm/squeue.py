@@ -25,8 +25,8 @@ def squeue_rows(answer: Answer) -> Iterator[tuple[tuple[str, ...], JobState]]:
                 state=state,
                 reason=None if reason in ("None", "") else reason,
                 nodes=expand_hosts(nodes),
-                started=moment(start),
-                ended=moment(end) if over else None,  # of others it is when the time limit will end them
+                started_s=moment(start),
+                ended_s=moment(end) if over else None,  # of others it is when the time limit will end them
                 work_dir=folder,
                 user=user,
             ),

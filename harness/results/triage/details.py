@@ -87,12 +87,6 @@ def _shown(ranks: Collection[int]) -> str:
     return f"{'rank' if len(ordered) == 1 else 'ranks'} {', '.join(ordered[:_MOST_SHOWN])}{more}"
 
 
-def _about_cancelled(cause: Cause, evidence: Evidence, lines: Sequence[str]) -> Cause:
-    """By whom: Slurm says `CANCELLED by UID` or nothing."""
-    _, by, user = (evidence.slurm_state or "").partition(" by ")
-    return replace(cause, text=f"The job was cancelled by user {user}.") if by else cause
-
-
 def _about_assertion(cause: Cause, evidence: Evidence, lines: Sequence[str]) -> Cause:
     """The signature knows the place; the words are in the traceback's last line."""
     said = (evidence.traceback or "").strip().splitlines()
@@ -102,7 +96,6 @@ def _about_assertion(cause: Cause, evidence: Evidence, lines: Sequence[str]) -> 
 DETAILS: Mapping[str, Detail] = {
     "cuda-oom": _about_cuda_oom,
     "nccl-timeout": _about_nccl_timeout,
-    "cancelled": _about_cancelled,
     "invalid-arguments": _about_assertion,
 }
 """By a signature's name: its cause, the evidence and the lines that matched → the cause with more to say."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from harness.launch.attempts import AttemptFacts, read_exits
+from harness.launch.exit_code import TERMINATED, TIME_IS_UP
 from harness.launch.log_search import telling_lines
 from harness.launch.rank_error import RankError, find_rank_error_in_log
 from harness.launch.run import Outcome
@@ -19,8 +20,6 @@ from harness.results.triage.own_causes import FOLDER_REMOVED, UNKNOWN, lost, not
 
 _NOT_STARTED = 128 + 53
 """Slurm's own code for a script whose log it could not open."""
-
-_TERMINATED = 128 + 15
 
 _STARTING_TAKES_S = 60
 """How long a job may run before its script does: prologs, and the ranks of an attempt before."""
@@ -47,7 +46,7 @@ def failure_of(record: RunRecord, paths: RunPaths, last: AttemptFacts | None, jo
         nodes=record.attempts[-1].nodes if record.attempts else (),
     )
     if _saved_in_time(facts):
-        return replace(error, rank=None, traceback=None, cause=_to_go_on(paths, facts.saved) or error.cause)
+        return replace(error, rank=None, traceback=None, cause=_to_go_on(paths, facts.saved_step) or error.cause)
     if error.cause and error.cause.name == UNKNOWN.name and error.exit_code is None and job is None:
         return replace(error, cause=lost(record, "left no word of its end"))
     return error
@@ -95,7 +94,7 @@ def _error(
 
 def _saved_in_time(facts: AttemptFacts) -> bool:
     """Whether the ranks ended well because they were asked to, ahead of the time limit."""
-    return facts.exit_code == 124 and facts.signals[-1:] == ("USR1",)
+    return facts.exit_code == TIME_IS_UP and facts.signals[-1:] == ("USR1",)
 
 
 def ran_out_of_time(record: RunRecord, facts: AttemptFacts, job: JobState | None) -> bool:
@@ -103,7 +102,7 @@ def ran_out_of_time(record: RunRecord, facts: AttemptFacts, job: JobState | None
 
     Megatron may not have listened yet when it was asked. Slurm's clock runs before the script's begins.
     """
-    if facts.exit_code not in (124, _TERMINATED):
+    if facts.exit_code not in (TIME_IS_UP, TERMINATED):
         return False
     if "USR1" in facts.signals or job is not None:
         return "USR1" in facts.signals
@@ -112,7 +111,7 @@ def ran_out_of_time(record: RunRecord, facts: AttemptFacts, job: JobState | None
     except ValueError:  # an old record may lack it
         return False
     late_s = min(_STARTING_TAKES_S, limit_s // 10)
-    return bool(facts.started and facts.ended and facts.ended - facts.started >= limit_s - late_s)
+    return bool(facts.started_s and facts.ended_s and facts.ended_s - facts.started_s >= limit_s - late_s)
 
 
 def _to_go_on(paths: RunPaths, step: int | None) -> Cause | None:

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Mapping, Sequence
 
+from harness.launch.exit_code import KILLED, TERMINATED
 from harness.launch.signatures import pattern_of, signatures
 from harness.results.triage.evidence import label_of
 
-_LEFT_IN_PEACE_OR_ENDED_BY_OTHERS = (0, 128 + 9, 128 + 15)
+_LEFT_IN_PEACE_OR_ENDED_BY_OTHERS = (0, KILLED, TERMINATED)
 
 
 def without_survived(lines: Sequence[str], exit_codes: Mapping[int, int]) -> list[str]:

@@ -11,7 +11,7 @@ _SOON_S = 1.0
 _LAST_ANSWER_S = 3.0
 
 
-class Asker:
+class SettlingThread:
     """Settles runs in a thread, every `every_s`; `soon`, which may be set at any time, makes it ask earlier."""
 
     def __init__(self, every_s: float) -> None:
