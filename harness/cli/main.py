@@ -97,6 +97,9 @@ def run(words: Sequence[str]) -> int:
 
 def _show(error: click.ClickException) -> None:
     """As click does, with our own mark of an error."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return
     if isinstance(error, click.UsageError) and error.ctx:
         screen.progress(f"{error.ctx.get_usage()}\nTry '{error.ctx.command_path} --help' for help.\n")
     screen.error(error.format_message())

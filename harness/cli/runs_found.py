@@ -79,14 +79,15 @@ def as_they_stand(runs: Sequence[StoredRun]) -> "tuple[tuple[StoredRun, ...], Se
 
 def with_its_log(run: StoredRun, *, most_bytes: int = sys.maxsize) -> StoredRun:
     """The run; one that is still going with what its log says, as far as that has come."""
-    if run.record.status not in UNFINISHED or run.problem:
+    if run.record.status not in UNFINISHED:
         return run
     from harness.results.measured import with_log_at
 
     try:
         return replace(run, record=with_log_at(run.record, run.paths.log, most_bytes=most_bytes))
     except EnvironmentProblem as problem:
-        screen.error(str(problem))
+        if str(problem) != run.problem:  # which has been told
+            screen.error(str(problem))
         return run
 
 

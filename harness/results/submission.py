@@ -21,6 +21,7 @@ from harness.results import recorder
 from harness.results.record import RunError, RunRecord, SweepPoint, epoch_of, utc_now
 from harness.results.record_file import save
 from harness.results.root import named
+from harness.results.settle import settle_all
 from harness.results.store import StoredRun, copy_path
 from harness.results.triage.own_causes import never_starts
 
@@ -97,9 +98,12 @@ def end_hopeless(run: StoredRun, job: JobState, reason: PendingReason) -> tuple[
     if complaint := cancel(job.job_id, cluster=run.record.job.cluster):
         again = f"moe-harness runs cancel {job.job_id} tries again"
         return run, f"job {job.job_id} can never start, and could not be cancelled ({complaint}; {again}): {why}"
+    # What has trained before is told with what it came to.
+    run = settle_all([run]).runs[0] if run.record.attempts else run
     error = RunError(cause=never_starts(reason, job.reason))
-    ended = replace(run, record=replace(run.record, status="cancelled", ended=utc_now(), error=error))
-    save(ended.record, run.paths.record)
+    record = replace(run.record, status="cancelled", ended=run.record.ended or utc_now(), error=error)
+    ended = replace(run, record=record)
+    save(record, run.paths.record)
     copy_path(run.folder).unlink(missing_ok=True)
     return ended, f"job {job.job_id} could never start, and was cancelled: {why}"
 

@@ -92,7 +92,7 @@ def watch(runs: Sequence[StoredRun], *, every_s: float, patient: bool = False) -
                 yield SlurmSilent(why=settled.unreachable)
             for one, run in zip(open_ones, settled.runs, strict=True):
                 yield from one.take(run, settled.job_of(run), silent=silent)
-                if not patient:
+                if not patient and not silent:
                     yield from one.give_up()
     finally:
         settling.close()

@@ -40,6 +40,13 @@ def test_streams_that_cannot_be_written_break_nothing_off(closed: str, tmp_path:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("words", [(), ("runs",)])
+def test_without_a_verb_the_help_is_shown_once(words: tuple[str, ...], tmp_path: Path) -> None:
+    answer = moe_harness(*words, here=tmp_path)
+    assert answer.code == 2 and answer.errors == []
+    assert answer.err.count("Usage: moe-harness") == 1 and "Verbs:" in answer.err
+
+
 def test_a_stream_that_says_why_and_is_full_too(tmp_path: Path) -> None:
     command = shlex.join([sys.executable, "-c", CODE, "runs", "show", "nope"])
     assert subprocess.run(["bash", "-c", f"{command} 2>/dev/full"], cwd=tmp_path).returncode == 2

@@ -126,17 +126,21 @@ PASSING = "Watchdog caught collective operation timeout: WorkNCCL(SeqNum=1)"
         ((f"1: {CAUGHT}", f"0: {PASSING}"), (134, 137), False),
         ((f"1: {CAUGHT}", f"0: {PASSING}"), (134,), False),
         ((f" 1: {CAUGHT}", f"10: {PASSING}"), (134, 1), True),
+        ((f"1: {CAUGHT}", f"0: {PASSING}"), (134, None), False),
+        ((f"1: [rank1]: {CAUGHT}", f"1: [rank1]:[E1121 x.cpp] {PASSING}"), (143, 134), False),
+        ((f"1: {PASSING} {CAUGHT}",), (143, 134), True),
+        ((f"1: {CAUGHT}", f"0: {PASSING}"), (), False),
         ((".bashrc: Permission denied", f"0: {PASSING}"), (134, 143), False),
         ((f"0: {PASSING}",), (1, 1), False),
     ],
 )
 def test_a_fault_that_others_go_on_from_counts_where_a_rank_ended_by_it(
-    tmp_path: Path, log: tuple[str, ...], codes: tuple[int, ...], lasts: bool
+    tmp_path: Path, log: tuple[str, ...], codes: tuple[int | None, ...], lasts: bool
 ) -> None:
-    """The job's script and the record decide alike."""
+    """The job's script and the record decide alike; a full disk leaves an exit code that is none."""
     (tmp_path / "ranks").mkdir()
     for rank, code in enumerate(codes):
-        (tmp_path / f"ranks/{rank}.exit").write_text(f"{code} 1.5\n")
+        (tmp_path / f"ranks/{rank}.exit").write_text("" if code is None else f"{code} 1.5\n")
     (tmp_path / "log").write_text("".join(f"{line}\n" for line in log))
     patterns = "\n".join(_patterns())
     script = f"""
@@ -145,8 +149,12 @@ def test_a_fault_that_others_go_on_from_counts_where_a_rank_ended_by_it(
     @
     if ended_by_weak; then echo lasts; fi"""
     assert run(script, "retry.sh") == ("lasts" if lasts else "")
-    evidence = Evidence(log_lines=log, exit_codes=dict(enumerate(codes)))
-    assert find_cause(evidence).name == ("import-error" if lasts else "nccl-timeout")
+    known = {rank: code for rank, code in enumerate(codes) if code is not None}
+    caught = f"Traceback (most recent call last):\n{CAUGHT}"
+    for rank, words in ((None, None), (1, caught)):
+        evidence = Evidence(log_lines=log, exit_codes=known, first_rank=rank, traceback=words)
+        if f"{rank}: {CAUGHT}" in log or rank is None:
+            assert find_cause(evidence).name == ("import-error" if lasts else "nccl-timeout")
 
 
 WHOLE = (".metadata", "metadata.json")

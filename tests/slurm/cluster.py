@@ -18,7 +18,7 @@ from cluster_files import ClusterFiles, cluster_ports
 
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged", "slurmdbd", "mariadbd", "mariadb-install-db")
 PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
-POLL_S = 0.1
+POLL_S = 0.3
 
 
 class Cluster:

@@ -107,7 +107,7 @@ class User:
         while (record := self.record())["status"] in ("submitted", "running"):
             assert time.monotonic() < deadline, record
             self("runs", "list")
-            time.sleep(0.2)
+            time.sleep(0.5)
         return record
 
     def record(self) -> dict[str, Any]:

@@ -99,7 +99,8 @@ def requeued_when_cancelled(slurm: Cluster, folder: Path) -> Outcome:
 def removed_folder(slurm: Cluster, folder: Path) -> Outcome:
     """the run's folder is removed while it trains"""
     run = FaultyRun(folder, slurm).ready()
-    shutil.rmtree(run.folder)
+    while run.folder.exists():  # someone may write there meanwhile
+        shutil.rmtree(run.folder, ignore_errors=True)
     run.until_said("notice: its folder")
     run.go()
     return run.end()

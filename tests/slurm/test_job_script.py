@@ -255,6 +255,7 @@ def test_a_node_that_slurm_lost_is_left_behind_though_it_came_back(
         _, back, last = run.attempts
         assert (back.retry, back.excluded, back.nodes) == ("node-failure", (node,), ("node1", "node2"))
         assert len(last.nodes) == 2 and node not in last.nodes
+        assert back.ended_s and last.started_s and last.started_s - back.ended_s < 30  # it waits for no rank of that
 
 
 def test_no_node_is_excluded_where_none_is_spare(submit: Submit) -> None:

@@ -2,19 +2,11 @@
 
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cluster import Cluster
 from launching import User, job_of, read_until
-
-
-@pytest.fixture(scope="module")
-def limited(slurm_programs: None) -> Iterator[Cluster]:
-    """A Slurm that knows accounts and their limits."""
-    with Cluster(limits=True) as cluster:
-        yield cluster
 
 
 def test_slurm_gets_the_bytes_of_the_dry_run_and_the_answer_says_how_the_job_stands(user: User) -> None:
@@ -96,23 +88,23 @@ def test_what_sbatch_refuses_is_told_with_its_words_and_the_fix_and_leaves_nothi
     assert not list(user.output.rglob("*.json"))
 
 
-@pytest.mark.parametrize(
-    ("words", "said", "fix"),
-    [
+def test_an_account_or_quality_of_service_that_is_not_ours(
+    slurm_programs: None, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    refused = (
         ("ACCOUNT=nope", "Invalid account", "set ACCOUNT to one that `sacctmgr show"),
         ("ACCOUNT=others", "Invalid account", "set ACCOUNT to one that `sacctmgr show"),
         ("SBATCH_ARGS=--qos=nope", "Invalid qos specification", "give --qos in SBATCH_ARGS as `sacctmgr show"),
         ("NNODES=2 MBS=1 SBATCH_ARGS=--qos=small", "QOSMaxNodePerJobLimit", "lower NNODES"),
-    ],
-)
-def test_an_account_or_quality_of_service_that_is_not_ours(
-    limited: Cluster, tmp_path: Path, words: str, said: str, fix: str
-) -> None:
-    user = User(tmp_path, limited)
-    answer = user.launch(*words.split())
-    assert answer.code == 2
-    assert said in answer.err and fix in answer.err
-    assert limited.run("squeue", "--noheader").stdout == ""
+    )
+    with Cluster(limits=True) as limited:
+        user = User(tmp_path, limited)
+        for words, said, fix in refused:
+            with subtests.test(words):
+                answer = user.launch(*words.split())
+                assert answer.code == 2
+                assert said in answer.err and fix in answer.err
+                assert limited.run("squeue", "--noheader").stdout == ""
 
 
 @pytest.mark.parametrize("ending", ["exit 1", "kill -KILL $PPID"])
@@ -158,6 +150,23 @@ def test_a_job_that_becomes_hopeless_while_its_launch_waits_is_cancelled(user: U
     job = job_of(answer)
     assert f"job {job} could never start, and was cancelled: DependencyNeverSatisfied, " in answer.err
     assert (user.cluster.state(job), user.record()["status"]) == ("CANCELLED", "cancelled")
+
+
+def test_a_run_that_has_trained_before_it_became_hopeless_is_told_with_what_it_came_to(user: User) -> None:
+    waiting = user.start(*user.launch_words("RETRIES=2", "SUBMIT_WAIT=1"), HOLD="4")
+    read_until(waiting, "step 4/6")
+    job = user.record()["job"]["job_id"]
+    failed = user.cluster.sbatch("--oversubscribe", script="exit 3")
+    user.cluster.wait_for(failed, "FAILED")
+    user.cluster.run("scontrol", "requeue", job)
+    user.cluster.wait_for(job, "PENDING")
+    user.cluster.run("scontrol", "update", f"jobid={job}", f"dependency=afterok:{failed}")
+    out, err = waiting.communicate(timeout=60)
+    assert waiting.returncode == 1
+    assert f"job {job} could never start, and was cancelled: DependencyNeverSatisfied, " in err
+    record = user.record()
+    assert (record["status"], record["error"]["cause"]["name"]) == ("cancelled", "never-starts")
+    assert [sample["iteration"] for sample in record["samples"]] == [1, 2, 3, 4] and "step time" in out
 
 
 def test_ctrl_c_leaves_the_job_and_says_how_to_go_on(user: User) -> None:

@@ -10,7 +10,7 @@ from harness.results.record import Cause
 from harness.results.triage.details import DETAILS
 from harness.results.triage.evidence import Evidence, nodes_in, ranks_in
 from harness.results.triage.own_causes import UNKNOWN
-from harness.results.triage.survived import without_survived
+from harness.results.triage.survived import survived
 
 _FULL_BYTES = 1024**2
 _SHOWN_LENGTH = 500
@@ -23,8 +23,10 @@ def find_cause(evidence: Evidence) -> Cause:
 
 def _causes(evidence: Evidence) -> Iterator[Cause]:
     """What explains the failure, the most trustworthy first."""
-    log = without_survived(evidence.log_lines, evidence.exit_codes)
-    own = without_survived(_last_words(evidence), {})
+    went_on_from = survived(evidence.log_lines, evidence.exit_codes)
+    log, own = (
+        [line for line in lines if not went_on_from(line)] for lines in (evidence.log_lines, _last_words(evidence))
+    )
     yield from _told(evidence, own, "permanent")
     yield from _judged_by_slurm(evidence, aftermath=False)
     yield from _told(evidence, log, "permanent", tentative=False)

@@ -25,12 +25,15 @@ if [ -e "$RUN_DIR/finished" ]; then
 fi
 number=0
 while [ -e "$RUN_DIR/attempts/$number" ]; do number=$((number + 1)); done
-((number == 0)) || await_ranks "$RUN_DIR/attempts/$((number - 1))"
+before=$RUN_DIR/attempts/$((number - 1))
+if ((number > 0)) && ! grep -q '^moved=' "$before/facts" 2>/dev/null; then await_ranks "$before"; fi
 attempt=$RUN_DIR/attempts/$number
 mkdir -p -- "$attempt/ranks" || refuse "cannot make $attempt/ranks"
-# Until there are ranks, a signal ends this at once. By itself it would leave 0 to the trap of the end.
-trap 'note "signal=TERM $(date +%s)"; exit 143' TERM
-trap 'note "signal=USR1 $(date +%s)"; exit 124' USR1
+end_at_signals() { # at once, until there are ranks. By itself a signal would leave 0 to the trap of the end.
+  trap 'note "signal=TERM $(date +%s)"; exit 143' TERM
+  trap 'note "signal=USR1 $(date +%s)"; exit 124' USR1
+}
+end_at_signals
 trap end_attempt EXIT
 read -r -a hosts <<<"$(scontrol show hostnames "$SLURM_JOB_NODELIST" | tr '\n' ' ')"
 log_start=$(stat -c %s "$RUN_DIR/log" 2>/dev/null || echo 0)

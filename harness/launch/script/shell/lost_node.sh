@@ -20,10 +20,10 @@ retries=$((retries + $(moved)))
 if ((number > 0 && restart > 0)); then
   lost=$(lost_before 2>/dev/null || true)
   if [[ -n $lost && " ${hosts[*]} " == *" $lost "* ]] && may_exclude "$lost"; then
-    trap '' USR1 TERM # a requeue sends them
     if try_again node-failure "$lost"; then
       note "moved=$SLURM_JOB_ID"
       exit 1
     fi
+    end_at_signals
   fi
 fi

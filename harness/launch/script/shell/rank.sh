@@ -22,8 +22,9 @@ count_gpus() { # that are there, and that a program may see
     there=$(printf '%s\n' /dev/nvidia[0-9]* | grep -c '[0-9]$')
   fi
   if [ -n "${CUDA_VISIBLE_DEVICES+set}" ]; then
-    IFS=, read -r -a visible <<<"$CUDA_VISIBLE_DEVICES"
-    ((${#visible[*]} >= there)) || there=${#visible[*]}
+    visible=${CUDA_VISIBLE_DEVICES//[^,]/}
+    visible=$((${#visible} + (${#CUDA_VISIBLE_DEVICES} > 0)))
+    ((visible >= there)) || there=$visible
   fi
   echo "$there"
 }

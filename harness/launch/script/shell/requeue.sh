@@ -43,6 +43,7 @@ exclude() { # NODE: beside those that are, which Slurm does only once the job wa
 try_again() { # WHY [NODE]: whether the job waits again
   [ "$(job_field JobState)" = RUNNING ] || return 1 # cancelled meanwhile, and a requeue would revive it
   echo "moe-harness: $1 may pass: another attempt${2:+, without $2}"
+  trap '' USR1 TERM # it sends them
   scontrol requeue "$SLURM_JOB_ID" || return 1
   note "retry=$1"
   if [ -n "${2-}" ] && may_exclude "$2"; then exclude "$2"; fi

@@ -25,11 +25,12 @@ ended_by_weak() { # whether a rank ended by what others go on from, with nothing
   while IFS= read -r line; do
     [[ $line =~ ^\ *0*([0-9]+):\  ]] || continue
     rank=${BASH_REMATCH[1]}
-    if [[ $line =~ $passing ]]; then last[rank]=; else last[rank]=weak; fi
+    if [[ $line =~ $weak ]]; then last[rank]=weak; else last[rank]=; fi
   done < <(said "$weak|$passing")
   for rank in ${last[@]+"${!last[@]}"}; do
     code=$(cat "$attempt/ranks/$rank.exit" 2>/dev/null || echo 0)
-    case ${last[rank]}:${code%% *} in
+    code=${code%% *}
+    case ${last[rank]}:${code:-0} in
       weak:0 | weak:137 | weak:143) ;; # it went on, or was ended by others
       weak:*) return 0 ;;
     esac
