@@ -34,7 +34,8 @@ program=(
 
 # ---- What each rank's task does ---------------------------------------------------------------------------------
 IFS= read -r -d '' rank_shell <<'RANK' || true
-ranks=4 gpus=0
+ranks=4 ranks_per_node=2
+gpus=0
 python=/venv/bin/python megatron='' mark=
 mounts=()
 #: rank.sh

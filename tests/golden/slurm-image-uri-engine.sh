@@ -40,7 +40,8 @@ program=(
 
 # ---- What each rank's task does ---------------------------------------------------------------------------------
 IFS= read -r -d '' rank_shell <<'RANK' || true
-ranks=8 gpus=8
+ranks=8 ranks_per_node=8
+gpus=8
 python=python megatron='' mark=/moe-harness-run
 mounts=(/lustre /data /opt/moe-harness/harness)
 export HOME=/tmp XDG_CACHE_HOME=/tmp/.cache

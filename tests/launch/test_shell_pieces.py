@@ -94,6 +94,18 @@ def test_gpus_are_counted_that_are_there_and_may_be_seen(
 
 
 @pytest.mark.parametrize(
+    ("may_use", "there", "said", "threads"), [(64, 64, "", "8"), (2, 2, "", "1"), (4, 64, "", "4"), (64, 64, "3", "3")]
+)
+def test_ranks_without_gpus_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch, may_use: int, there: int, said: str, threads: str
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    found = re.search(r"^share_cores\(\) .*?^}$", (SHELL / "rank.sh").read_text(), re.MULTILINE | re.DOTALL)
+    nproc = f"env() {{ echo {may_use}; }}\nnproc() {{ echo {there}; }}\n"
+    assert found and run(f"{nproc}ranks_per_node=8\n{found[0]}\nshare_cores\necho $OMP_NUM_THREADS") == threads
+
+
+@pytest.mark.parametrize(
     ("facts", "said", "lost"),
     [
         ("exit=143\n", "srun: error: Node failure on n2\n", "n2"),

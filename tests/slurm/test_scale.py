@@ -11,14 +11,14 @@ from job_runs import SlurmRun, make_run
 
 from harness.launch.slurm.submit import submit_script
 
-NODES, RANKS_A_NODE = 16, 8
+NODES, RANKS_A_NODE = 8, 8
 LAST = NODES * RANKS_A_NODE - 1
 # In the first attempt each rank waits, and then one of them fails.
 PROGRAM = f"""
 if attempt: sys.exit()
 (run / f"at{{rank}}").touch()
 while len(list(run.glob("at*"))) <= {LAST}: time.sleep(0.5)
-if rank == 77: sys.exit("GPU has fallen off the bus")
+if rank == 45: sys.exit("GPU has fallen off the bus")
 time.sleep(120)
 """
 
@@ -33,7 +33,7 @@ def test_of_many_ranks_the_first_failing_is_named_and_all_start_again_without_it
         run = SlurmRun(cluster=cluster, paths=paths, job_id=submit_script(paths).job_id)
         assert run.wait_for("COMPLETED", "FAILED", timeout_s=180) == "COMPLETED", run.log
     first, second = run.attempts
-    bad = first.nodes[77 // RANKS_A_NODE]
+    bad = first.nodes[45 // RANKS_A_NODE]
     assert (first.exit_code, first.retry, first.excluded) == (1, "gpu-hardware", (bad,))
     assert Counter(run.codes(0).values()) == {143: LAST, 1: 1}
     assert bad not in second.nodes

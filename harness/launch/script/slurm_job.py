@@ -80,7 +80,8 @@ def _rank_shell(spec: JobSpec) -> Iterator[str]:
 
 
 def _rank_facts(spec: JobSpec) -> Iterator[str]:
-    yield f"ranks={spec.nodes * spec.gpus_per_node} gpus={spec.gpus_per_node if spec.device == 'gpu' else 0}"
+    yield f"ranks={spec.nodes * spec.gpus_per_node} ranks_per_node={spec.gpus_per_node}"
+    yield f"gpus={spec.gpus_per_node if spec.device == 'gpu' else 0}"
     yield f"python={quote(spec.python)} megatron={quote(spec.megatron or '')} mark={run_mark(spec)}"
     yield f"mounts=({' '.join(quote(mount.target) for mount in spec.mounts)})"
     if spec.image and (own := caches(spec)):

@@ -119,7 +119,8 @@ program=(
 
 # ---- What each rank's task does ---------------------------------------------------------------------------------
 IFS= read -r -d '' rank_shell <<'RANK' || true
-ranks=64 gpus=8
+ranks=64 ranks_per_node=8
+gpus=8
 python=python megatron=/opt/megatron-lm mark=/moe-harness-run
 mounts=(/YOUR_STORAGE)
 export HOME=/tmp XDG_CACHE_HOME=/tmp/.cache

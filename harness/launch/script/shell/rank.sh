@@ -1,4 +1,4 @@
-# takes: gpus mark megatron mounts python ranks
+# takes: gpus mark megatron mounts python ranks ranks_per_node
 export RANK=$SLURM_PROCID LOCAL_RANK=$SLURM_LOCALID WORLD_SIZE=$SLURM_NTASKS
 attempt=$1 owner=$2 node_report=$3
 shift 3
@@ -27,6 +27,13 @@ count_gpus() { # that are there, and that a program may see
     ((visible >= there)) || there=$visible
   fi
   echo "$there"
+}
+
+share_cores() { # fairly, unless Slurm has bound this rank to its own, or the caller or the job says otherwise
+  local cores
+  cores=$(env -u OMP_NUM_THREADS nproc)
+  ((cores < $(nproc --all))) || cores=$((cores > ranks_per_node ? cores / ranks_per_node : 1))
+  export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$cores}
 }
 
 # It outlives a TERM, which Slurm sends to all processes, so that every rank leaves its own exit code. URG is the batch
@@ -65,6 +72,7 @@ if ((${#problems[@]})); then
   sleep 2 # srun ends all ranks with the first one: let the others say theirs
   leave 125
 fi
+if ((gpus == 0)); then share_cores; fi
 if ((LOCAL_RANK == 0)); then MOE_HARNESS_MEGATRON=$megatron "$python" -c "$node_report"; fi
 [ -z "$asked" ] || leave 143
 
