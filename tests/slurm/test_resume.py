@@ -31,11 +31,11 @@ STEP = re.compile(r"iteration +(\d+)/.*lm loss: (\S+).*grad norm: (\S+)")
 
 
 def train(slurm: Cluster, here: Path) -> SlurmRun:
-    """Submit the smallest proxy, saving every 4 steps."""
+    """Submit the smallest proxy, saving every 8 steps."""
     with socket.socket() as probe:  # jobs of several clusters may run on this machine
         probe.bind(("127.0.0.1", 0))
         (here / "cpus.conf").write_text(CONF.format(port=probe.getsockname()[1]))
-    words = (f"CLUSTER={here}/cpus.conf", "MODEL=Mixtral-8x2B", "TRAIN_ITERS=1000", "SAVE_INTERVAL=4")
+    words = (f"CLUSTER={here}/cpus.conf", "MODEL=Mixtral-8x2B", "TRAIN_ITERS=1000", "SAVE_INTERVAL=8")
     answer = moe_harness("launch", "--on", "slurm", *words, here=here)
     assert answer.code == 0, answer.err
     (job,) = re.findall(r"submitted job (\d+)", answer.out + answer.err)
@@ -48,23 +48,23 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
 ) -> None:
     monkeypatch.setenv("SLURM_CONF", slurm.environ["SLURM_CONF"])
     broken = train(slurm, tmp_path)
-    broken.wait_until_said(" iteration        7/", timeout_s=180)
+    broken.wait_until_said(" iteration       11/", timeout_s=180)
     os.kill(a_rank(broken), signal.SIGKILL)
     assert broken.wait_for("COMPLETED", "FAILED") == "FAILED", broken.log
     assert broken.attempts[0].exit_code == 128 + signal.SIGKILL
     resumed = broken.submit_again()
-    slurm.wait("it trains on", lambda: max(curve_of(resumed, 1), default=0) >= 8, timeout_s=180)
+    slurm.wait("it trains on", lambda: max(curve_of(resumed, 1), default=0) >= 14, timeout_s=180)
     slurm.run("scancel", "--batch", "--signal=USR1", resumed.job_id)  # as Slurm does ahead of the time limit
     resumed.wait_for("COMPLETED", "FAILED", timeout_s=180)
     assert [it.exit_code for it in resumed.attempts] == [137, 124], resumed.log
-    assert [it.resumed_step for it in resumed.attempts] == [None, 4]
+    assert [it.resumed_step for it in resumed.attempts] == [None, 8]
     shown = moe_harness("runs", "show", resumed.paths.run_id, here=tmp_path).out
     assert re.search(r"it saved at step \d+ and ended", shown), shown
     expected, continued = curve_of(resumed, 0), curve_of(resumed, 1)
-    assert list(continued) == list(range(5, max(continued) + 1))
+    assert list(continued) == list(range(9, max(continued) + 1))
     # Megatron logs of the second step after a start the mean loss of both.
-    means = {6: (expected[5][0] + expected[6][0]) / 2}
-    for step in range(5, 8):
+    means = {10: (expected[9][0] + expected[10][0]) / 2}
+    for step in range(9, min(max(expected), 14) + 1):
         assert continued[step][0] == pytest.approx(means.get(step, expected[step][0]), rel=1e-4)
         assert continued[step][1] == pytest.approx(expected[step][1], rel=1e-3)
     saved = resumed.paths.root / f"checkpoints/iter_{max(continued):07}/metadata.json"
