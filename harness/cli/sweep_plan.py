@@ -8,7 +8,7 @@ from typing import Protocol
 from harness.cli.sweep_points import Checked, SweepJob
 from harness.errors import ConfigError
 from harness.launch.place import Place
-from harness.launch.sweep import lane_options
+from harness.launch.slurm.lanes import require_joinable
 from harness.report.sweep_table import PlannedJob, PointResult
 from harness.results.record import SweepPoint
 from harness.results.store import StoredRun
@@ -38,7 +38,7 @@ class Sweep:
     def require_lanes(self) -> None:
         """ConfigError if the jobs cannot be made to wait for one another."""
         for job in self.checked.jobs:
-            lane_options(self.name, 0, job.launch.spec.sbatch_args)
+            require_joinable(job.launch.spec.sbatch_args)
 
     def stored(self) -> dict[str, StoredRun]:
         """The newest run of each point that has one, as its record stands."""

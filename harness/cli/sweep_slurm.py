@@ -13,7 +13,7 @@ from harness.cli.sweep_points import SweepJob
 from harness.errors import EnvironmentProblem
 from harness.launch.processes import processes_of
 from harness.launch.run import Run, open_run
-from harness.launch.sweep import lane_options
+from harness.launch.slurm.lanes import lane_options
 from harness.results.adopt import never_became_a_job
 from harness.results.record import UNFINISHED
 from harness.results.settle import settle_all

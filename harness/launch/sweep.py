@@ -18,7 +18,6 @@ _TEXTS = ("MODEL", "CLUSTER", "PROXY", "DATASET", "MCORE_RELEASE_VERSION", "GPU"
 
 _RANGE = re.compile(r"\d(-|:|\.\.)\d")
 _IF_A_RANGE = "; several values have commas between them: 2,4,8"
-_DEPENDENCY = re.compile(r"(?:--dependency[= ]|-d *)(.+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,18 +101,3 @@ def _canonical(name: str, text: str) -> str:
 def _pairs(values: Mapping[str, Sequence[str]], count: int) -> Iterator[tuple[str, ...]]:
     for at in range(count):
         yield tuple(found[at] if len(found) > 1 else found[0] for found in values.values())
-
-
-def lane_options(sweep: str, lane: int, sbatch_args: Sequence[str] = ()) -> tuple[str, ...]:
-    """Options of sbatch that let one job of a lane run at a time, whoever drives the sweep, or nobody.
-
-    Slurm's `singleton` counts jobs of one name and user, so it needs no ids of jobs that Slurm may have forgotten. It
-    joins a dependency that SBATCH_ARGS asks for, which the option would displace. ConfigError if they cannot be joined.
-    """
-    asked = [match[1] for option in sbatch_args if (match := _DEPENDENCY.match(option))]
-    if any("?" in text for text in asked):
-        raise ConfigError(
-            f"--max-jobs makes jobs wait for one another, which cannot be joined with the either-or of {asked[-1]!r} in"
-            " SBATCH_ARGS; leave one of them out"
-        )
-    return (f"--job-name={sweep}.{lane}", f"--dependency={','.join([*asked[-1:], 'singleton'])}")

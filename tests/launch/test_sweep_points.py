@@ -4,8 +4,7 @@ import pytest
 
 from harness.config.schema import SETTINGS
 from harness.errors import ConfigError
-from harness.launch.slurm.sbatch_args import split_sbatch_args
-from harness.launch.sweep import expand, is_list, lane_options
+from harness.launch.sweep import expand, is_list
 
 
 def names(*, zipped: bool = False, **typed: str) -> list[str]:
@@ -81,26 +80,3 @@ def test_a_slip_of_the_keyboard_makes_no_million_jobs() -> None:
     many = ",".join(map(str, range(1, 102)))
     (problem,) = problems(EP=many, MBS=many, GBS=many)
     assert problem == "these are 1,030,301 points, and a sweep has 1,000 at most; sweep fewer values"
-
-
-@pytest.mark.parametrize(
-    ("sbatch_args", "dependency"),
-    [
-        ("", "singleton"),
-        ("--qos=high --exclude node7", "singleton"),
-        ("--dependency=afterok:12", "afterok:12,singleton"),
-        ("--dependency afterok:12:13", "afterok:12:13,singleton"),
-        ("-d afterany:12,afterok:13", "afterany:12,afterok:13,singleton"),
-        ("-dafterok:12", "afterok:12,singleton"),
-    ],
-)
-def test_a_lane_joins_the_dependency_that_was_asked_for(sbatch_args: str, dependency: str) -> None:
-    assert lane_options("EP-1a", 2, split_sbatch_args(sbatch_args)) == (
-        "--job-name=EP-1a.2",
-        f"--dependency={dependency}",
-    )
-
-
-def test_a_lane_cannot_join_an_either_or() -> None:
-    with pytest.raises(ConfigError, match=r"^--max-jobs makes jobs wait .* 'afterok:1\?afterok:2' in SBATCH_ARGS"):
-        lane_options("EP-1a", 0, ("--dependency=afterok:1?afterok:2",))
