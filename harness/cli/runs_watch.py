@@ -10,7 +10,7 @@ from harness.cli.events import told
 from harness.cli.every import EVERY, EVERY_S
 from harness.cli.main import STOPPED
 from harness.cli.runs_found import ROOT, runs_of, unfinished
-from harness.cli.steps import Steps
+from harness.cli.steps import Steps, say_above_bars
 from harness.report.run_result import show_result
 from harness.results.root import named
 from harness.results.store import StoredRun
@@ -70,7 +70,7 @@ def _views(runs: Sequence[StoredRun]) -> dict[str, Steps]:
 
 def _show(event: Event, views: dict[str, Steps]) -> None:
     if isinstance(event, SlurmSilent):
-        next(iter(views.values())).say_to_all(told(event))
+        say_above_bars(told(event))
         return
     view = views[event.run.record.run_id]
     if isinstance(event, Stepped):

@@ -40,16 +40,7 @@ class Steps:
 
     def say(self, text: str) -> None:
         """A line above the bars."""
-        self.say_to_all(f"{self._name}: {text}" if self._name else text)
-
-    def say_to_all(self, text: str) -> None:
-        """A line above the bars that is not of this run alone."""
-        if not sys.stderr.isatty():
-            screen.progress(text)
-            return
-        from tqdm import tqdm
-
-        tqdm.write(printable(text), file=sys.stderr)
+        say_above_bars(f"{self._name}: {text}" if self._name else text)
 
     def close(self) -> None:
         """Takes the bar away."""
@@ -69,6 +60,16 @@ class Steps:
             dynamic_ncols=True,
             leave=False,
         )
+
+
+def say_above_bars(text: str) -> None:
+    """A line above all bars, whichever there are."""
+    if not sys.stderr.isatty():
+        screen.progress(text)
+        return
+    from tqdm import tqdm
+
+    tqdm.write(printable(text), file=sys.stderr)
 
 
 def step_words(sample: StepSample) -> str:
