@@ -13,6 +13,11 @@ end_attempt() { # whichever way it comes
   rm -f -- "$RUN_DIR/owner"
 }
 
+end_at_signals() { # at once, until there are ranks. By itself a signal would leave 0 to the trap of the end.
+  trap 'note "signal=TERM $(date +%s)"; exit 143' TERM
+  trap 'note "signal=USR1 $(date +%s)"; exit 124' USR1
+}
+
 await_ranks() { # of the attempt before: where Slurm lost a node they live on until their fence has looked
   local ends=$((SECONDS + ${MOE_HARNESS_FENCE_S:-30} + 5))
   while (($(cat "$1"/ranks/*.exit 2>/dev/null | wc -l) < ranks && SECONDS < ends)); do sleep 0.5; done
@@ -29,10 +34,6 @@ before=$RUN_DIR/attempts/$((number - 1))
 if ((number > 0)) && ! grep -q '^moved=' "$before/facts" 2>/dev/null; then await_ranks "$before"; fi
 attempt=$RUN_DIR/attempts/$number
 mkdir -p -- "$attempt/ranks" || refuse "cannot make $attempt/ranks"
-end_at_signals() { # at once, until there are ranks. By itself a signal would leave 0 to the trap of the end.
-  trap 'note "signal=TERM $(date +%s)"; exit 143' TERM
-  trap 'note "signal=USR1 $(date +%s)"; exit 124' USR1
-}
 end_at_signals
 trap end_attempt EXIT
 read -r -a hosts <<<"$(scontrol show hostnames "$SLURM_JOB_NODELIST" | tr '\n' ' ')"
