@@ -12,7 +12,7 @@ import click
 from harness.cli import request
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError
-from harness.launch.one_process_job import TaskSpec, render_task, task_spec
+from harness.launch.one_process_job import OneProcessJob, one_process_job, render_one_process
 from harness.launch.rundir import create_run_dir
 from harness.launch.slurm.submit import Refused, require_sbatch, submit_script
 from harness.results.submission import forget
@@ -25,7 +25,7 @@ _ANY_TRAINING = ("MODEL=Mixtral-8x7B", "DATASET=mock", "PRETRAIN=1")
 class ConvertJob:
     """A task, and the folder in which it gets one of its own."""
 
-    spec: TaskSpec
+    spec: OneProcessJob
     output_path: Path
 
 
@@ -38,7 +38,7 @@ def plan_job(ctx: click.Context, target: Path, words: Sequence[str], *, threads:
     resolved = request.resolved(ctx, _ANY_TRAINING, "slurm")
     _refuse_template(resolved)
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", target.absolute().name)
-    spec = task_spec(
+    spec = one_process_job(
         resolved,
         f"convert-{name}",
         (sys.executable, "-m", "harness", "convert", "run", *words),
@@ -69,7 +69,7 @@ def submit_job(job: ConvertJob) -> None:
     """Write the script into a folder of its own and hand it to Slurm."""
     require_sbatch()
     paths = create_run_dir(job.output_path, job.spec.name)
-    paths.script.write_text(render_task(job.spec), encoding="utf-8", errors="surrogateescape")
+    paths.script.write_text(render_one_process(job.spec), encoding="utf-8", errors="surrogateescape")
     try:
         taken = submit_script(paths)
     except Refused as refused:

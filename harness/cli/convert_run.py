@@ -18,7 +18,7 @@ from harness.cli.convert_model import other_model
 from harness.cli.convert_shown import show_flags, show_plan, show_releases, show_tensors
 from harness.config.releases import load
 from harness.errors import ConfigError
-from harness.launch.one_process_job import render_task
+from harness.launch.one_process_job import render_one_process
 
 DTYPES = {"bf16": Dtype.BF16, "fp16": Dtype.F16, "fp32": Dtype.F32}
 
@@ -83,7 +83,7 @@ def submit(ctx: click.Context, source: Path, target: Path, wish: Wish, *, thread
     words = [str(source.absolute()), str(target.absolute()), "--resume", f"--threads={threads}", *wish.words()]
     job = plan_job(ctx, target, words, threads=threads)
     if dry_run:
-        click.echo(render_task(job.spec), nl=False)
+        click.echo(render_one_process(job.spec), nl=False)
     else:
         submit_job(job)
 

@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError
 from harness.launch.job_rules import job_problems
+from harness.launch.script.lines import job_head
 from harness.launch.script.quoting import array_lines, quote, unquotable
 from harness.launch.slurm.sbatch_args import split_sbatch_args
 
 _FOR_TRAINING = ("--exclusive", "--gpus", "--gres", "--mem")
-"""What a cluster's SBATCH_ARGS may ask for its benchmarks, and a task of one process does not need."""
+"""What a cluster's SBATCH_ARGS may ask for its benchmarks, and a job of one process does not need."""
 
 _MEMORY = "2G"
 """Several times what a conversion holds. Without a word Slurm would give, or count, all memory of the node."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskSpec:
+class OneProcessJob:
     """What runs in which folder, and what Slurm is asked for. Without `time_limit` the partition's own holds."""
 
     name: str
@@ -30,14 +31,14 @@ class TaskSpec:
     sbatch_args: tuple[str, ...]
 
 
-def task_spec(
+def one_process_job(
     resolved: Resolved, name: str, argv: tuple[str, ...], *, folder: str, cpus: int, time_limit: str | None
-) -> TaskSpec:
-    """The task as the cluster's conf and the user's settings ask for it. ConfigError says why there can be none."""
+) -> OneProcessJob:
+    """The job as the cluster's conf and the user's settings ask for it. ConfigError says why there can be none."""
     unfit = [f"{word!r} {problem}" for word in (folder, *argv) if (problem := unquotable(word))]
     if problems := [*job_problems(resolved, "slurm"), *unfit]:
         raise ConfigError(problems)
-    return TaskSpec(
+    return OneProcessJob(
         name=name,
         argv=argv,
         folder=folder,
@@ -51,19 +52,15 @@ def task_spec(
     )
 
 
-def render_task(spec: TaskSpec) -> str:
+def render_one_process(spec: OneProcessJob) -> str:
     """The whole sbatch script."""
     lines = ["#!/bin/bash", *(f"#SBATCH {option}" for option in _options(spec)), "", "set -euo pipefail"]
     lines += [f"cd -- {quote(spec.folder)}", "program=(", *array_lines(spec.argv), ")", 'exec "${program[@]}"']
     return "\n".join(lines) + "\n"
 
 
-def _options(spec: TaskSpec) -> Iterator[str]:
-    yield f"--job-name={spec.name}"
-    if spec.account:
-        yield f"--account={spec.account}"
-    if spec.partition:
-        yield f"--partition={spec.partition}"
+def _options(spec: OneProcessJob) -> Iterator[str]:
+    yield from job_head(spec.name, spec.account, spec.partition)
     yield from ("--nodes=1", "--ntasks=1", f"--cpus-per-task={spec.cpus}")
     if spec.time_limit:
         yield f"--time={spec.time_limit}"

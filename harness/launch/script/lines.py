@@ -13,6 +13,15 @@ def opening() -> Iterator[str]:
     yield ': "${RUN_DIR:?is not set: use moe-harness launch, or export RUN_DIR=its folder before sbatch}"'
 
 
+def job_head(name: str, account: str | None, partition: str | None) -> Iterator[str]:
+    """Options of sbatch that every job has: its name, and where the user's own account and partition are given."""
+    yield f"--job-name={name}"
+    if account:
+        yield f"--account={account}"
+    if partition:
+        yield f"--partition={partition}"
+
+
 def environment(spec: JobSpec) -> Iterator[str]:
     """The job's variables."""
     if spec.env:

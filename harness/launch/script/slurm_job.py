@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.launch.job import JobSpec
 from harness.launch.resume import RESUMED
 from harness.launch.script.container import caches, enroot_task, image_guard, pyxis_options, run_mark
-from harness.launch.script.lines import array, continued, environment, opening
+from harness.launch.script.lines import array, continued, environment, job_head, opening
 from harness.launch.script.quoting import quote
 from harness.launch.signatures import pattern_of, signatures
 from harness.launch.slurm.job_state import ENDED
@@ -49,11 +49,7 @@ def slurm_lines(spec: JobSpec) -> Iterator[str]:
 
 
 def _sbatch_options(spec: JobSpec) -> Iterator[str]:
-    yield f"--job-name={spec.name}"
-    if spec.account:
-        yield f"--account={spec.account}"
-    if spec.partition:
-        yield f"--partition={spec.partition}"
+    yield from job_head(spec.name, spec.account, spec.partition)
     yield f"--nodes={spec.nodes}"
     yield f"--ntasks-per-node={spec.gpus_per_node}"
     if spec.device == "gpu":
