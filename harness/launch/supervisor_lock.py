@@ -13,14 +13,11 @@ from harness.launch.rundir import RunPaths
 def supervising(paths: RunPaths) -> Iterator[None]:
     """Marks this process as the run's supervisor, until it leaves or dies; where nothing can be locked, not at all."""
     with paths.owner.open("w", encoding="utf-8") as file:
-        try:
+        # Where nothing can be locked it stays empty, and nobody knows whether this lives, as on another host.
+        with contextlib.suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError:  # then nobody knows whether it lives, as on another host
-            paths.owner.unlink()
-            yield
-            return
-        file.write(f"{os.getpid()} {socket.gethostname()}\n")
-        file.flush()
+            file.write(f"{os.getpid()} {socket.gethostname()}\n")
+            file.flush()
         yield
 
 

@@ -62,13 +62,15 @@ def test_names_and_words_of_others_are_shown_as_text(tmp_path: Path) -> None:
     """A name that is not UTF-8, a traceback that would set the terminal's title, a folder that was moved."""
     odd = os.fsdecode(b"runs\xff")
     record = json.loads((RECORDS / "version-2.json").read_text())
-    record |= {"status": "failed", "error": {"exit_code": 1, "traceback": "\x1b]0;mine\x07\x1b[2J boom", "rank": 0}}
+    cause = {"name": "killed", "text": "It was killed.", "change": "Ask.", "evidence": "0: \x1b[2J killed"}
+    error = {"exit_code": 1, "traceback": "\x1b]0;mine\x07\x1b[2J boom", "rank": 0, "cause": cause}
+    record |= {"status": "failed", "error": error}
     (tmp_path / odd / record["run_id"]).mkdir(parents=True)
     (tmp_path / odd / record["run_id"] / "record.json").write_text(json.dumps(record))
     strict = {"PYTHONIOENCODING": "utf-8:strict", "OUTPUT_PATH": odd}
     shown = moe_harness("runs", "show", record["run_id"], here=tmp_path, environ=strict)
     assert shown.code == 0, shown.err
-    assert r"\x1b]0;mine\x07\x1b[2J boom" in shown.out and "\x1b" not in shown.out
+    assert r"\x1b]0;mine\x07\x1b[2J boom" in shown.out and r"0: \x1b[2J killed" in shown.out and "\x1b" not in shown.out
     assert rf"record: {tmp_path}/runs\udcff/{record['run_id']}/record.json" in shown.out
     listed = moe_harness("runs", "list", "--json", here=tmp_path, environ=strict)
     assert json.loads(listed.out)[0]["folder"] == f"{tmp_path}/{odd}/{record['run_id']}"

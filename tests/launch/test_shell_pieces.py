@@ -50,7 +50,9 @@ def hold(folder: Path, restart: int = 0) -> str:
 def test_a_start_that_died_while_it_took_the_run_is_followed_by_the_next(tmp_path: Path) -> None:
     (tmp_path / "owner.7").write_text("7 0 alps\n")
     (tmp_path / "owner").hardlink_to(tmp_path / "owner.7")
-    assert hold(tmp_path, restart=1) == "7 1 alps\nowner"
+    with (tmp_path / "owner").open() as before:
+        assert hold(tmp_path, restart=1) == "7 1 alps\nowner"
+        assert before.read() == "7 0 alps\n"  # others read it whole, then or now
 
 
 def test_a_link_that_was_made_counts_whatever_ln_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

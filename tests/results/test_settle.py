@@ -1,5 +1,7 @@
 """What becomes of a record, by the run's own facts and Slurm's word; the same on a real Slurm is in tests/slurm."""
 
+import errno
+import fcntl
 import os
 import shutil
 import subprocess
@@ -18,6 +20,7 @@ from harness.launch.processes import end_leftovers
 from harness.launch.rundir import RunPaths
 from harness.launch.slurm.job_state import JobState
 from harness.launch.slurm.queue import QueueView
+from harness.launch.supervisor_lock import is_supervised, supervising
 from harness.results.adopt import adopted
 from harness.results.attempt_history import attempts_of
 from harness.results.record import RunRecord, epoch_of, utc_at
@@ -456,6 +459,32 @@ def test_a_job_that_is_found_again_is_looked_for_on_its_own_cluster(
     ]
 
 
+def test_a_launch_that_another_cluster_s_user_saw_die_is_left_to_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only its own Slurm knows whether it took the job."""
+    run = stored(tmp_path / "old", job_id=None, created_s=time.time() - 600)
+    run = replace(run, record=replace(run.record, job=replace(run.record.job, cluster="alps")))
+    for here, status in (("jura", "submitted"), ("alps", "failed")):
+        monkeypatch.setattr("harness.launch.slurm.command.cluster_name", lambda here=here: here)
+        assert adopted(run, QueueView()).status == status
+
+
+def test_where_nothing_can_be_locked_a_run_is_supervised_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Lustre without its flock option; whether it still is, nobody can tell then."""
+
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    run = stored(tmp_path / "here", on="local", job_id=None)
+    with supervising(run.paths):
+        assert is_supervised(run.paths) is None
+        assert settle(run, QueueView()).record.status == "running"
+
+
 @pytest.fixture
 def stranger() -> Iterator[Callable[[], None]]:
     """Makes this process another user, who reads nothing that is closed to others."""
@@ -475,7 +504,8 @@ def test_a_folder_that_someone_closed_is_neither_removed_nor_in_the_way(stranger
             folder.chmod(0o755)
         closed.folder.chmod(0)
         stranger()
-        assert [run.folder.name for run in list_runs(root).runs] == ["open"]
+        listed = list_runs(root)
+        assert ([run.folder.name for run in listed.runs], listed.warnings) == (["open"], ())
         settled = settle(replace(closed, stamp=(1, 2, 3)), QueueView())
         assert (settled.record, settled.removed) == (closed.record, False)
         assert settled.problem is not None and "Permission denied" in settled.problem
