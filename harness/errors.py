@@ -25,12 +25,13 @@ class EnvironmentProblem(HarnessError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The tail of an "unknown NAME" message: the closest known names, or all of a short list."""
+    """The tail of an "unknown NAME" message: the closest known names, whatever their case, or all of a short list."""
     from difflib import get_close_matches  # imported late: most commands end well
 
     names = sorted(known)
-    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    by_folded = {known_name.casefold(): known_name for known_name in names}
+    close = get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.5)
     if close:
-        return f"did you mean {' or '.join(close)}?"
+        return f"did you mean {' or '.join(by_folded[folded] for folded in close)}?"
     shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
     return f"known: {shown}"

@@ -9,7 +9,7 @@ from harness.cli import request
 from harness.cli.machines import calibrated
 from harness.cli.main import Invocation
 from harness.config.provenance import Resolved
-from harness.config.sources import typed_words
+from harness.config.words import typed_words
 from harness.cost.hardware import Gpu
 from harness.errors import ConfigError
 from harness.plan.candidate import Candidate

@@ -14,7 +14,8 @@ from harness.cli.main import Invocation
 from harness.config.provenance import Resolved
 from harness.config.roots import NAMED_BY, Roots
 from harness.config.schema import SETTINGS
-from harness.config.sources import Request, resolve_request, typed_words
+from harness.config.sources import Request, resolve_request
+from harness.config.words import typed_words
 from harness.launch.place import Place
 
 PLACES = ("local", "interactive", "slurm")

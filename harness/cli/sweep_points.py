@@ -11,7 +11,7 @@ from harness.cli.verdict import foresee, gpu_hours, notices, problems
 from harness.config.provenance import Resolved
 from harness.config.roots import NAMED_BY, Roots
 from harness.config.schema import SETTINGS
-from harness.config.sources import typed_words
+from harness.config.words import typed_words
 from harness.errors import ConfigError
 from harness.launch.place import Place
 from harness.launch.plan import Launch, plan_launch

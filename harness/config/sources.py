@@ -1,16 +1,16 @@
 """Collect the layers from files, environment and command line. The thin edge around the pure `resolve`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from harness.config.conf_file import ConfFile, read_conf
 from harness.config.layers import Layer
 from harness.config.provenance import Entry, Origin, Resolved
 from harness.config.resolve import defaults, resolve
 from harness.config.roots import Roots
-from harness.config.rules.moe import RULE_ENVIRONMENT
 from harness.config.schema import SETTINGS
-from harness.config.secrets import SECRETS
+from harness.config.words import declared_names, mistakes_in, typed_words
 from harness.config.yaml_file import read_yaml
 from harness.errors import ConfigError, nearest
 
@@ -19,8 +19,6 @@ _COMMON_SECTIONS = ("common", "env", "megatron")
 _CLUSTER_SECTIONS = ("cluster", "env", "megatron", *BY_CASE)
 # They decide which files are read, so no file can say them.
 _ONLY_TYPED = ("MODEL", "CLUSTER", "TRAINING_PARAMS_PATH")
-# Environment variables of the libraries in a job; settings and flags cover everything else.
-_LIBRARIES = ("NCCL_", "NVTE_", "CUDA_", "CUDNN_", "CUBLAS_", "TORCH_", "PYTORCH_", "UCX_", "OMP_", "GLOO_")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,20 +42,17 @@ def resolve_request(request: Request, roots: Roots) -> Resolved:
     typed = typed_words(request.words)
     chosen = _Chosen(request, typed)
     model = chosen.get("MODEL")
-    if not model:
-        strangers = [_unknown(name, set()) for name in typed if name not in SETTINGS]  # MODLE=… among them
-        missing = f"MODEL is not set; set MODEL=NAME, one of: {', '.join(roots.names('model'))}"
-        raise ConfigError([*strangers, missing])
-    cluster_name = chosen.get("CLUSTER") or request.default_cluster
-    common = _conf(roots, "runtime", "common", setting="common.conf", layer="common.conf")
-    runtime = _conf(roots, "runtime", "runtime", setting="runtime.conf", layer="runtime.conf")
-    cluster = _conf(roots, "cluster", cluster_name, setting="CLUSTER", layer="cluster conf")
+    paths = _paths(chosen, typed, request.default_cluster, roots)
+    common, runtime, cluster = (
+        read_conf(paths[layer], shown=roots.shown(paths[layer]), layer=layer)
+        for layer in ("common.conf", "runtime.conf", "cluster conf")
+    )
     common.only_sections(_COMMON_SECTIONS)
     runtime.only_sections((*roots.names("model"), model))
     cluster.only_sections(_CLUSTER_SECTIONS)
     _refuse_unknown_cases(cluster, {*roots.names("model"), model})
     files = [
-        _model_layer(roots, model, chosen.get("TRAINING_PARAMS_PATH")),
+        read_yaml(paths["model YAML"], shown=roots.shown(paths["model YAML"]), layer="model YAML"),
         common.layer("common", env="env", megatron="megatron"),
         runtime.layer(model),
         cluster.layer("cluster", env="env", megatron="megatron"),
@@ -97,22 +92,6 @@ class _Chosen:
         return str(next(found, "") or "")
 
 
-def typed_words(words: Sequence[str]) -> dict[str, str]:
-    """`KEY=VALUE` words by name; ConfigError for other words, and for a name given twice."""
-    typed: dict[str, str] = {}
-    problems = []
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not (name and equals):
-            problems.append(f"command line: {word!r} is not KEY=VALUE; Megatron's flags go after --")
-        elif name in typed:
-            problems.append(f"command line: {name} is given twice: {name}={typed[name]} and {word}; keep one of them")
-        typed[name] = value
-    if problems:
-        raise ConfigError(problems)
-    return typed
-
-
 def _refuse_only_typed(files: Sequence[Layer]) -> None:
     problems = [
         f"{layer.settings[name].origin}: {name} decides which files are read; give it on the command line or export it"
@@ -140,19 +119,34 @@ def _cluster_default(name: str) -> Layer:
     return Layer(settings={"CLUSTER": Entry(value=name, origin=Origin(layer="built-in default"))})
 
 
-def _model_layer(roots: Roots, model: str, own_path: str) -> Layer:
+def _paths(chosen: _Chosen, typed: Mapping[str, str], default_cluster: str, roots: Roots) -> dict[str, Path]:
+    """The files of a request by their layers; ConfigError tells of all that are missing, and of mistaken words."""
+    finds: dict[str, Callable[[], Path]] = {
+        "model YAML": lambda: _model_path(roots, chosen.get("MODEL"), chosen.get("TRAINING_PARAMS_PATH")),
+        "common.conf": lambda: roots.find("runtime", "common", setting="common.conf"),
+        "runtime.conf": lambda: roots.find("runtime", "runtime", setting="runtime.conf"),
+        "cluster conf": lambda: roots.find("cluster", chosen.get("CLUSTER") or default_cluster, setting="CLUSTER"),
+    }
+    paths = {}
+    problems: list[str] = []
+    for layer, find in finds.items():
+        try:
+            paths[layer] = find()
+        except ConfigError as error:
+            problems += error.problems
+    if problems:  # MODLE=… may be why
+        raise ConfigError([*mistakes_in(typed, declared_names(typed)), *problems])
+    return paths
+
+
+def _model_path(roots: Roots, model: str, own_path: str) -> Path:
+    if not model:
+        raise ConfigError(f"MODEL is not set; set MODEL=NAME, one of: {', '.join(roots.names('model'))}")
     if "/" in model or model.endswith(".yaml"):
         raise ConfigError(f"MODEL={model}: a model is a name; give a YAML of your own as TRAINING_PARAMS_PATH={model}")
     if own_path:
-        path = roots.file(own_path, setting="TRAINING_PARAMS_PATH")
-    else:
-        path = roots.find("model", model, setting="MODEL")
-    return read_yaml(path, shown=roots.shown(path), layer="model YAML")
-
-
-def _conf(roots: Roots, kind: str, name: str, *, setting: str, layer: str) -> ConfFile:
-    path = roots.find(kind, name, setting=setting)
-    return read_conf(path, shown=roots.shown(path), layer=layer)
+        return roots.file(own_path, setting="TRAINING_PARAMS_PATH")
+    return roots.find("model", model, setting="MODEL")
 
 
 def _by_case(cluster: ConfFile, model: str, dataset: str) -> Layer:
@@ -176,29 +170,16 @@ def _place(place: str) -> Layer:
 
 def _user_layers(request: Request, typed: Mapping[str, str], files: Sequence[Layer]) -> list[Layer]:
     """The environment, where it names a setting or a variable that a file declares; then KEY=VALUE words."""
-    declared = {*RULE_ENVIRONMENT, *(name for layer in files for name in layer.env)}
-    declared |= {name for name in typed if name.startswith(_LIBRARIES)}
+    declared = declared_names(typed, *files)
     exported = {name: value for name, value in request.environ.items() if value}
-    unknown = [name for name in typed if name not in SETTINGS and name not in declared]
-    if unknown:
-        mistakes = (
-            SETTINGS[name].mistake(value) for name, value in typed.items() if name in SETTINGS and "$" not in value
-        )
-        raise ConfigError(
-            [*(_unknown(name, declared) for name in unknown), *(f"command line: {it}" for it in mistakes if it)]
-        )
+    if any(name not in SETTINGS and name not in declared for name in typed):
+        raise ConfigError(mistakes_in(typed, declared))
     return [
         _words_layer({name: exported[name] for name in exported if name in SETTINGS}, "environment", SETTINGS),
         Layer(env=_entries({name: exported[name] for name in exported if name in declared}, "environment")),
         _words_layer(typed, "command line", SETTINGS),
         Layer(env=_entries({name: typed[name] for name in typed if name in declared}, "command line")),
     ]
-
-
-def _unknown(name: str, declared: set[str]) -> str:
-    if name in SECRETS:
-        return f"command line: {name} is a secret, and others can read a command line; export {name} instead"
-    return f"command line: unknown setting {name}; {nearest(name, {*SETTINGS, *declared})}"
 
 
 def _words_layer(words: Mapping[str, str], layer: str, known: Mapping[str, object]) -> Layer:

@@ -32,6 +32,22 @@ CASES = {
         ("check", "MODEL=DeepSeek-V3", "GPU_PER_NODE=4"),
         ["command line: unknown setting GPU_PER_NODE; did you mean GPUS_PER_NODE?"],
     ),
+    "names in other capitals": (
+        ("check", "MODEL=deepseek-v3-base", "Acount=mine"),
+        [
+            "command line: unknown setting Acount; did you mean ACCOUNT or COMMENT or PP_LAYOUT?",
+            "MODEL=deepseek-v3-base: no such model; did you mean DeepSeek-V3 or DeepSeek-V2-Lite or DeepSeek-V2?",
+        ],
+    ),
+    "files that are missing, and words that are wrong whatever they say": (
+        ("check", "MODEL=DeepSeekV3", "CLUSTER=labtop", "EPP=3", "TP=two", "NCCL_DEBUG=INFO"),
+        [
+            "command line: unknown setting EPP; did you mean PP or EP or VPP?",
+            "command line: TP='two' is not allowed; allowed here: a whole number from 1 to 100000000",
+            "MODEL=DeepSeekV3: no such model; did you mean DeepSeek-V3 or DeepSeek-V2 or DeepSeek-V2-Lite?",
+            "CLUSTER=labtop: no such cluster; did you mean laptop?",
+        ],
+    ),
     "unknown settings and wrong values at once": (
         ("check", "MODEL=DeepSeek-V3", "EPP=3", "TP=two", "RUN_TIME=0"),
         [

@@ -9,7 +9,7 @@ import pytest
 from planned import planned
 
 from harness.config.provenance import Resolved
-from harness.config.sources import typed_words
+from harness.config.words import typed_words
 from harness.cost.hardware import find_gpu
 from harness.cost.memory import peak_stage, stage_memory
 from harness.cost.step_time import step_time
