@@ -397,7 +397,7 @@ def test_facts_being_written_are_read_as_far_as_they_are_whole(run: StoredRun) -
         "excluded=b",
         "rubbish",
         "started=inf",
-        "ended_s=99999999999999",
+        "ended=99999999999999",
         "restart=-1",
         "resumed=1e30",
         "log_start=12",
