@@ -134,21 +134,26 @@ def test_submit_wait_follows_to_the_end_and_ends_as_the_run_does(user: User) -> 
 
 
 def test_a_job_that_becomes_hopeless_ends_the_watching(user: User) -> None:
-    first = user.cluster.sbatch(script="sleep 4; exit 3")
-    assert user.launch(f"SBATCH_ARGS=--dependency=afterok:{first}").code == 0
-    watched = user("runs", "watch", "--every", "0.5")
-    assert watched.code == 1
-    job = user.record()["job"]["job_id"]
-    assert f"it can never start; moe-harness runs cancel {job} ends it" in watched.err
+    first = user.cluster.sbatch("--hold", script="exit 3")
+    job = job_of(user.launch(f"SBATCH_ARGS=--dependency=afterok:{first}"))
+    watching = user.start("runs", "watch", "--every", "0.5")
+    read_until(watching, "(Dependency)")
+    user.cluster.run("scontrol", "release", first)
+    _, said = watching.communicate(timeout=60)
+    assert watching.returncode == 1
+    assert f"it can never start; moe-harness runs cancel {job} ends it" in said
     assert (user.cluster.state(job), user.record()["status"]) == ("PENDING", "submitted")
 
 
 def test_a_job_that_becomes_hopeless_while_its_launch_waits_is_cancelled(user: User) -> None:
-    first = user.cluster.sbatch(script="sleep 5; exit 3")
-    answer = user.launch(f"SBATCH_ARGS=--dependency=afterok:{first}", "SUBMIT_WAIT=1")
-    assert answer.code == 1
-    job = job_of(answer)
-    assert f"job {job} could never start, and was cancelled: DependencyNeverSatisfied, " in answer.err
+    first = user.cluster.sbatch("--hold", script="exit 3")
+    waiting = user.start(*user.launch_words(f"SBATCH_ARGS=--dependency=afterok:{first}", "SUBMIT_WAIT=1"))
+    read_until(waiting, "(Dependency)")
+    user.cluster.run("scontrol", "release", first)
+    _, said = waiting.communicate(timeout=60)
+    assert waiting.returncode == 1
+    job = user.record()["job"]["job_id"]
+    assert f"job {job} could never start, and was cancelled: DependencyNeverSatisfied, " in said
     assert (user.cluster.state(job), user.record()["status"]) == ("CANCELLED", "cancelled")
 
 
