@@ -41,11 +41,10 @@ def _sizes(mapping: str) -> dict[str, str]:
             continue
         if name in sizes:
             problems.append(f"--why {name} is given twice: {name}={sizes[name]} and {word}; keep one of them")
-        try:
-            if SETTINGS[name].parse(value) is None:
-                problems.append(f"--why {word}: no value; leave {name} out, or give it one")
-        except ValueError as allowed:
-            problems.append(f"--why {word}: allowed here: {allowed}")
+        if mistake := SETTINGS[name].mistake(value):
+            problems.append(f"--why {mistake}")
+        elif SETTINGS[name].parse(value) is None:
+            problems.append(f"--why {word}: no value; leave {name} out, or give it one")
         sizes[name] = value
     if problems:
         raise ConfigError(problems)

@@ -118,7 +118,7 @@ def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:
             "command line: HBM_GB='1e308' is not allowed; allowed here: a number from 0.001",
         ),
         (["GPU=H100", "--why", "EB=3"], "--why 'EB=3' is none of TP=…, CP=…"),
-        (["GPU=H100", "--why", "TP=0"], "--why TP=0: allowed here: a whole number from 1"),
+        (["GPU=H100", "--why", "TP=0"], "--why TP='0' is not allowed; allowed here: a whole number from 1"),
         (["GPU=H100", "--why", "TP="], "--why TP=: no value; leave TP out, or give it one"),
         (["GPU=H100", "--why", "TP=8,TP=2"], "--why TP is given twice: TP=8 and TP=2; keep one of them"),
         (["GPU=H100", "--why", "TP=2", "--json"], "--why answers in words, with no JSON and no page"),
