@@ -12,6 +12,9 @@ KINDS = {
     "cluster": ("cluster_configs/benchmarking", ".conf"),
 }
 
+NAMED_BY = {"MODEL": "model", "CLUSTER": "cluster", "PROXY": "proxy"}
+"""The settings that name a file, each with its kind."""
+
 _LONGEST_NAME = 256  # no file system has longer ones, and some raise an error when asked
 
 
@@ -20,10 +23,6 @@ def shipped_root() -> Path:
     package = Path(__file__).resolve().parent.parent
     checkout = package.parent
     return checkout if (checkout / "model_configs").is_dir() else package / "_configs"
-
-
-NAMED_BY = {"MODEL": "model", "CLUSTER": "cluster", "PROXY": "proxy"}
-"""The settings that name a file, each with the kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
