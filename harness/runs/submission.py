@@ -18,10 +18,10 @@ from harness.launch.slurm.pending_reasons import PendingReason, find_reason
 from harness.launch.slurm.queue import ask, find_by_folder
 from harness.launch.slurm.submit import Refused, SlurmJob, cancel, submit_script
 from harness.runs import recorder
+from harness.runs.reconcile.reconcile import reconcile_all
 from harness.runs.record import RunError, RunRecord, SweepPoint, epoch_of, utc_now
 from harness.runs.record_file import save
 from harness.runs.root import named
-from harness.runs.reconcile.reconcile import reconcile_all
 from harness.runs.store import StoredRun, copy_path
 from harness.runs.triage.internal_causes import never_starts
 
