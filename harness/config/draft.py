@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from harness.config.flags import FlagTable
 from harness.config.megatron_args import ArgValue
 from harness.config.provenance import Entry, History, Origin, SettingValue
+from harness.config.releases import Release
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +76,15 @@ type Word = Flag | Env | Derived | Replace | Drop | Notice | Problem | Blocker
 
 @dataclass(kw_only=True)
 class Draft:
-    """Settings, flags and environment in the making, with every history. `release` and `te` are (major, minor)."""
+    """Settings, flags and environment in the making, with every history.
+
+    `release` is Megatron-Core's, `te` Transformer Engine's; 0.0 if it is not known.
+    """
 
     settings: dict[str, SettingValue]
     setting_origins: dict[str, History]
-    release: tuple[int, int]
-    te: tuple[int, ...]
+    release: Release
+    te: Release
     has_secret: frozenset[str]
     flags: FlagTable
     here: str

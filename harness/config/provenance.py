@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from harness.config.megatron_args import ArgValue, MegatronArgs
+from harness.config.releases.release import Release
 
 type SettingValue = str | int | float | bool | None
 
@@ -52,6 +53,16 @@ class Resolved:
     def embedded(self) -> bool:
         """Whether the embedded engine trains, rather than the Megatron of MEGATRON_PATH."""
         return not self.text("MEGATRON_PATH")
+
+    @property
+    def release(self) -> Release:
+        """The Megatron-Core release that will parse the flags."""
+        return Release.parse(self.text("MCORE_RELEASE_VERSION"))
+
+    @property
+    def transformer_engine(self) -> Release | None:
+        """Transformer Engine's release in the container, if it is known."""
+        return Release.parse(self.text("TE_VERSION")) if self.text("TE_VERSION") else None
 
     def text(self, name: str) -> str:
         """A setting as text; empty if unset."""

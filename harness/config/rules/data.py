@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 from harness.config.draft import Derived, Draft, Flag, Notice, Problem, Word
 from harness.config.layers import LAYER_ORDER
+from harness.config.releases import Release
 
-NULL_COUNTS_EOD = (0, 18)  # from here on NullTokenizer's --vocab-size includes the end-of-document token
+NULL_COUNTS_EOD = Release(0, 18)  # from here on NullTokenizer's --vocab-size includes the end-of-document token
 SAMPLE = "data/sample-1/alice_text_document"  # in OUTPUT_PATH; a new text gets a new number, see harness/data/sample
 BYTE_EOD = 256  # the byte-level tokenizer's end of document, see harness/data/tokenizers.py
 

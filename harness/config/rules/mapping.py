@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from harness.config.balanced_layout import balanced_layout
 from harness.config.draft import Derived, Draft, Flag, Notice, Problem, Word, shown_settings
 from harness.config.layers import LAYER_ORDER
+from harness.config.releases import Release
 
-_LAYOUT = (0, 13)  # the first release with --pipeline-model-parallel-layout
-_MTP_IN_LAYOUT = (0, 14)  # the first release whose layouts name MTP modules
+_LAYOUT = Release(0, 13)  # the first release with --pipeline-model-parallel-layout
+_MTP_IN_LAYOUT = Release(0, 14)  # the first release whose layouts name MTP modules
 
 
 def layers_per_virtual_stage(draft: Draft) -> Iterator[Word]:

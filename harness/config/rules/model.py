@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from harness.config.draft import Draft, Flag, Notice, Problem, Replace, Word
+from harness.config.releases import Release
 
-_ROPE_TYPE = (0, 14)  # the first release with --rope-type; YaRN's original length is fixed there
-_Q_NORM_WITHOUT_LORA = (0, 19)  # the release whose Transformer Engine spec wants a q norm that no model has
+_ROPE_TYPE = Release(0, 14)  # the first release with --rope-type; YaRN's original length is fixed there
+_Q_NORM_WITHOUT_LORA = Release(0, 19)  # the release whose Transformer Engine spec wants a q norm that no model has
 
 
 def yarn(draft: Draft) -> Iterator[Word]:

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 
 from harness.config.draft import Blocker, Draft, Drop, Env, Flag, Notice, Problem, Word
+from harness.config.releases import Release
 
-_FLEX = (0, 12)  # the first release with the flex dispatcher
-_FLEX_BACKENDS = (0, 16)  # the first release that names flex's backend; before, flex meant DeepEP
-_PERMUTE_FUSION_TE = (2, 1)
-_A2A_OVERLAP = (0, 14)
-_DELAYED_WGRAD_TE = (2, 8)  # older ones cannot delay weight gradients beside --overlap-grad-reduce
-_FREQ_AS_LIST = (0, 12)  # the last release that needs a list for per-layer checkpoint keys
+_FLEX = Release(0, 12)  # the first release with the flex dispatcher
+_FLEX_BACKENDS = Release(0, 16)  # the first release that names flex's backend; before, flex meant DeepEP
+_PERMUTE_FUSION_TE = Release(2, 1)
+_A2A_OVERLAP = Release(0, 14)
+_DELAYED_WGRAD_TE = Release(2, 8)  # older ones cannot delay weight gradients beside --overlap-grad-reduce
+_FREQ_AS_LIST = Release(0, 12)  # the last release that needs a list for per-layer checkpoint keys
 
 GROUP_SCORE_ENVIRONMENT = "MOE_HARNESS_GROUP_SCORE"
 """What tells the engine's router; see harness/engine/router.py."""
@@ -139,7 +140,5 @@ def _delayed_weight_gradients(draft: Draft) -> Iterator[Word]:
     if draft.te >= _DELAYED_WGRAD_TE:
         yield Flag(flag="--delay-wgrad-compute")
     else:
-        needs = ".".join(map(str, _DELAYED_WGRAD_TE))
-        yield Notice(
-            text=f"no --delay-wgrad-compute: it needs Transformer Engine {needs}, not {draft.text('TE_VERSION')}"
-        )
+        needs = f"it needs Transformer Engine {_DELAYED_WGRAD_TE}, not {draft.text('TE_VERSION')}"
+        yield Notice(text=f"no --delay-wgrad-compute: {needs}")
