@@ -65,7 +65,7 @@ def _without(draft: Draft, catalogue: Catalogue, flag: str, entry: Entry) -> Non
     elif flag in MEANING_LOST:
         draft.flags.drop(flag)
         if MEANING_LOST[flag]:
-            said = draft.blockers if flag in WEIGHTS_LOST and draft.has("--load") else draft.notices
+            said = draft.blockers if flag in WEIGHTS_LOST and draft.flags.has("--load") else draft.notices
             said.append(f"{release} has no {flag}: it {MEANING_LOST[flag]}")
     elif flag in SPEED_ONLY:
         draft.flags.drop(flag)

@@ -55,9 +55,9 @@ def is_weight(word: str) -> bool:
 def vocabulary(draft: Draft) -> Iterator[Word]:
     """Mock and byte-level data need no tokenizer model; all else takes TOKENIZER_MODEL."""
     plain = draft.text("DATASET") in ("mock", "sample") and not draft.text("TOKENIZER_MODEL")
-    if draft.has("--tokenizer-type"):
-        plain = draft.arg("--tokenizer-type") == "NullTokenizer"
-    size = draft.number("VOCAB_SIZE")
+    if draft.flags.has("--tokenizer-type"):
+        plain = draft.flags.text("--tokenizer-type") == "NullTokenizer"
+    size = draft.integer("VOCAB_SIZE")
     if plain:
         yield Flag(flag="--tokenizer-type", value="NullTokenizer")
         size -= 0 if draft.release >= NULL_COUNTS_EOD else 1

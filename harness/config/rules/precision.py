@@ -35,7 +35,7 @@ def _fp8(draft: Draft, chosen: str) -> Iterator[Word]:
         yield Notice(text=f"PR=fp8 means delayed scaling on Megatron {draft.release}; blockwise came with 0.13")
         yield from _recipe(draft, "hybrid", "delayed")
     gathers = chosen == "fp8" or draft.release >= _MXFP8_PARAMETERS
-    if gathers and not draft.on("OPTIMIZER_OFFLOAD"):  # an offloaded optimizer cannot gather fp8 parameters
+    if gathers and not draft.switch("OPTIMIZER_OFFLOAD"):  # an offloaded optimizer cannot gather fp8 parameters
         yield Flag(flag="--fp8-param-gather")
         if chosen == "mxfp8":
             yield Flag(flag="--reuse-grad-buf-for-mxfp8-param-ag")
@@ -57,7 +57,7 @@ def _recipe(draft: Draft, number_format: str, recipe: str) -> Iterator[Word]:
 
 def optimizer_offload(draft: Draft) -> Iterator[Word]:
     """OPTIMIZER_OFFLOAD=1 keeps optimizer states in host memory and steps there."""
-    if not draft.on("OPTIMIZER_OFFLOAD"):
+    if not draft.switch("OPTIMIZER_OFFLOAD"):
         return
     where = f"OPTIMIZER_OFFLOAD=1 ({draft.origin('OPTIMIZER_OFFLOAD')})"
     if draft.embedded:
@@ -72,12 +72,12 @@ def optimizer_offload(draft: Draft) -> Iterator[Word]:
 
 def tp_comm_overlap(draft: Draft) -> Iterator[Word]:
     """TP_COMM_OVERLAP=1 needs tensor parallel, and a Transformer Engine with UserBuffers."""
-    if not draft.on("TP_COMM_OVERLAP"):
+    if not draft.switch("TP_COMM_OVERLAP"):
         return
     where = f"TP_COMM_OVERLAP=1 ({draft.origin('TP_COMM_OVERLAP')})"
     if draft.embedded:
         yield Notice(text=f"{where} has no effect: the embedded engine has no Transformer Engine")
-    elif draft.number("TP") < 2:
+    elif draft.integer("TP") < 2:
         yield Notice(text=f"{where} has no effect at TP=1")
     else:
         yield Flag(flag="--tp-comm-overlap")

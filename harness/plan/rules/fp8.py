@@ -19,7 +19,7 @@ def formats(case: Case) -> Iterator[Violation]:
     """One number format for the GEMMs, and one for everything else (validate_args)."""
     args = case.args
     for one, other in (("--bf16", "--fp16"), (FP8, FP4)):
-        if args.get(one, False) is not False and args.get(other, False) is not False:
+        if args.has(one) and args.has(other):
             yield refused("precision", f"{one} with {other}", "one of the two", f"leave {other} out", "PR", one, other)
     half = args.switch("--bf16") or args.switch("--fp16")
     residual, entropy = "--fp32-residual-connection", "--fp16-lm-cross-entropy"
