@@ -8,6 +8,7 @@ from harness.config.flags import FlagTable
 from harness.config.megatron_args import ArgValue
 from harness.config.provenance import Entry, History, Origin, SettingValue, SettingValues
 from harness.config.releases import Release
+from harness.config.setting_flags import FLAG_OF_SETTING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +96,10 @@ class Draft(SettingValues):
     notices: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     blockers: list[str] = field(default_factory=list)
+
+    def carrier(self, name: str) -> Flag:
+        """The flag that carries a setting, with the setting's value."""
+        return Flag(flag=FLAG_OF_SETTING[name], value=self.text(name))
 
     def layer_rank(self, name: str, order: Sequence[str]) -> int:
         """How high the layer is that last wrote a setting; -1 if only rules or nobody did."""

@@ -6,8 +6,10 @@ from harness.config.balanced_layout import balanced_layout
 from harness.config.draft import Derived, Draft, Flag, Notice, Problem, Word, shown_settings
 from harness.config.layers import LAYER_ORDER
 from harness.config.releases import Release
+from harness.config.setting_flags import FLAG_OF_SETTING
 
-_LAYOUT = Release(0, 13)  # the first release with --pipeline-model-parallel-layout
+LAYOUT = FLAG_OF_SETTING["PP_LAYOUT"]
+_FIRST_LAYOUT = Release(0, 13)  # the first release with --pipeline-model-parallel-layout
 _MTP_IN_LAYOUT = Release(0, 14)  # the first release whose layouts name MTP modules
 
 
@@ -78,7 +80,7 @@ def balanced_stages(draft: Draft) -> Iterator[Word]:
     given = [name for name in ("PP_FIRST", "PP_LAST") if draft.integer(name)]
     if pp < 2 or _divides(draft) or draft.text("PP_LAYOUT") or (given and not _stale(draft, given)):
         return
-    if draft.release < _LAYOUT or draft.flags.has("--pipeline-model-parallel-layout"):
+    if draft.release < _FIRST_LAYOUT or draft.flags.has(LAYOUT):
         return
     mtp_layers = draft.flags.integer("--mtp-num-layers") if draft.release >= _MTP_IN_LAYOUT else 0
     stages = pp * vpp
@@ -89,7 +91,7 @@ def balanced_stages(draft: Draft) -> Iterator[Word]:
         text=f"NUM_LAYERS={layers} over PP={pp} VPP={vpp} does not divide: taking PP_LAYOUT='{chosen}'; "
         "set PP_LAYOUT to choose"
     )
-    yield Flag(flag="--pipeline-model-parallel-layout", value=chosen)
+    yield Flag(flag=LAYOUT, value=chosen)
 
 
 def layout(draft: Draft) -> Iterator[Word]:
@@ -97,30 +99,30 @@ def layout(draft: Draft) -> Iterator[Word]:
     if not draft.text("PP_LAYOUT"):
         return
     where = f"PP_LAYOUT ({draft.origin('PP_LAYOUT')})"
-    if draft.release < _LAYOUT:
+    if draft.release < _FIRST_LAYOUT:
         yield Problem(text=f"{where}: Megatron takes a layout from 0.13 on; use PP_FIRST, PP_LAST and VPP")
         return
     rank = draft.layer_rank("PP_LAYOUT", LAYER_ORDER)
     beside = [name for name in ("PP_FIRST", "PP_LAST", "VPP") if draft.layer_rank(name, LAYER_ORDER) >= rank]
     if beside:
         yield Notice(text=f"{shown_settings(draft, beside)} has no effect beside {where}")
-    yield Flag(flag="--pipeline-model-parallel-layout", value=draft.text("PP_LAYOUT"))
+    yield draft.carrier("PP_LAYOUT")
 
 
 def virtual_pipeline(draft: Draft) -> Iterator[Word]:
     """VPP beyond 1 interleaves the pipeline."""
-    if draft.integer("VPP") > 1 and draft.integer("PP") > 1 and not draft.flags.has("--pipeline-model-parallel-layout"):
-        yield Flag(flag="--num-virtual-stages-per-pipeline-rank", value=draft.text("VPP"))
+    if draft.integer("VPP") > 1 and draft.integer("PP") > 1 and not draft.flags.has(LAYOUT):
+        yield draft.carrier("VPP")
 
 
 def uneven_pipeline(draft: Draft) -> Iterator[Word]:
     """PP_FIRST and PP_LAST give the end stages their own number of layers."""
-    if draft.integer("PP") < 2 or draft.flags.has("--pipeline-model-parallel-layout"):
+    if draft.integer("PP") < 2 or draft.flags.has(LAYOUT):
         return
     if draft.integer("PP_FIRST"):
-        yield Flag(flag="--decoder-first-pipeline-num-layers", value=draft.text("PP_FIRST"))
+        yield draft.carrier("PP_FIRST")
     if draft.integer("PP_LAST") and (draft.integer("PP") > 2 or not draft.integer("PP_FIRST")):  # of two, one says it
-        yield Flag(flag="--decoder-last-pipeline-num-layers", value=draft.text("PP_LAST"))
+        yield draft.carrier("PP_LAST")
 
 
 def sequence_parallel(draft: Draft) -> Iterator[Word]:

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 from harness.config.draft import Blocker, Draft, Drop, Env, Flag, Notice, Problem, Word
 from harness.config.releases import Release
+from harness.config.setting_flags import FLAG_OF_SETTING
 
+DISPATCHER = FLAG_OF_SETTING["MOE_TOKEN_DISPATCHER"]
 _FLEX = Release(0, 12)  # the first release with the flex dispatcher
 _FLEX_BACKENDS = Release(0, 16)  # the first release that names flex's backend; before, flex meant DeepEP
 _PERMUTE_FUSION_TE = Release(2, 1)
@@ -35,22 +37,22 @@ def dispatcher(draft: Draft) -> Iterator[Word]:
     """MOE_TOKEN_DISPATCHER = allgather | alltoall | flex (with FLEX_BACKEND) | deepep | hybridep."""
     asked = draft.text("MOE_TOKEN_DISPATCHER")
     if asked in ("allgather", "alltoall"):
-        yield Flag(flag="--moe-token-dispatcher-type", value=asked)
+        yield Flag(flag=DISPATCHER, value=asked)
         return
     backend = draft.text("FLEX_BACKEND") if asked == "flex" else asked
     where = f"MOE_TOKEN_DISPATCHER={asked} ({draft.origin('MOE_TOKEN_DISPATCHER')})"
     if draft.embedded:
         yield Notice(text=f"{where}: the embedded engine has no {backend}; alltoall instead")
-        yield Flag(flag="--moe-token-dispatcher-type", value="alltoall")
+        yield Flag(flag=DISPATCHER, value="alltoall")
     elif draft.release < _FLEX:
         yield Notice(text=f"{where}: Megatron 0.11 has no flex dispatcher (0.12 has); alltoall instead")
-        yield Flag(flag="--moe-token-dispatcher-type", value="alltoall")
+        yield Flag(flag=DISPATCHER, value="alltoall")
     else:
         yield from _flex(draft, backend, where)
 
 
 def _flex(draft: Draft, backend: str, where: str) -> Iterator[Word]:
-    yield Flag(flag="--moe-token-dispatcher-type", value="flex")
+    yield Flag(flag=DISPATCHER, value="flex")
     if draft.release >= _FLEX_BACKENDS:
         yield Flag(flag="--moe-flex-dispatcher-backend", value=backend)
     elif backend == "deepep":
