@@ -1,7 +1,6 @@
 """What Megatron would refuse of a configuration, each with the place where it was written."""
 
 from harness.config.provenance import Resolved
-from harness.config.releases import load
 from harness.cost.hardware import Gpu
 from harness.errors import ConfigError
 from harness.plan.machine import known_machine
@@ -12,10 +11,9 @@ from harness.plan.violation import Violation
 
 def located_violations(resolved: Resolved) -> list[str]:
     """Everything that Megatron or the embedded engine would refuse, and what would train something else than asked."""
-    release = load(resolved.text("MCORE_RELEASE_VERSION")).release
     found = violations_of(resolved, _gpu(resolved))
     if resolved.embedded:
-        found += engine_release(tuple(map(int, release.split("."))))
+        found += engine_release(resolved.release)
     return [*(located(violation, resolved) for violation in found), *resolved.blockers]
 
 
