@@ -8,10 +8,12 @@ from typing import Any
 import click
 
 from harness.cli import request, screen
-from harness.cli.every import EVERY
 from harness.cli.main import NOT_BEGUN
+from harness.cli.runs_found import EVERY
 from harness.cli.sweep_plan import Driver, Sweep, sweep_of
-from harness.cli.sweep_points import check_points, executor_of, points_of
+from harness.cli.sweep_points import check_points, executor_of
+from harness.config.points import points_of
+from harness.config.words import typed_words
 from harness.errors import ConfigError
 from harness.launch.executor import Executor
 from harness.report.text.sweep_table import (
@@ -63,7 +65,7 @@ def command(
 
     The same command goes on where it was interrupted: what is done, or under way, is not run again.
     """
-    points = points_of(ctx, words, zipped=not grid)
+    points = points_of(typed_words(words), zipped=not grid, resolve=lambda some: request.resolved(ctx, some, "slurm"))
     where = executor_of(points, place)
     if max_jobs and where != "slurm":
         raise ConfigError(f"--max-jobs is Slurm's, and --on {where} runs one job after another; leave it out")

@@ -6,7 +6,7 @@ from harness.cli import screen
 from harness.cli.events import told
 from harness.runs.record import UNFINISHED
 from harness.runs.store import StoredRun
-from harness.runs.submission import end_hopeless
+from harness.runs.submission import cancel_never_starting
 from harness.runs.watch.watch import NeverStarts, SlurmSilent, Stepped, watch
 
 STEP_EVERY_S = 10.0
@@ -24,7 +24,7 @@ def follow(runs: dict[str, StoredRun], *, every_s: float) -> None:
             continue
         point = points[event.run.folder]
         if isinstance(event, NeverStarts):
-            runs[point], text = end_hopeless(event.run, event.job, event.reason)
+            runs[point], text = cancel_never_starting(event.run, event.job, event.reason)
             screen.error(f"{point}: {text}")
             continue
         runs[point] = event.run

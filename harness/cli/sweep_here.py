@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 from harness.cli import request, screen
-from harness.cli.run import run_recorded, say_failure
+from harness.cli.steps import Steps
 from harness.cli.sweep_plan import Sweep, Taken
 from harness.cli.sweep_points import SweepJob
 from harness.errors import EnvironmentProblem
 from harness.launch.processes import end_leftovers
 from harness.launch.run import open_run
 from harness.launch.supervisor_lock import is_supervised
+from harness.runs.local_run import report_failure, run_local
 from harness.runs.reconcile.reconcile import reconcile_all
 from harness.runs.record import UNFINISHED
 from harness.runs.store import StoredRun
@@ -37,9 +38,17 @@ class DriverHere:
             screen.progress(f"point {number} of {len(pending)}: {job.point.name}")
             run = open_run(job.resolved, job.launch)
             request.say_notices(run.notices)
-            record, outcome = run_recorded(run, job.resolved, job.predicted, self._sweep.label(job))
+            with Steps(total=job.resolved.megatron_args.integer("--train-iters")) as steps:
+                record, outcome = run_local(
+                    run,
+                    job.resolved,
+                    predicted=job.predicted,
+                    sweep=self._sweep.label(job),
+                    reporter=screen,
+                    on_step=steps.show,
+                )
             runs[job.point.name] = StoredRun(folder=run.paths.root, record=record)
-            say_failure(outcome)
+            report_failure(outcome, screen)
             if outcome.status == "cancelled":
                 screen.notice(f"the same command goes on with the rest; --retry-failed runs {job.point.name} again too")
                 break

@@ -8,16 +8,13 @@ import click
 
 from harness.cli import request
 from harness.cli.verdict import foresee, gpu_hours, notices, problems
+from harness.config.points import PointSettings
 from harness.config.provenance import Resolved
-from harness.config.roots import NAMED_BY, Roots
-from harness.config.schema import SETTINGS
-from harness.config.words import typed_words
 from harness.errors import ConfigError
 from harness.launch.executor import Executor
 from harness.launch.plan import Launch, plan_launch
 from harness.plan.forecast import figures
 from harness.report.text.sweep_table import PlannedJob
-from harness.runs.campaign.points import Point, expand
 from harness.runs.store import StoredRun
 
 if TYPE_CHECKING:  # a sweep without a known GPU starts faster without the cost model
@@ -28,7 +25,7 @@ if TYPE_CHECKING:  # a sweep without a known GPU starts faster without the cost 
 class SweepJob:
     """A point that can run."""
 
-    point: Point
+    point: PointSettings
     resolved: Resolved
     launch: Launch
     candidate: "Candidate | None"
@@ -61,7 +58,7 @@ class SweepJob:
 class Checked:
     """All points of a sweep: those that can run, what each of the others is refused for, and what is to be told."""
 
-    points: tuple[Point, ...]
+    points: tuple[PointSettings, ...]
     slurm_options: tuple[str, ...]
     resolved: Mapping[str, Resolved | None]
     jobs: tuple[SweepJob, ...]
@@ -74,28 +71,14 @@ class Checked:
         return self.points[0].swept
 
 
-def points_of(ctx: click.Context, words: Sequence[str], *, zipped: bool) -> tuple[Point, ...]:
-    """The points that the words name. ConfigError holds every mistake in them."""
-    typed = typed_words(words)
-    points: tuple[Point, ...] = ()
-    found = _not_found(typed)
-    try:
-        points = expand(typed, zipped=zipped)
-    except ConfigError as error:
-        found += error.problems
-    if found:
-        raise ConfigError([*found, *_strangers(ctx, typed)])
-    return points
-
-
-def executor_of(points: Sequence[Point], place: Executor | None) -> Executor:
+def executor_of(points: Sequence[PointSettings], place: Executor | None) -> Executor:
     """Where all of them run: as `launch` would choose, on Slurm if any of them needs it."""
     usual = {request.usual_executor(point.words) for point in points}
     return place or ("slurm" if "slurm" in usual else "local")
 
 
 def check_points(
-    ctx: click.Context, points: Sequence[Point], place: Executor, *, slurm_options: Sequence[str], force: bool
+    ctx: click.Context, points: Sequence[PointSettings], place: Executor, *, slurm_options: Sequence[str], force: bool
 ) -> Checked:
     """Resolve and check every point; touches nothing. `slurm_options` are further options of sbatch, for all points."""
     resolved: dict[str, Resolved | None] = {}
@@ -126,33 +109,6 @@ def check_points(
         refused=refused,
         notices=(*told_once, *_same_jobs(jobs)),
     )
-
-
-def _not_found(typed: Mapping[str, str]) -> list[str]:
-    """Names in lists that no file has: a slip of the keyboard is no point to be passed over."""
-    roots = Roots.standard()
-    problems: list[str] = []
-    for name, kind in NAMED_BY.items():
-        values = [value for value in typed.get(name, "").split(",") if value and (name, value) != ("PROXY", "none")]
-        for value in values if "," in typed.get(name, "") else ():
-            try:
-                roots.find(kind, value.strip(), setting=name)
-            except ConfigError as error:
-                problems += error.problems
-    return problems
-
-
-def _strangers(ctx: click.Context, typed: Mapping[str, str]) -> list[str]:
-    """What resolving says of names that are no settings: only it knows the variables that files declare."""
-    strange = [f"{name}={value}" for name, value in typed.items() if name not in SETTINGS]
-    models = [model for model in typed.get("MODEL", "").split(",") if model in Roots.standard().names("model")]
-    if not strange or not models:
-        return []
-    try:
-        request.resolved(ctx, [f"MODEL={models[0]}", *strange], "slurm")
-    except ConfigError as error:
-        return [problem for problem in error.problems if "unknown setting" in problem or "secret" in problem]
-    return []
 
 
 def _same_jobs(jobs: Sequence[SweepJob]) -> list[str]:

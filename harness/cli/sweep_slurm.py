@@ -18,7 +18,7 @@ from harness.runs.reconcile.reconcile import reconcile_all
 from harness.runs.reconcile.recover_job import never_became_a_job
 from harness.runs.record import UNFINISHED
 from harness.runs.store import StoredRun
-from harness.runs.submission import PATIENCE_S, first_word, submit_recorded
+from harness.runs.submission import PATIENCE_S, await_initial_state, submit_run
 
 _SBATCH_S = 120
 """How long an sbatch that outlived its driver is waited for; without its controller it gives up far sooner."""
@@ -72,7 +72,7 @@ class SlurmDriver:
                 run = _opened(job, unsent.get(point))
                 request.say_notices([text for text in run.notices if text not in told])
                 told |= {*run.notices}
-                runs[point] = submit_recorded(
+                runs[point] = submit_run(
                     run, job.resolved, predicted=job.predicted, options=lane, sweep=self._sweep.label(job)
                 )
             except EnvironmentProblem as problem:
@@ -100,10 +100,10 @@ def _hear(runs: dict[str, StoredRun], points: Sequence[str]) -> None:
     """What Slurm says first of new jobs: those that could never start are cancelled, and told."""
     deadline = time.monotonic() + PATIENCE_S
     for point in points:
-        word = first_word(runs[point], patience_s=max(0.0, deadline - time.monotonic()))
-        if word.hopeless:
+        word = await_initial_state(runs[point], patience_s=max(0.0, deadline - time.monotonic()))
+        if word.never_starts:
             runs[point] = word.run
-            screen.error(f"{point}: {word.hopeless}")
+            screen.error(f"{point}: {word.never_starts}")
 
 
 def _await_sbatch(run: StoredRun) -> None:

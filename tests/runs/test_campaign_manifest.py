@@ -11,11 +11,19 @@ import pytest
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError
 from harness.launch.rundir import RunPaths
+from harness.runs.campaign.lock import SweepBusy, hold
+from harness.runs.campaign.manifest import (
+    SweepPlan,
+    derived_name,
+    keep_plan,
+    plan_of,
+    require_same,
+    runs_of,
+    sweep_folder,
+)
 from harness.runs.record import RunRecord, SweepPoint
 from harness.runs.record_file import load, save
 from harness.runs.store import list_runs
-from harness.runs.campaign.lock import SweepBusy, hold
-from harness.runs.campaign.manifest import SweepPlan, derived_name, keep_plan, plan_of, require_same, runs_of, sweep_folder
 
 RECORD = load(Path(__file__).parents[1] / "fixtures" / "records" / "version-1.json")
 HOLDER = """
