@@ -6,6 +6,7 @@ from typing import Any
 
 from harness.report.text.run_data import run_data
 from harness.report.text.table import MISSING, plain_table, show_apart, show_known, show_tflops
+from harness.runs.campaign.item import Item
 from harness.runs.record import RunRecord
 from harness.runs.store import StoredRun
 from harness.units import show_bytes, show_hours, show_seconds
@@ -33,11 +34,11 @@ class PlannedJob:
 
     @property
     def now(self) -> str:
-        """What is to be done with it, or has come of it."""
+        """What is to be done with it, or the status of its run."""
         if self.run is None:
             return "to run"
-        said = f"{self.run.record.status}: {self.run.record.run_id}"
-        return f"to run again, {said}" if self.to_run else said
+        status = f"{self.run.record.status}: {self.run.record.run_id}"
+        return f"to run again, {status}" if self.to_run else status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,26 @@ class PointResult:
     def record(self) -> RunRecord | None:
         """The run's."""
         return self.run.record if self.run else None
+
+
+def planned_job(item: Item, run: StoredRun | None, *, to_run: bool) -> PlannedJob:
+    """The row of an item, before any that is to run does; `run` is the newest that it has."""
+    spec, predicted = item.launch.spec, item.predicted
+    gpus, step_s = spec.nodes * spec.gpus_per_node, (predicted or {}).get("step_time_s")
+    steps = item.resolved.megatron_args.integer("--train-iters")
+    on_slurm = spec.place == "slurm"
+    return PlannedJob(
+        point=item.name,
+        values=item.values,
+        nodes=spec.nodes,
+        gpus=gpus,
+        time_limit=item.resolved.text("RUN_TIME"),
+        predicted=predicted,
+        gpu_hours=gpus * spec.time_limit_s / 3600 if on_slurm else None,
+        predicted_gpu_hours=step_s * steps * gpus / 3600 if step_s and steps and on_slurm else None,
+        run=run,
+        to_run=to_run,
+    )
 
 
 def show_planned(swept: Sequence[str], jobs: Sequence[PlannedJob]) -> str:
