@@ -99,7 +99,7 @@ def cancel_never_starting(run: StoredRun, job: JobState, reason: PendingReason) 
     if complaint := cancel(job.job_id, cluster=run.record.job.cluster):
         again = f"moe-harness runs cancel {job.job_id} tries again"
         return run, f"job {job.job_id} can never start, and could not be cancelled ({complaint}; {again}): {why}"
-    # What has trained before is told with what it came to.
+    # Of a job that ran before, the record keeps what it came to.
     run = reconcile_all([run]).runs[0] if run.record.attempts else run
     error = RunError(cause=never_starts(reason, job.reason))
     record = replace(run.record, status="cancelled", ended=run.record.ended or utc_now(), error=error)

@@ -15,7 +15,7 @@ BEST = "*"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlannedJob:
+class PointPreview:
     """A point before it runs: its swept values, its newest run if it has one, and whether it is to run now.
 
     GPU-hours are those of the time limit; None of anything is not known.
@@ -55,13 +55,13 @@ class PointResult:
         return self.run.record if self.run else None
 
 
-def planned_job(item: Item, run: StoredRun | None, *, to_run: bool) -> PlannedJob:
+def point_preview(item: Item, run: StoredRun | None, *, to_run: bool) -> PointPreview:
     """The row of an item, before any that is to run does; `run` is the newest that it has."""
     spec, predicted = item.launch.spec, item.predicted
     gpus, step_s = spec.nodes * spec.gpus_per_node, (predicted or {}).get("step_time_s")
     steps = item.resolved.megatron_args.integer("--train-iters")
     on_slurm = spec.place == "slurm"
-    return PlannedJob(
+    return PointPreview(
         point=item.name,
         values=item.values,
         nodes=spec.nodes,
@@ -75,7 +75,7 @@ def planned_job(item: Item, run: StoredRun | None, *, to_run: bool) -> PlannedJo
     )
 
 
-def show_planned(swept: Sequence[str], jobs: Sequence[PlannedJob]) -> str:
+def show_preview(swept: Sequence[str], jobs: Sequence[PointPreview]) -> str:
     """One row a point, in the sweep's order."""
     headers = (*swept, "nodes", "GPUs", "time limit", "predicted step", "memory", "GPU-hours at most", "predicted", "")
     rows = [
@@ -96,7 +96,7 @@ def show_planned(swept: Sequence[str], jobs: Sequence[PlannedJob]) -> str:
     return plain_table([[row[at] for at in known] for row in rows], [headers[at] for at in known])
 
 
-def planned_data(jobs: Sequence[PlannedJob]) -> list[dict[str, Any]]:
+def preview_data(jobs: Sequence[PointPreview]) -> list[dict[str, Any]]:
     """The same as JSON data: each point with its newest run, null where it has none; bytes, seconds and hours."""
     return [
         {
@@ -115,7 +115,7 @@ def planned_data(jobs: Sequence[PlannedJob]) -> list[dict[str, Any]]:
     ]
 
 
-def show_cost(jobs: Sequence[PlannedJob]) -> str:
+def show_cost(jobs: Sequence[PointPreview]) -> str:
     """What the jobs may cost in all."""
     limits = [job.gpu_hours for job in jobs if job.gpu_hours is not None]
     text = f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'} to run"
