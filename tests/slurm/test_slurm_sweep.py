@@ -1,8 +1,12 @@
-"""Sweeps on a real Slurm: whatever becomes of their driver, each point has one run and one job."""
+"""Sweeps, and a campaign of jobs that are no training, on a real Slurm.
+
+Whatever becomes of their driver, each point has one run and one job.
+"""
 
 import json
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,14 @@ import pytest
 from cli_command import Answer
 from cluster import Cluster
 from launching import User
+
+from harness.cli.campaign_reporter import ScreenReporter
+from harness.config.provenance import Resolved
+from harness.launch.plan import Launch, plan_launch
+from harness.runs.campaign.assess import assess_items
+from harness.runs.campaign.campaign import Campaign, campaign_of
+from harness.runs.campaign.item import ItemAssessment
+from harness.runs.campaign.run import run_campaign
 
 KILLING = """#!/bin/bash
 # The real sbatch, but for a driver that is killed at the worst moments.
@@ -208,3 +220,38 @@ def test_a_limit_on_submitted_jobs_stops_there_and_the_same_command_goes_on(swee
     (sweeper.folder / "fewer").touch()
     assert sweeper.sweep(*words).code == 0
     assert len(sweeper.records()) == len(sweeper.jobs()) == 6
+
+
+def test_a_campaign_of_jobs_that_are_no_training(
+    sweeper: Sweeper, resolve: Callable[..., Resolved], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in sweeper.environ.items():
+        monkeypatch.setenv(name, value)
+    programs = {"shard 1": "true", "shard 2": f"test -e {sweeper.folder}/mended", "shard 3": "true"}
+
+    def assess(name: str) -> ItemAssessment:
+        resolved = resolve("MODEL=Mixtral-8x2B", f"COMMENT={name}", cluster="here", here=sweeper.folder)
+        script = f"#!/bin/bash\n#SBATCH --nodes=1 --ntasks=1 --oversubscribe\n{programs[name]}\n"
+        return ItemAssessment(resolved=resolved, launch=Launch(spec=plan_launch(resolved, "slurm").spec, script=script))
+
+    campaign = campaign_of(assess_items({name: {} for name in programs}, assess), "slurm", name="shards")
+    assert statuses(campaign) == {"shard 1": "completed", "shard 2": "failed", "shard 3": "completed"}
+    (sweeper.folder / "mended").touch()
+    assert statuses(campaign)["shard 2"] == "failed"
+    assert len(sweeper.jobs()) == 3
+    assert statuses(campaign, retry_failed=True) == dict.fromkeys(programs, "completed")
+    assert len(sweeper.jobs()) == len(sweeper.records()) == 4
+
+
+def statuses(campaign: Campaign, *, retry_failed: bool = False) -> dict[str, str]:
+    """Run a campaign, at most two jobs at once; the status of each item."""
+    outcome = run_campaign(
+        campaign,
+        ScreenReporter(),
+        confirm=lambda runs, pending: True,
+        retry_failed=retry_failed,
+        max_jobs=2,
+        every_s=0.3,
+    )
+    assert outcome is not None and not outcome.detached
+    return {name: run.record.status for name, run in outcome.runs.items()}
