@@ -1,4 +1,4 @@
-"""A planned launch, run here and followed, or submitted."""
+"""A training, run here and followed, or submitted."""
 
 from collections.abc import Mapping
 
@@ -7,20 +7,21 @@ import click
 from harness.cli import request, screen
 from harness.cli.steps import Steps
 from harness.config.provenance import Resolved
-from harness.launch.plan import Launch
-from harness.launch.run import Run, open_run
+from harness.launch.run import Run
+from harness.launch.script.render import RenderedJob
+from harness.training.open_training import open_training
 
 
 def run_launch(
-    launch: Launch, resolved: Resolved, predicted: Mapping[str, float] | None = None, *, keep: bool = False
+    rendered: RenderedJob, resolved: Resolved, predicted: Mapping[str, float] | None = None, *, keep: bool = False
 ) -> int:
     """Open the run's folder and start the job; returns the exit code. Its record keeps what was `predicted`.
 
     `keep`: a job that Slurm can never start stays in its queue.
     """
-    run = open_run(resolved, launch)
+    run = open_training(resolved, rendered)
     request.say_notices(run.notices)
-    if run.spec.place == "slurm":
+    if run.job.executor == "slurm":
         from harness.cli.submit import submit_launch
 
         return submit_launch(run, resolved, predicted, keep=keep)

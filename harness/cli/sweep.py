@@ -9,18 +9,18 @@ from harness.cli import request
 from harness.cli.main import NOT_BEGUN, STOPPED
 from harness.cli.runs_found import EVERY
 from harness.cli.sweep_view import SweepView
-from harness.cli.verdict import foresee, notices, problems
 from harness.config.points import PointSettings, points_of
-from harness.config.provenance import Resolved
 from harness.config.words import typed_words
 from harness.errors import ConfigError
 from harness.launch.executor import Executor
-from harness.launch.plan import plan_launch
 from harness.plan.forecast import figures
 from harness.runs.campaign.assess import AssessedItems, assess_items
 from harness.runs.campaign.campaign import campaign_of
 from harness.runs.campaign.item import Item, ItemAssessment
+from harness.runs.render_job import render_job
 from harness.runs.store import StoredRun
+from harness.training.assessment import Assessment, assess
+from harness.training.open_training import open_training
 
 
 @click.command("sweep")
@@ -62,7 +62,7 @@ def command(
         raise ConfigError(f"--max-jobs is Slurm's, and --on {executor} runs one job after another; leave it out")
     assessed = _assess_points(ctx, points, executor, slurm_options=slurm_options, force=force)
     request.say_notices(assessed.notices)
-    campaign = campaign_of(assessed, executor, name=name, options=slurm_options)
+    campaign = campaign_of(assessed, executor, open_run=open_training, name=name, options=slurm_options)
     if max_jobs:
         campaign.require_lanes()
     view = SweepView(campaign=campaign, refused=assessed.refused, swept=points[0].swept, as_json=as_json)
@@ -103,31 +103,28 @@ def _assess_points(
     """Resolve and check every point as `launch` does it; touches nothing."""
     words = {point.name: point.words for point in points}
 
-    def assess(name: str) -> ItemAssessment:
+    def assess_point(name: str) -> ItemAssessment:
         try:
             resolved = request.resolved(ctx, words[name], executor)
         except ConfigError as error:
             return ItemAssessment(problems=error.problems)
-        return _assess(resolved, executor, slurm_options=slurm_options, force=force)
+        return _of_item(assess(resolved, executor, force=force, slurm_options=slurm_options))
 
-    return assess_items({point.name: point.values for point in points}, assess)
+    return assess_items({point.name: point.values for point in points}, assess_point)
 
 
-def _assess(resolved: Resolved, executor: Executor, *, slurm_options: Sequence[str], force: bool) -> ItemAssessment:
-    foreseen = foresee(resolved, force=force)
-    worth_reading = (*resolved.notices, *notices(resolved, executor), *foreseen.notices)
-    launch, found = None, (*problems(resolved, executor), *foreseen.problems)
-    if not found:
-        try:
-            launch = plan_launch(resolved, executor, slurm_options=slurm_options)
-        except ConfigError as error:
-            found = error.problems
+def _of_item(found: Assessment) -> ItemAssessment:
+    rendered, problems = None, found.problems
+    try:
+        rendered = render_job(found.resolved, found.require_job())
+    except ConfigError as error:
+        problems = error.problems
     return ItemAssessment(
-        resolved=resolved,
-        launch=launch,
-        predicted=figures(foreseen.candidate) if foreseen.candidate else None,
-        notices=worth_reading,
-        problems=found,
+        resolved=found.resolved,
+        rendered=rendered,
+        predicted=figures(found.candidate) if found.candidate else None,
+        notices=found.notices,
+        problems=problems,
     )
 
 

@@ -25,7 +25,7 @@ def run_local(
     on_step: OnStep,
 ) -> tuple[RunRecord, Outcome]:
     """Run on this node to the end, or to Ctrl-C; returns the finished record and what ended the run."""
-    ranks = run.spec.nodes * run.spec.gpus_per_node
+    ranks = run.job.resources.ranks
     outcome = Outcome(status="failed", exit_code=1)
 
     def on_line(line: str) -> None:

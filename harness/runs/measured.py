@@ -11,9 +11,9 @@ from harness.cost.hardware import find_gpu
 from harness.disk import is_file
 from harness.errors import ConfigError
 from harness.launch.rundir import RunPaths
+from harness.runs.record import RunRecord, utc_at, utc_now
 from harness.training.effective import differences
 from harness.training.log.parser import LogParser, RunLog, read_log
-from harness.runs.record import RunRecord, utc_at, utc_now
 from harness.training.summary import Summary, summarise
 
 

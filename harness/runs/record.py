@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from harness.config.provenance import Resolved
+from harness.runs.revision import Revision
 from harness.training.effective import Difference, InEffect, Setup
 from harness.training.log.samples import StepSample
-from harness.runs.revision import Revision
 from harness.training.summary import Summary
 
 SCHEMA_VERSION = 2

@@ -10,12 +10,12 @@ from harness.config.provenance import Resolved
 from harness.launch.run import Outcome, Run
 from harness.launch.rundir import RunPaths
 from harness.launch.slurm.command import cluster_name
-from harness.training.effective import asked_of
-from harness.training.log.parser import RunLog
 from harness.runs.measured import with_log
 from harness.runs.record import Job, RunError, RunRecord, Status, SweepPoint, utc_now
 from harness.runs.record_file import save
 from harness.runs.revision import revision_of
+from harness.training.effective import asked_of
+from harness.training.log.parser import RunLog
 
 
 def begin(
@@ -36,12 +36,12 @@ def begin(
         revision=revision_of(Path(__file__).parent),
         resolved=resolved,
         job=Job(
-            on=run.spec.place,
-            nodes=run.spec.nodes,
-            gpus_per_node=run.spec.gpus_per_node,
-            command=tuple(run.spec.command_in(str(run.paths.root))),
+            on=run.job.executor,
+            nodes=run.job.resources.nodes,
+            gpus_per_node=run.job.resources.ranks_per_node,
+            command=tuple(run.job.program.command_in(str(run.paths.root))),
             host=socket.gethostname(),
-            cluster=cluster_name() if run.spec.place == "slurm" else None,
+            cluster=cluster_name() if run.job.executor == "slurm" else None,
         ),
         asked=asked_of(resolved),
         predicted=predicted,

@@ -1,6 +1,5 @@
 """Campaigns over jobs that are no training: each item is a program of one line, run on this node."""
 
-import os
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,8 +11,9 @@ import pytest
 
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError, EnvironmentProblem
-from harness.launch.plan import Launch, plan_launch
+from harness.launch.job import Job, Program, Resources
 from harness.launch.run import open_run
+from harness.launch.script.render import RenderedJob
 from harness.runs import recorder
 from harness.runs.campaign.assess import assess_items
 from harness.runs.campaign.campaign import Campaign, campaign_of
@@ -22,6 +22,7 @@ from harness.runs.campaign.item import Item, ItemAssessment
 from harness.runs.campaign.manifest import load_manifest
 from harness.runs.campaign.run import run_campaign
 from harness.runs.local_run import OnStep
+from harness.runs.render_job import render_job
 from harness.runs.store import StoredRun, list_runs
 from harness.runs.watch.watch import Event
 
@@ -53,21 +54,21 @@ class Collected:
 
 
 @pytest.fixture
-def items(resolve: Callable[..., Resolved], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Campaigns:
-    """Makes a campaign of items by name, each a line of bash."""
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    (tmp_path / "pretrain_gpt.py").touch()  # a launch looks for it
-    words = ("MODEL=Mixtral-8x2B", "DATASET=mock", f"MEGATRON_PATH={tmp_path}", f"OUTPUT_PATH={tmp_path / 'runs'}")
+def items(resolve: Callable[..., Resolved], tmp_path: Path) -> Campaigns:
+    """Makes a campaign of items by name, each a line of bash; `whole`: with the script that such a job truly has."""
 
-    def call(**programs: str) -> Campaign:
+    def call(*, whole: bool = False, **programs: str) -> Campaign:
         def assess(name: str) -> ItemAssessment:
-            resolved = resolve(*words, f"COMMENT={name}")
-            spec = plan_launch(resolved, "interactive").spec
-            launch = Launch(spec=spec, script=f"#!/bin/bash\n{programs[name]}\n")
-            return ItemAssessment(resolved=resolved, launch=launch, predicted={"wall_s": 0.1})
+            resolved = resolve("MODEL=Mixtral-8x2B", f"COMMENT={name}", f"OUTPUT_PATH={tmp_path / 'runs'}")
+            program = Program(argv=("bash", "-c", programs[name]), env={}, python=sys.executable)
+            resources = Resources(nodes=1, ranks_per_node=1, device="cpu")
+            job = Job(kind="shard", name="shard", executor="local", resources=resources, program=program)
+            short = RenderedJob(job=job, script=f"#!/bin/bash\n{programs[name]}\n")  # without the seconds of torchrun
+            rendered = render_job(resolved, job) if whole else short
+            return ItemAssessment(resolved=resolved, rendered=rendered, predicted={"wall_s": 0.1})
 
         assessed = assess_items({name: {"shard": name} for name in programs}, assess)
-        return campaign_of(assessed, "interactive", name="mine")
+        return campaign_of(assessed, "local", open_run=open_run, name="mine")
 
     return call
 
@@ -117,6 +118,17 @@ def test_each_item_runs_once_and_what_failed_again_on_demand(items: Campaigns, t
     assert [it.predicted for it in records] == [{"wall_s": 0.1}] * 4
 
 
+@pytest.mark.slow
+def test_the_script_of_such_a_job_runs_its_program(items: Campaigns, tmp_path: Path) -> None:
+    campaign = items(whole=True, first="echo here; env >$RUN_DIR/env", second="exit 3")
+    reporter = Collected()
+    assert run(campaign, reporter)[0] == {"first": "completed", "second": "failed"}
+    assert "error: rank 0 ended with exit code 3:" in reporter.lines
+    (found,) = (path.read_text() for path in (tmp_path / "runs").glob("shard-*/env"))
+    assert "RANK=0" in found.splitlines()
+    assert [path.read_text() for path in (tmp_path / "runs").glob("shard-*/log")].count("0: here\n") == 1
+
+
 def test_a_campaign_is_begun_once_it_is_confirmed(items: Campaigns) -> None:
     campaign = items(first="true")
     assert run_campaign(campaign, Collected(), confirm=lambda runs, pending: False, every_s=0.1) is None
@@ -142,7 +154,7 @@ def test_ctrl_c_ends_the_item_under_way_and_leaves_the_rest_to_the_next_start(it
 def test_what_a_driver_that_died_left_running_runs_again(items: Campaigns) -> None:
     campaign = items(first="true")
     (item,) = campaign.items
-    orphan = open_run(item.resolved, item.launch)
+    orphan = open_run(item.resolved, item.rendered)
     recorder.begin(orphan, item.resolved, sweep=campaign.membership(item))
     orphan.paths.owner.write_text("1 another-host\n")
     with pytest.raises(EnvironmentProblem, match=r"^first was under way on .* when its driver died, and only there"):
@@ -169,9 +181,9 @@ def test_a_notice_is_given_once_with_the_names_of_its_items() -> None:
     assert assessed.notices == ("all have this", "a, b: these two")
     assert (assessed.items, assessed.refused) == ((), problems)
     with pytest.raises(ConfigError) as refused:
-        campaign_of(assessed, "local")
+        campaign_of(assessed, "local", open_run=open_run)
     assert refused.value.problems == ("too many",)
     problems["c"] = ("too few", "too late")
     with pytest.raises(ConfigError) as refused:
-        campaign_of(assess_items({name: {} for name in notices}, assess), "local")
+        campaign_of(assess_items({name: {} for name in notices}, assess), "local", open_run=open_run)
     assert refused.value.problems == ("a: too many", "b: too many", "c: too few", "c: too late")

@@ -21,11 +21,11 @@ from harness.launch.rundir import RunPaths
 from harness.launch.slurm.job_state import JobState
 from harness.launch.slurm.queue import QueueView
 from harness.launch.supervisor_lock import is_supervised, supervising
-from harness.runs.reconcile.recover_job import recovered
 from harness.runs.reconcile.attempt_history import attempts_of
+from harness.runs.reconcile.reconcile import reconcile_all, reconcile_one
+from harness.runs.reconcile.recover_job import recovered
 from harness.runs.record import RunRecord, epoch_of, utc_at
 from harness.runs.record_file import load, save
-from harness.runs.reconcile.reconcile import reconcile_all, reconcile_one
 from harness.runs.store import StoredRun, copy_path, list_runs, load_run, reread
 
 RECORD = load(Path(__file__).parents[1] / "fixtures" / "records" / "version-1.json")

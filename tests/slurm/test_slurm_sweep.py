@@ -6,6 +6,7 @@ Whatever becomes of their driver, each point has one run and one job.
 import json
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,14 @@ from launching import User
 
 from harness.cli.campaign_reporter import ScreenReporter
 from harness.config.provenance import Resolved
-from harness.launch.plan import Launch, plan_launch
+from harness.launch.job import Job, Program
+from harness.launch.parse_job import part_of_a_node
+from harness.launch.run import open_run
 from harness.runs.campaign.assess import assess_items
 from harness.runs.campaign.campaign import Campaign, campaign_of
 from harness.runs.campaign.item import ItemAssessment
 from harness.runs.campaign.run import run_campaign
+from harness.runs.render_job import render_job
 
 KILLING = """#!/bin/bash
 # The real sbatch, but for a driver that is killed at the worst moments.
@@ -231,10 +235,17 @@ def test_a_campaign_of_jobs_that_are_no_training(
 
     def assess(name: str) -> ItemAssessment:
         resolved = resolve("MODEL=Mixtral-8x2B", f"COMMENT={name}", cluster="here", here=sweeper.folder)
-        script = f"#!/bin/bash\n#SBATCH --nodes=1 --ntasks=1 --oversubscribe\n{programs[name]}\n"
-        return ItemAssessment(resolved=resolved, launch=Launch(spec=plan_launch(resolved, "slurm").spec, script=script))
+        job = Job(
+            kind="shard",
+            name="shard",
+            executor="slurm",
+            resources=part_of_a_node(resolved, cpus=1, memory="100M", time_limit_s=60),
+            program=Program(argv=("bash", "-c", programs[name]), env={}, python=sys.executable),
+        )
+        return ItemAssessment(resolved=resolved, rendered=render_job(resolved, job))
 
-    campaign = campaign_of(assess_items({name: {} for name in programs}, assess), "slurm", name="shards")
+    assessed = assess_items({name: {} for name in programs}, assess)
+    campaign = campaign_of(assessed, "slurm", open_run=open_run, name="shards")
     assert statuses(campaign) == {"shard 1": "completed", "shard 2": "failed", "shard 3": "completed"}
     (sweeper.folder / "mended").touch()
     assert statuses(campaign)["shard 2"] == "failed"

@@ -9,6 +9,7 @@ from harness.report.text.table import MISSING, plain_table, show_apart, show_kno
 from harness.runs.campaign.item import Item
 from harness.runs.record import RunRecord
 from harness.runs.store import StoredRun
+from harness.training.assessment import gpu_hours
 from harness.units import show_bytes, show_hours, show_seconds
 
 BEST = "*"
@@ -57,18 +58,18 @@ class PointResult:
 
 def point_preview(item: Item, run: StoredRun | None, *, to_run: bool) -> PointPreview:
     """The row of an item, before any that is to run does; `run` is the newest that it has."""
-    spec, predicted = item.launch.spec, item.predicted
-    gpus, step_s = spec.nodes * spec.gpus_per_node, (predicted or {}).get("step_time_s")
+    job, predicted = item.rendered.job, item.predicted
+    gpus, step_s = job.resources.ranks, (predicted or {}).get("step_time_s")
     steps = item.resolved.megatron_args.integer("--train-iters")
-    on_slurm = spec.place == "slurm"
+    on_slurm = job.executor == "slurm"
     return PointPreview(
         point=item.name,
         values=item.values,
-        nodes=spec.nodes,
+        nodes=job.resources.nodes,
         gpus=gpus,
         time_limit=item.resolved.text("RUN_TIME"),
         predicted=predicted,
-        gpu_hours=gpus * spec.time_limit_s / 3600 if on_slurm else None,
+        gpu_hours=gpu_hours(item.resolved) if on_slurm else None,
         predicted_gpu_hours=step_s * steps * gpus / 3600 if step_s and steps and on_slurm else None,
         run=run,
         to_run=to_run,

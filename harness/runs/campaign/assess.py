@@ -24,9 +24,9 @@ def assess_items(values: Mapping[str, Mapping[str, str]], assess: Callable[[str]
     """Assess each item by its name; `values` holds what each differs in from the others."""
     assessments = {name: assess(name) for name in values}
     items = [
-        Item(name=name, values=values[name], resolved=it.resolved, launch=it.launch, predicted=it.predicted)
+        Item(name=name, values=values[name], resolved=it.resolved, rendered=it.rendered, predicted=it.predicted)
         for name, it in assessments.items()
-        if it.resolved and it.launch and not it.problems
+        if it.resolved and it.rendered and not it.problems
     ]
     return AssessedItems(
         items=tuple(items),
@@ -49,9 +49,10 @@ def _same_jobs(items: Sequence[Item]) -> list[str]:
     """Items whose jobs have the same flags, environment and ranks: the same experiment twice."""
     names: dict[str, list[str]] = {}
     for item in items:
-        spec = item.launch.spec
-        ranks = (spec.nodes, spec.gpus_per_node, spec.image, spec.mounts)
-        names.setdefault(repr((spec.command, sorted(spec.env.items()), ranks)), []).append(item.name)
+        job = item.rendered.job
+        ranks = (job.resources.nodes, job.resources.ranks_per_node, job.container)
+        program = (job.program.command, sorted(job.program.env.items()))
+        names.setdefault(repr((program, ranks)), []).append(item.name)
     return [
         f"{' and '.join(named)} come to the same flags: the same is run twice" for named in names.values() if named[1:]
     ]

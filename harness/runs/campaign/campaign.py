@@ -1,11 +1,14 @@
 """A campaign that can run: its name, its folder, and which of its items have a run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.config.provenance import Resolved
 from harness.errors import ConfigError
 from harness.launch.executor import Executor
+from harness.launch.run import Run
+from harness.launch.script.render import RenderedJob
 from harness.launch.slurm.lanes import require_joinable
 from harness.runs.campaign.assess import AssessedItems
 from harness.runs.campaign.item import Item
@@ -15,10 +18,15 @@ from harness.runs.campaign.manifest_differences import require_same_manifest
 from harness.runs.record import SweepPoint
 from harness.runs.store import StoredRun
 
+type OpenRun = Callable[[Resolved, RenderedJob], Run]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Campaign:
-    """`root` holds the runs' folders, `folder` the campaign's own; `items` are those that can run."""
+    """`root` holds the runs' folders, `folder` the campaign's own; `items` are those that can run.
+
+    `open_run` makes the folder of a run, as runs of the items' kind are opened.
+    """
 
     name: str
     root: Path
@@ -26,6 +34,7 @@ class Campaign:
     executor: Executor
     manifest: CampaignManifest
     items: tuple[Item, ...]
+    open_run: OpenRun
 
     def membership(self, item: Item) -> SweepPoint:
         """What the record of an item's run says of the campaign."""
@@ -34,7 +43,7 @@ class Campaign:
     def require_lanes(self) -> None:
         """ConfigError if Slurm cannot make the jobs wait for one another."""
         for item in self.items:
-            require_joinable(item.launch.spec.sbatch_args)
+            require_joinable(item.rendered.job.resources.sbatch_args)
 
     def require_same(self) -> None:
         """ConfigError says in what the campaign differs from the one of its name that was begun before."""
@@ -60,7 +69,12 @@ class Campaign:
 
 
 def campaign_of(
-    assessed: AssessedItems, executor: Executor, *, name: str | None = None, options: Sequence[str] = ()
+    assessed: AssessedItems,
+    executor: Executor,
+    *,
+    open_run: OpenRun,
+    name: str | None = None,
+    options: Sequence[str] = (),
 ) -> Campaign:
     """The campaign of items that were assessed for an executor, with further `options` of sbatch.
 
@@ -84,6 +98,7 @@ def campaign_of(
         executor=executor,
         manifest=manifest,
         items=assessed.items,
+        open_run=open_run,
     )
 
 

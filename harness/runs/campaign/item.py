@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.config.provenance import Resolved
-from harness.launch.plan import Launch
+from harness.launch.script.render import RenderedJob
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +14,7 @@ class Item:
     name: str
     values: Mapping[str, str]
     resolved: Resolved
-    launch: Launch
+    rendered: RenderedJob
     predicted: Mapping[str, float] | None = None
 
 
@@ -22,11 +22,11 @@ class Item:
 class ItemAssessment:
     """Whether an item can run: its job, or all the problems that keep it from running.
 
-    `resolved` is None where the configuration cannot be resolved, `launch` where there is no job.
+    `resolved` is None where the configuration cannot be resolved, `rendered` where there is no job.
     """
 
     resolved: Resolved | None = None
-    launch: Launch | None = None
+    rendered: RenderedJob | None = None
     predicted: Mapping[str, float] | None = None
     notices: Sequence[str] = ()
     problems: Sequence[str] = ()

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from harness.errors import EnvironmentProblem
 from harness.launch.processes import end_leftovers
-from harness.launch.run import open_run
 from harness.launch.supervisor_lock import is_supervised
 from harness.runs.campaign.campaign import Campaign
 from harness.runs.campaign.driver import CampaignOutcome, CampaignReporter, RecoveredRuns
@@ -45,7 +44,7 @@ class LocalDriver:
         return CampaignOutcome(runs=runs)
 
     def _run_item(self, item: Item) -> StoredRun:
-        run = open_run(item.resolved, item.launch)
+        run = self._campaign.open_run(item.resolved, item.rendered)
         for text in run.notices:
             self._reporter.notice(text)
         with self._reporter.steps(item) as on_step:

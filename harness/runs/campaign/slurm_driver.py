@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.errors import EnvironmentProblem
 from harness.launch.processes import processes_of
-from harness.launch.run import Run, open_run
+from harness.launch.run import Run
 from harness.launch.slurm.lanes import lane_options
 from harness.runs.campaign.campaign import Campaign
 from harness.runs.campaign.driver import CampaignOutcome, CampaignReporter, RecoveredRuns
@@ -72,7 +72,7 @@ class SlurmDriver:
         under_way = sum(run.record.status in UNFINISHED for run in runs.values())
         for number, item in enumerate(pending):
             try:
-                run = _opened(item, unsubmitted.get(item.name))
+                run = self._open(item, unsubmitted.get(item.name))
                 for text in run.notices:
                     if text not in noticed:
                         self._reporter.notice(text)
@@ -86,11 +86,17 @@ class SlurmDriver:
             job_id = runs[item.name].record.job.job_id
             self._reporter.progress(f"{item.name}: submitted job {job_id}, {number + 1} of {len(pending)}")
 
+    def _open(self, item: Item, unsubmitted: StoredRun | None) -> Run:
+        """A new folder; or that of a run that never became a job: should it be one after all, only one can run."""
+        if unsubmitted is None or unsubmitted.removed:
+            return self._campaign.open_run(item.resolved, item.rendered)
+        return Run(job=item.rendered.job, paths=unsubmitted.paths)
+
     def _submit(self, item: Item, run: Run, number: int) -> StoredRun:
         options: tuple[str, ...] = ()
         if self._max_jobs is not None:
             lane = number % self._max_jobs
-            options = lane_options(self._campaign.name, lane, item.launch.spec.sbatch_args)
+            options = lane_options(self._campaign.name, lane, item.rendered.job.resources.sbatch_args)
         membership = self._campaign.membership(item)
         return submit_run(run, item.resolved, predicted=item.predicted, options=options, sweep=membership)
 
@@ -102,13 +108,6 @@ class SlurmDriver:
             if state.never_starts:
                 runs[item.name] = state.run
                 self._reporter.error(f"{item.name}: {state.never_starts}")
-
-
-def _opened(item: Item, unsubmitted: StoredRun | None) -> Run:
-    """A new folder; or that of a run that never became a job: should it be one after all, only one can run."""
-    if unsubmitted is None or unsubmitted.removed:
-        return open_run(item.resolved, item.launch)
-    return Run(spec=item.launch.spec, paths=unsubmitted.paths, notices=())
 
 
 def _await_sbatch(run: StoredRun) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 from harness.errors import HarnessError
 from harness.launch.slurm.job_state import JobState
 from harness.launch.slurm.queue import QueueView, ask
-from harness.runs.reconcile.recover_job import recovered, find_lost_jobs, is_without_job
-from harness.runs.reconcile.slurm_status import derive_status
 from harness.runs.reconcile.local_status import derive_local_status
+from harness.runs.reconcile.recover_job import find_lost_jobs, is_without_job, recovered
+from harness.runs.reconcile.slurm_status import derive_status
 from harness.runs.record import UNFINISHED, RunRecord
 from harness.runs.record_file import save
 from harness.runs.store import StoredRun, copy_path, is_ours, reread, stamp_of

@@ -9,8 +9,8 @@ from harness.launch.attempts import AttemptFacts, read_attempts
 from harness.launch.rundir import RunPaths
 from harness.launch.slurm.job_state import JobState
 from harness.launch.slurm.queue import QueueView
-from harness.runs.reconcile.attempt_history import attempts_of
 from harness.runs.measured import last_heard, with_log_at
+from harness.runs.reconcile.attempt_history import attempts_of
 from harness.runs.record import Attempt, RunRecord, Status, epoch_of, utc_at
 from harness.runs.store import StoredRun, is_ours
 from harness.runs.triage.failure import failure_of, ran_out_of_time

@@ -11,12 +11,12 @@ from harness.launch.attempts import read_attempts
 from harness.launch.rundir import RunPaths
 from harness.launch.slurm.job_state import JobState
 from harness.launch.slurm.pending_reasons import PendingReason, find_reason
-from harness.training.log.samples import StepSample
-from harness.runs.watch.log_tail import LogTail
 from harness.runs.measured import parser_of
 from harness.runs.record import UNFINISHED
-from harness.runs.watch.reconcile_thread import ReconcileThread
 from harness.runs.store import StoredRun
+from harness.runs.watch.log_tail import LogTail
+from harness.runs.watch.reconcile_thread import ReconcileThread
+from harness.training.log.samples import StepSample
 
 _LOG_EVERY_S = 0.5
 
