@@ -10,10 +10,11 @@ from harness.config.provenance import Resolved
 from harness.launch.plan import Launch
 from harness.launch.run import Outcome, Run, open_run, run_here
 from harness.launch.supervisor_lock import supervising
-from harness.report.text.table import show_summary
+from harness.report.text.run_table import show_summary
 from harness.runs import recorder
-from harness.runs.measured import parser_of
-from harness.runs.record import RunRecord, SweepPoint
+from harness.runs.kinds import TRAINING
+from harness.runs.log_reading import reader_of
+from harness.runs.record import CampaignItem, RunRecord
 
 
 def run_launch(
@@ -41,26 +42,26 @@ def _run_here(run: Run, resolved: Resolved, predicted: Mapping[str, float] | Non
 
 
 def run_recorded(
-    run: Run, resolved: Resolved, predicted: Mapping[str, float] | None, sweep: SweepPoint | None = None
+    run: Run, resolved: Resolved, predicted: Mapping[str, float] | None, campaign: CampaignItem | None = None
 ) -> tuple[RunRecord, Outcome]:
     """Run on this node to the end, each step on the screen; the record, and what ended it."""
     ranks = run.spec.nodes * run.spec.gpus_per_node
     outcome = Outcome(status="failed", exit_code=1)
-    steps = Steps(total=resolved.megatron_args.integer("--train-iters"))
+    steps = Steps(total=TRAINING.total_steps(resolved))
 
     def on_line(line: str) -> None:
-        if sample := parser.feed(line):
-            steps.show(sample)
+        if step := reader.feed(line):
+            steps.show(step)
 
     with supervising(run.paths):
-        record = recorder.begin(run, resolved, predicted=predicted, sweep=sweep)
-        parser = parser_of(record)
+        record = recorder.begin(run, resolved, TRAINING, predicted=predicted, campaign=campaign)
+        reader = reader_of(record)
         try:
             screen.progress(f"{resolved.text('MODEL')} on {ranks} ranks; log: {run.paths.log}")
             with steps:
                 outcome = run_here(run, on_line)
         finally:  # whatever happens to the supervisor, no record says "running" for ever
-            record = recorder.finish(run.paths, record, parser.log(), outcome)
+            record = recorder.finish(run.paths, record, reader, outcome)
     return record, outcome
 
 

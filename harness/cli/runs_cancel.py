@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli import screen
-from harness.cli.runs_found import ROOT, as_they_stand, runs_of, unfinished
+from harness.cli.run_lookup import ROOT, reconciled_runs, runs_of, unfinished
 from harness.errors import ConfigError
 from harness.runs.record import UNFINISHED
 from harness.runs.root import named
@@ -28,7 +28,7 @@ def command(runs: Sequence[str], root: Path, everything: bool) -> int:
     if bool(runs) == everything:
         raise click.UsageError("name the runs, or give --all")
     meant = [run for run in unfinished(root) if run.record.job.on == "slurm"] if everything else runs_of(root, runs)
-    found, _ = as_they_stand(meant)
+    found, _ = reconciled_runs(meant)
     if problems := [problem for run in found if (problem := _problem(run))]:
         raise ConfigError(problems)
     open_ones = [run for run in found if run.record.status in UNFINISHED]

@@ -6,11 +6,11 @@ from pathlib import Path
 import click
 
 from harness.cli import screen
-from harness.cli.events import told
 from harness.cli.every import EVERY, EVERY_S
 from harness.cli.main import STOPPED
-from harness.cli.runs_found import ROOT, runs_of, unfinished
+from harness.cli.run_lookup import ROOT, runs_of, unfinished
 from harness.cli.steps import Steps, say_above_bars
+from harness.report.text.event import event_text
 from harness.report.text.run_result import show_result
 from harness.runs.root import named
 from harness.runs.store import StoredRun
@@ -70,15 +70,15 @@ def _views(runs: Sequence[StoredRun]) -> dict[str, Steps]:
 
 def _show(event: Event, views: dict[str, Steps]) -> None:
     if isinstance(event, SlurmSilent):
-        say_above_bars(told(event))
+        say_above_bars(event_text(event))
         return
     view = views[event.run.record.run_id]
     if isinstance(event, Stepped):
-        view.show(event.sample)
+        view.show(event.step)
     elif isinstance(event, Ended):
         view.close()
     else:
-        view.say(told(event))
+        view.say(event_text(event))
 
 
 def _close(views: dict[str, Steps]) -> None:

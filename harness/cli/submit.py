@@ -12,6 +12,7 @@ from harness.errors import ConfigError
 from harness.launch.run import Run
 from harness.launch.slurm.command import is_elsewhere
 from harness.report.text.job import show_job
+from harness.runs.kinds import TRAINING
 from harness.runs.root import named
 from harness.runs.submission import FirstWord, first_word, submit_recorded
 
@@ -20,7 +21,7 @@ def submit_launch(run: Run, resolved: Resolved, predicted: Mapping[str, float] |
     """Submit, and say how the job stands; with SUBMIT_WAIT follow it. ConfigError if it can never start."""
     watch = f"moe-harness runs watch {named(run.paths.root)}"
     try:
-        stored = submit_recorded(run, resolved, predicted=predicted)
+        stored = submit_recorded(run, resolved, TRAINING, predicted=predicted)
     except KeyboardInterrupt:
         screen.notice(f"interrupted while Slurm was asked; {watch} tells whether it took the job")
         return STOPPED

@@ -3,7 +3,7 @@
 import time
 
 from harness.cli import screen
-from harness.cli.events import told
+from harness.report.text.event import event_text
 from harness.runs.record import UNFINISHED
 from harness.runs.store import StoredRun
 from harness.runs.submission import end_hopeless
@@ -20,7 +20,7 @@ def follow(runs: dict[str, StoredRun], *, every_s: float) -> None:
     under_way = [run for run in runs.values() if run.record.status in UNFINISHED]
     for event in watch(under_way, every_s=every_s):
         if isinstance(event, SlurmSilent):
-            screen.progress(told(event))
+            screen.progress(event_text(event))
             continue
         point = points[event.run.folder]
         if isinstance(event, NeverStarts):
@@ -32,4 +32,4 @@ def follow(runs: dict[str, StoredRun], *, every_s: float) -> None:
             continue
         if isinstance(event, Stepped):
             told_s[point] = time.monotonic()
-        screen.progress(f"{point}: {told(event)}")
+        screen.progress(f"{point}: {event_text(event)}")

@@ -11,7 +11,7 @@ from harness.launch.executor import Executor
 from harness.launch.slurm.lanes import require_joinable
 from harness.report.text.sweep_table import PlannedJob, PointResult
 from harness.runs.campaign.manifest import SweepPlan, derived_name, plan_of, runs_of, sweep_folder
-from harness.runs.record import SweepPoint
+from harness.runs.record import CampaignItem
 from harness.runs.store import StoredRun
 
 
@@ -31,9 +31,9 @@ class Sweep:
         """Whether DRY_RUN=1 was asked for."""
         return any(job.resolved.switch("DRY_RUN") for job in self.checked.jobs)
 
-    def label(self, job: SweepJob) -> SweepPoint:
+    def label(self, job: SweepJob) -> CampaignItem:
         """What a run's record says of its place in the sweep."""
-        return SweepPoint(sweep=self.name, point=job.point.name)
+        return CampaignItem(campaign=self.name, item=job.point.name)
 
     def require_lanes(self) -> None:
         """ConfigError if the jobs cannot be made to wait for one another."""

@@ -14,6 +14,7 @@ from harness.errors import EnvironmentProblem
 from harness.launch.processes import processes_of
 from harness.launch.run import Run, open_run
 from harness.launch.slurm.lanes import lane_options
+from harness.runs.kinds import TRAINING
 from harness.runs.reconcile.reconcile import reconcile_all
 from harness.runs.reconcile.recover_job import never_became_a_job
 from harness.runs.record import UNFINISHED
@@ -73,7 +74,7 @@ class SlurmDriver:
                 request.say_notices([text for text in run.notices if text not in told])
                 told |= {*run.notices}
                 runs[point] = submit_recorded(
-                    run, job.resolved, predicted=job.predicted, options=lane, sweep=self._sweep.label(job)
+                    run, job.resolved, TRAINING, predicted=job.predicted, options=lane, campaign=self._sweep.label(job)
                 )
             except EnvironmentProblem as problem:
                 raise EnvironmentProblem(

@@ -10,9 +10,9 @@ from pathlib import Path
 from harness.disk import expanded, is_file
 from harness.errors import EnvironmentProblem, HarnessError, nearest
 from harness.launch.rundir import RunPaths
+from harness.runs.reconcile.invalidate import invalidated
 from harness.runs.record import RunRecord
 from harness.runs.record_file import DamagedRecord, UnreadableRecord, load
-from harness.runs.reconcile.invalidate import invalidated
 
 COPIES = ".submitted"
 """The folder under OUTPUT_PATH that holds the records of submitted runs until they have ended."""

@@ -3,10 +3,11 @@
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from harness.config.provenance import Resolved
 from harness.disk import make_shared
@@ -18,10 +19,11 @@ from harness.launch.slurm.pending_reasons import PendingReason, find_reason
 from harness.launch.slurm.queue import ask, find_by_folder
 from harness.launch.slurm.submit import Refused, SlurmJob, cancel, submit_script
 from harness.runs import recorder
-from harness.runs.record import RunError, RunRecord, SweepPoint, epoch_of, utc_now
+from harness.runs.kind import Kind, Prediction
+from harness.runs.reconcile.reconcile import reconcile_all
+from harness.runs.record import CampaignItem, RunError, RunRecord, epoch_of, utc_now
 from harness.runs.record_file import save
 from harness.runs.root import named
-from harness.runs.reconcile.reconcile import reconcile_all
 from harness.runs.store import StoredRun, copy_path
 from harness.runs.triage.internal_causes import never_starts
 
@@ -47,10 +49,11 @@ class FirstWord:
 def submit_recorded(
     run: Run,
     resolved: Resolved,
+    kind: Kind[Any],
     *,
-    predicted: Mapping[str, float] | None = None,
+    predicted: Prediction = None,
     options: Sequence[str] = (),
-    sweep: SweepPoint | None = None,
+    campaign: CampaignItem | None = None,
 ) -> StoredRun:
     """Submits an opened run, with further options of sbatch; the run as it stands then.
 
@@ -59,7 +62,7 @@ def submit_recorded(
     """
     folder = run.paths.root
     try:
-        record = recorder.begin(run, resolved, status="submitted", predicted=predicted, sweep=sweep)
+        record = recorder.begin(run, resolved, kind, status="submitted", predicted=predicted, campaign=campaign)
         _keep_copy(record, folder)
         job = _submit(run, record, options)
     except Refused as refused:

@@ -7,17 +7,26 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from stored_records import load_version
 
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError
 from harness.launch.rundir import RunPaths
-from harness.runs.record import RunRecord, SweepPoint
-from harness.runs.record_file import load, save
-from harness.runs.store import list_runs
 from harness.runs.campaign.lock import SweepBusy, hold
-from harness.runs.campaign.manifest import SweepPlan, derived_name, keep_plan, plan_of, require_same, runs_of, sweep_folder
+from harness.runs.campaign.manifest import (
+    SweepPlan,
+    derived_name,
+    keep_plan,
+    plan_of,
+    require_same,
+    runs_of,
+    sweep_folder,
+)
+from harness.runs.record import CampaignItem, RunRecord
+from harness.runs.record_file import save
+from harness.runs.store import list_runs
 
-RECORD = load(Path(__file__).parents[1] / "fixtures" / "records" / "version-1.json")
+RECORD = load_version(1)
 HOLDER = """
 import sys, time
 from pathlib import Path
@@ -91,15 +100,15 @@ def test_a_name_that_is_no_folder_is_refused(name: str, tmp_path: Path) -> None:
 
 
 def test_of_a_point_that_was_run_again_the_newest_counts(tmp_path: Path) -> None:
-    def run(run_id: str, day: int, sweep: SweepPoint | None) -> RunRecord:
-        return replace(RECORD, run_id=run_id, created=f"2026-01-{day:02}T00:00:00Z", sweep=sweep)
+    def run(run_id: str, day: int, campaign: CampaignItem | None) -> RunRecord:
+        return replace(RECORD, run_id=run_id, created=f"2026-01-{day:02}T00:00:00Z", campaign=campaign)
 
     mine = [
-        run("a", 1, SweepPoint(sweep="mine", point="EP=1")),
-        run("b", 3, SweepPoint(sweep="mine", point="EP=1")),
-        run("c", 2, SweepPoint(sweep="mine", point="EP=2")),
+        run("a", 1, CampaignItem(campaign="mine", item="EP=1")),
+        run("b", 3, CampaignItem(campaign="mine", item="EP=1")),
+        run("c", 2, CampaignItem(campaign="mine", item="EP=2")),
     ]
-    for record in (*mine, run("d", 4, SweepPoint(sweep="other", point="EP=1")), run("e", 5, None)):
+    for record in (*mine, run("d", 4, CampaignItem(campaign="other", item="EP=1")), run("e", 5, None)):
         (tmp_path / record.run_id).mkdir()
         save(record, RunPaths(tmp_path / record.run_id).record, {})
     (tmp_path / "torn").mkdir()
@@ -109,8 +118,9 @@ def test_of_a_point_that_was_run_again_the_newest_counts(tmp_path: Path) -> None
     assert len(found.unreadable) == 1  # it breaks off before it could say whose it is
     RunPaths(tmp_path / "torn").record.write_text('{"sweep": {"sweep": "other"}}')
     assert runs_of(tmp_path, "mine").unreadable == ()
-    RunPaths(tmp_path / "torn").record.write_text('{"sweep": {\n"sweep": "mine"}}')
-    assert len(runs_of(tmp_path, "mine").unreadable) == 1
+    for old_or_new in ('{"sweep": {\n"sweep": "mine"}}', '{"campaign": {\n"campaign": "mine"}}'):
+        RunPaths(tmp_path / "torn").record.write_text(old_or_new)
+        assert len(runs_of(tmp_path, "mine").unreadable) == 1
 
 
 def test_a_sweeps_folder_is_no_run(plan: Planner, tmp_path: Path) -> None:

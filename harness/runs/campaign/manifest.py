@@ -114,9 +114,9 @@ def runs_of(root: Path, sweep: str) -> SweepRuns:
     found = list_runs(root)
     newest: dict[str, StoredRun] = {}
     for run in found.runs:
-        of = run.record.sweep
-        if of is not None and of.sweep == sweep:
-            newest.setdefault(of.point, run)
+        of = run.record.campaign
+        if of is not None and of.campaign == sweep:
+            newest.setdefault(of.item, run)
     lost = tuple(why for path, why in found.unreadable.items() if _may_be_of(path, sweep))
     return SweepRuns(newest=newest, unreadable=lost)
 
@@ -127,7 +127,8 @@ def _may_be_of(path: Path, sweep: str) -> bool:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False  # another user's
-    return f'"sweep": "{sweep}"' in text or not text.rstrip().endswith("}")
+    names_it = f'"campaign": "{sweep}"' in text or f'"sweep": "{sweep}"' in text  # up to version 2 of the records
+    return names_it or not text.rstrip().endswith("}")
 
 
 def _content(resolved: Resolved) -> dict[str, str]:

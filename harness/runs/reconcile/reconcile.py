@@ -7,15 +7,17 @@ was empty. Several processes may reconcile one run: each derives from what lies 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from harness.errors import HarnessError
 from harness.launch.slurm.job_state import JobState
 from harness.launch.slurm.queue import QueueView, ask
-from harness.runs.reconcile.recover_job import recovered, find_lost_jobs, is_without_job
-from harness.runs.reconcile.slurm_status import derive_status
 from harness.runs.reconcile.local_status import derive_local_status
+from harness.runs.reconcile.recover_job import find_lost_jobs, is_without_job, recovered
+from harness.runs.reconcile.slurm_status import derive_status
 from harness.runs.record import UNFINISHED, RunRecord
 from harness.runs.record_file import save
+from harness.runs.samples_file import save_samples
 from harness.runs.store import StoredRun, copy_path, is_ours, reread, stamp_of
 
 
@@ -68,14 +70,14 @@ def reconcile_one(run: StoredRun, view: QueueView) -> tuple[StoredRun, JobState 
     if run.record.status not in UNFINISHED:
         return run, None
     try:
-        record, job = derive_status(run, view) if run.record.job.on == "slurm" else (derive_local_status(run), None)
+        derived, job = derive_status(run, view) if run.record.job.on == "slurm" else (derive_local_status(run), None)
     except (HarnessError, OSError) as problem:  # such as a log, or a folder, that only others may read
         return replace(run, problem=str(problem)), None
-    return _keep(run, record), job
+    return _keep(run, derived.record, derived.samples), job
 
 
-def _keep(run: StoredRun, record: RunRecord) -> StoredRun:
-    """The run with that record, written if it is news; a folder that someone removed is made again for it."""
+def _keep(run: StoredRun, record: RunRecord, samples: Sequence[Any] | None = None) -> StoredRun:
+    """The run with that record, written with its samples if it is news; a folder that was removed is made again."""
     if record == run.record and not run.removed and run.problem is None:
         return run
     if not is_ours(run):
@@ -84,6 +86,8 @@ def _keep(run: StoredRun, record: RunRecord) -> StoredRun:
         if stamp_of(run.paths.record) != run.stamp:
             return reread(run)  # someone wrote it meanwhile, and may have known more
         run.folder.mkdir(exist_ok=True)
+        if samples is not None:
+            save_samples(samples, record, run.paths)
         save(record, run.paths.record)
         if record.status not in UNFINISHED:
             copy_path(run.folder).unlink(missing_ok=True)

@@ -11,12 +11,12 @@ from harness.launch.attempts import read_attempts
 from harness.launch.rundir import RunPaths
 from harness.launch.slurm.job_state import JobState
 from harness.launch.slurm.pending_reasons import PendingReason, find_reason
-from harness.training.log.samples import StepSample
-from harness.runs.watch.log_tail import LogTail
-from harness.runs.measured import parser_of
+from harness.runs.kind import Step
+from harness.runs.log_reading import reader_of
 from harness.runs.record import UNFINISHED
-from harness.runs.watch.reconcile_thread import ReconcileThread
 from harness.runs.store import StoredRun
+from harness.runs.watch.log_tail import LogTail
+from harness.runs.watch.reconcile_thread import ReconcileThread
 
 _LOG_EVERY_S = 0.5
 
@@ -34,7 +34,7 @@ class Stepped:
     """A run's log has a new step."""
 
     run: StoredRun
-    sample: StepSample
+    step: Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ class _Followed:
     def __init__(self, run: StoredRun) -> None:
         self.run = run
         self.ended = False
-        self._parser = parser_of(run.record)
+        self._reader = reader_of(run.record)
         self._tail = LogTail(run.folder / "log")
         self._told: object = None
         self._job: JobState | None = None
@@ -119,9 +119,9 @@ class _Followed:
         while chunk := self._tail.read():
             if self._tail.restarted:
                 yield Noticed(run=self.run, text="its log was replaced or cut short; it is read from its beginning")
-            samples = self._parser.feed_bytes(chunk)
-            for sample in samples[-1:] if self._backlog else samples:
-                yield Stepped(run=self.run, sample=sample)
+            steps = self._reader.feed_bytes(chunk)
+            for step in steps[-1:] if self._backlog else steps:
+                yield Stepped(run=self.run, step=step)
         self._backlog = False
 
     def says_it_has_ended(self) -> bool:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -60,7 +60,7 @@ def unfinished(root: Path) -> tuple[StoredRun, ...]:
     return tuple(run for run in reversed(found.runs) if run.record.status in UNFINISHED)
 
 
-def as_they_stand(runs: Sequence[StoredRun]) -> "tuple[tuple[StoredRun, ...], Reconciled | None]":
+def reconciled_runs(runs: Sequence[StoredRun]) -> "tuple[tuple[StoredRun, ...], Reconciled | None]":
     """The runs with what Slurm knows of those that have not ended, told where that is odd."""
     if all(run.record.status not in UNFINISHED for run in runs):
         return tuple(runs), None
@@ -77,18 +77,19 @@ def as_they_stand(runs: Sequence[StoredRun]) -> "tuple[tuple[StoredRun, ...], Re
     return reconciled.runs, reconciled
 
 
-def with_its_log(run: StoredRun, *, most_bytes: int = sys.maxsize) -> StoredRun:
-    """The run; one that is still going with what its log says, as far as that has come."""
+def with_its_log(run: StoredRun, *, most_bytes: int = sys.maxsize) -> tuple[StoredRun, Sequence[Any] | None]:
+    """The run and the samples that its log holds; of one that has ended, whose record has all, no log is read."""
     if run.record.status not in UNFINISHED:
-        return run
-    from harness.runs.measured import with_log_at
+        return run, None
+    from harness.runs.log_reading import read_log_at
 
     try:
-        return replace(run, record=with_log_at(run.record, run.paths.log, most_bytes=most_bytes))
+        reading = read_log_at(run.record, run.paths.log, most_bytes=most_bytes)
     except EnvironmentProblem as problem:
         if str(problem) != run.problem:  # which has been told
             screen.error(str(problem))
-        return run
+        return run, None
+    return replace(run, record=reading.record), reading.samples
 
 
 def _run_of(root: Path, word: str) -> StoredRun:
