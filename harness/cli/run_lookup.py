@@ -1,4 +1,4 @@
-"""The runs that a user's words mean, as they truly stand."""
+"""The runs that a user names, reconciled with their own facts and Slurm."""
 
 import os
 import sys
@@ -46,9 +46,9 @@ class NotOurs(HarnessError):
     """A job that is none of the runs."""
 
 
-def runs_of(root: Path, words: Sequence[str]) -> tuple[StoredRun, ...]:
+def runs_of(root: Path, names: Sequence[str]) -> tuple[StoredRun, ...]:
     """Each run once, by id, the beginning of its id, folder, or Slurm job id. RunNotFound or NotOurs tells."""
-    found = {run.folder: run for word in words for run in [_run_of(root, word)]}
+    found = {run.folder: run for name in names for run in [_run_of(root, name)]}
     return tuple(found.values())
 
 
@@ -61,7 +61,7 @@ def unfinished(root: Path) -> tuple[StoredRun, ...]:
 
 
 def reconciled_runs(runs: Sequence[StoredRun]) -> "tuple[tuple[StoredRun, ...], Reconciled | None]":
-    """The runs with what Slurm knows of those that have not ended, told where that is odd."""
+    """The runs as they truly stand, and Slurm's view of those that have not ended; what is odd goes to the screen."""
     if all(run.record.status not in UNFINISHED for run in runs):
         return tuple(runs), None
     from harness.runs.reconcile.reconcile import reconcile_all
@@ -86,21 +86,21 @@ def with_its_log(run: StoredRun, *, most_bytes: int = sys.maxsize) -> tuple[Stor
     try:
         reading = read_log_at(run.record, run.paths.log, most_bytes=most_bytes)
     except EnvironmentProblem as problem:
-        if str(problem) != run.problem:  # which has been told
+        if str(problem) != run.problem:  # which is on the screen already
             screen.error(str(problem))
         return run, None
     return replace(run, record=reading.record), reading.samples
 
 
-def _run_of(root: Path, word: str) -> StoredRun:
-    if JOB_ID.fullmatch(word):
-        if run := next((run for run in list_runs(root).runs if word in _job_ids(run.record)), None):
+def _run_of(root: Path, name: str) -> StoredRun:
+    if JOB_ID.fullmatch(name):
+        if run := next((run for run in list_runs(root).runs if name in _job_ids(run.record)), None):
             return run
         try:
-            return find_run(root, word)
+            return find_run(root, name)
         except RunNotFound:
-            raise NotOurs(_whose(root, word)) from None
-    return find_run(root, word)
+            raise NotOurs(_whose(root, name)) from None
+    return find_run(root, name)
 
 
 def _job_ids(record: RunRecord) -> set[str | None]:

@@ -38,7 +38,7 @@ def command(run: str, root: Path, as_json: bool) -> int:
 
 
 def _samples(run: StoredRun, read: Sequence[Any] | None) -> list[Any]:
-    """The samples as JSON values: those just read of the log, else those kept; a damaged file is told."""
+    """The samples as JSON values: those just read of the log, else those kept; a damaged file is noticed."""
     if read is not None:
         return sample_values(read, run.record, {})
     try:

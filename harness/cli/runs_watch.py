@@ -12,6 +12,7 @@ from harness.cli.run_lookup import ROOT, runs_of, unfinished
 from harness.cli.steps import Steps, say_above_bars
 from harness.report.text.event import event_text
 from harness.report.text.run_result import show_result
+from harness.runs.cancellation import can_be_ended_here
 from harness.runs.root import named
 from harness.runs.store import StoredRun
 from harness.runs.submission import end_hopeless
@@ -89,5 +90,5 @@ def _close(views: dict[str, Steps]) -> None:
 def _say_left(runs: Sequence[StoredRun]) -> None:
     for run in runs:
         name = named(run.folder)
-        end = f", runs cancel {name} ends it" if run.record.job.on == "slurm" else ""
+        end = f", runs cancel {name} ends it" if can_be_ended_here(run) else ""
         screen.notice(f"{run.record.run_id} goes on; moe-harness runs watch {name} follows it again{end}")

@@ -1,5 +1,6 @@
 """A run's log as lines, and the part of it that one attempt wrote."""
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from harness.errors import EnvironmentProblem
+
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
 @contextmanager
@@ -29,3 +32,8 @@ def read_lines(log: Path, *, most_bytes: int = sys.maxsize) -> Iterator[str]:
                 yield line.decode(errors="replace")
     except OSError as error:
         raise EnvironmentProblem(f"{log}: cannot read this log: {error.strerror}") from error
+
+
+def clean(line: str) -> str:
+    """The line without terminal escapes and line ends."""
+    return (_ANSI.sub("", line) if "\x1b" in line else line).rstrip("\r\n")

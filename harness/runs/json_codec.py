@@ -155,14 +155,14 @@ def _literal(values: tuple[Any, ...]) -> Decoder:
 
 
 def _scalar(kind: Any) -> Decoder:
-    words = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[kind]
+    expected = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[kind]
 
     def decode_scalar(value: Any) -> Any:
         if type(value) is kind:
             return value
         if kind is float and (type(value) is int or value in ("nan", "inf", "-inf")):
             return float(value)
-        raise _mismatch(words, value)
+        raise _mismatch(expected, value)
 
     return decode_scalar
 

@@ -123,7 +123,7 @@ def test_silence_is_no_news(run: StoredRun) -> None:
         ((f"signal=TERM {NOW + 59}", "exit=143", f"ended={NOW + 60}"), "cancelled"),
     ],
 )
-def test_a_job_that_slurm_forgot_is_judged_by_its_own_facts(
+def test_a_job_that_slurm_forgot_gets_its_status_from_its_own_facts(
     run: StoredRun, facts: tuple[str, ...], status: str
 ) -> None:
     attempt(run, 0, "job=7", "nodes=node1", f"started={NOW}", *facts)
@@ -226,7 +226,7 @@ def test_written_by_another_while_slurm_was_asked_it_is_left_alone(
     assert on_disk(run).status == "completed"
 
 
-def test_a_lost_run_that_gives_word_later_is_judged_again(run: StoredRun) -> None:
+def test_a_lost_run_that_gives_word_later_gets_its_status_anew(run: StoredRun) -> None:
     attempt(run, 0, "job=7", "nodes=node1", f"started={NOW}")
     assert reconcile(run, QueueView()).record.status == "failed"
     with (run.folder / "attempts/0/facts").open("a") as facts:

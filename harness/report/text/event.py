@@ -1,4 +1,4 @@
-"""What happens to the runs that are followed, in words."""
+"""What happens to the runs that are followed, as text."""
 
 from harness.report.text.job import show_attempt, show_job
 from harness.report.text.step import step_text

@@ -9,7 +9,7 @@ from harness.runs.record import Attempt, RunRecord
 
 
 def show_summary(record: RunRecord, job: str | None = None) -> str:
-    """The table of results that ends a run; `job` is what Slurm says of it where it has not ended."""
+    """The table of results that ends a run; `job` is Slurm's state of it where it has not ended."""
     header = [("run", record.run_id), ("status", record.status), *_job(record, job)]
     return plain_table([*header, *_result(record), *_attempts(record.attempts), *_cause(record)])
 

@@ -25,7 +25,7 @@ from harness.runs.store import StoredRun, copy_path, is_ours, reread, stamp_of
 class Reconciled:
     """Runs as they stand, in the order they were given.
 
-    `jobs` are Slurm's words on those jobs that it still knows, by the runs' folders; `unreachable` says why it gave no
+    `jobs` are the states of those jobs that Slurm still knows, by the runs' folders; `unreachable` says why it gave no
     answer on some.
     """
 
@@ -34,7 +34,7 @@ class Reconciled:
     unreachable: str | None
 
     def job_of(self, run: StoredRun) -> JobState | None:
-        """Slurm's word on a run's job."""
+        """Slurm's state of a run's job."""
         return self.jobs.get(run.folder)
 
 
@@ -65,7 +65,7 @@ def _views(records: Iterable[RunRecord]) -> dict[str | None, QueueView]:
 def reconcile_one(run: StoredRun, view: QueueView) -> tuple[StoredRun, JobState | None]:
     """A run just read, as it stands in Slurm's view and by its own facts; its record is written if that changed it.
 
-    Where it cannot be written, `problem` says why, and the next call writes it. Also Slurm's word on its job.
+    Where it cannot be written, `problem` says why, and the next call writes it. Also Slurm's state of its job.
     """
     if run.record.status not in UNFINISHED:
         return run, None

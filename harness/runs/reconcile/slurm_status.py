@@ -1,4 +1,4 @@
-"""How a run under Slurm truly stands: by its own facts, and by Slurm's word on its job. Silence is no news."""
+"""How a run under Slurm truly stands: by its own facts, and by Slurm's state of its job. Silence is no news."""
 
 import os
 import time
@@ -32,7 +32,7 @@ def job_of(run: StoredRun, facts: Sequence[AttemptFacts], view: QueueView) -> Jo
 
 
 def derive_status(run: StoredRun, view: QueueView) -> tuple[LogReading, JobState | None]:
-    """The record as it should be, with the samples of a run that has ended, and Slurm's word on the job."""
+    """The record as it should be, with the samples of a run that has ended, and Slurm's state of the job."""
     record, facts = run.record, read_attempts(run.paths)
     job = job_of(run, facts, view)
     job_id = record.job.job_id

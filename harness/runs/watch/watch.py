@@ -55,7 +55,7 @@ class NeverStarts:
 
 @dataclass(frozen=True, kw_only=True)
 class SlurmSilent:
-    """Slurm has stopped answering, with what its program said; None: it answers again."""
+    """Slurm has stopped answering, with the message of its program; None: it answers again."""
 
     why: str | None
 
@@ -99,14 +99,14 @@ def watch(runs: Sequence[StoredRun], *, every_s: float, patient: bool = False) -
 
 
 class _Followed:
-    """One run as it was last told."""
+    """One run, and what its follower has already heard of it."""
 
     def __init__(self, run: StoredRun) -> None:
         self.run = run
         self.ended = False
         self._reader = reader_of(run.record)
         self._tail = LogTail(run.folder / "log")
-        self._told: object = None
+        self._last_state: object = None
         self._job: JobState | None = None
         self._hopeless: PendingReason | None = None
         self._problem: str | None = None
@@ -147,8 +147,8 @@ class _Followed:
             self._ended_attempts |= {attempt.number for attempt in run.record.attempts}
         before = [(attempt.state, attempt.retried) for attempt in run.record.attempts[:-1]]
         now = (run.record.status, before, _shown(job))
-        if now != self._told:
-            self._told = now
+        if now != self._last_state:
+            self._last_state = now
             yield StateChanged(run=run, job=job)
         if run.record.status not in UNFINISHED:
             self.ended = True
@@ -156,7 +156,7 @@ class _Followed:
             yield Ended(run=run)
 
     def give_up(self) -> Iterator[Event]:
-        """The end of following a job of which Slurm has said twice in a row that it can never start."""
+        """The end of following a job for which Slurm gave the same reason that it can never start twice in a row."""
         job = self._job
         reason = find_reason(job.reason) if job and job.waiting and job.reason else None
         before, self._hopeless = self._hopeless, reason if reason and reason.never and reason.settled else None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.launch.log_part import read_lines
+from harness.launch.log_part import clean, read_lines
 from harness.training.effective import InEffect
 from harness.training.log import lines as log_lines
 from harness.training.log.engine_statement import parse_peak_memory
@@ -51,7 +51,7 @@ class LogParser:
 
     def feed(self, line: str) -> StepSample | None:
         """Take one line; the sample it adds, if it adds one."""
-        line = log_lines.clean(line)
+        line = clean(line)
         start = log_lines.start_text(line)
         if start and start != self._last_start:
             self._last_start = start
