@@ -68,12 +68,12 @@ class Word(click.ParamType[str]):
 
 
 def config_arguments[F: Callable[..., Any]](function: F) -> F:
-    """`--on PLACE` and `[KEY=VALUE]…`, the same for every verb that resolves."""
+    """`--on EXECUTOR` and `[KEY=VALUE]…`, the same for every verb that resolves."""
     function = click.argument("words", nargs=-1, type=Word(), is_eager=True, metavar=WORDS)(function)
-    return click.option("--on", "place", type=click.Choice(EXECUTORS), callback=_place, help=WHERE)(function)
+    return click.option("--on", "executor", type=click.Choice(EXECUTORS), callback=_executor, help=WHERE)(function)
 
 
-def _place(ctx: click.Context, param: click.Parameter, value: Executor | None) -> Executor:
+def _executor(ctx: click.Context, param: click.Parameter, value: Executor | None) -> Executor:
     return value or usual_executor(ctx.params.get("words") or ())
 
 
@@ -86,15 +86,15 @@ def usual_executor(words: Sequence[str]) -> Executor:
     return "slurm" if nodes.isdecimal() and int(nodes) > 1 else "local"
 
 
-def resolved(ctx: click.Context, words: Sequence[str], place: Executor) -> Resolved:
-    """Resolve what the user typed, in this environment, for a place."""
+def resolved(ctx: click.Context, words: Sequence[str], executor: Executor) -> Resolved:
+    """Resolve what the user typed, in this environment, for an executor."""
     invocation: Invocation = ctx.obj
     request = Request(
         words=words,
         extra=invocation.extra,
         environ=dict(os.environ),
-        default_cluster="template" if place == "slurm" else "laptop",
-        place=place,
+        default_cluster="template" if executor == "slurm" else "laptop",
+        place=executor,
         gpus=len(list(Path("/dev").glob("nvidia[0-9]*"))),
     )
     return resolve_request(request, Roots.standard())

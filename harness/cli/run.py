@@ -7,26 +7,28 @@ import click
 from harness.cli import request, screen
 from harness.cli.steps import Steps
 from harness.config.provenance import Resolved
-from harness.launch.plan import Launch
-from harness.launch.run import Outcome, Run, open_run, run_here
+from harness.launch.run import Outcome, Run, run_here
+from harness.launch.script.render import RenderedJob
 from harness.launch.supervisor_lock import supervising
 from harness.report.text.run_table import show_summary
 from harness.runs import recorder
 from harness.runs.kinds import TRAINING
 from harness.runs.log_reading import reader_of
 from harness.runs.record import CampaignItem, RunRecord
+from harness.training.open_training import open_training
+from harness.training.result import initial_result
 
 
 def run_launch(
-    launch: Launch, resolved: Resolved, predicted: Mapping[str, float] | None = None, *, keep: bool = False
+    rendered: RenderedJob, resolved: Resolved, predicted: Mapping[str, float] | None = None, *, keep: bool = False
 ) -> int:
     """Open the run's folder and start the job; the exit code to leave with. Its record keeps what was `predicted`.
 
     `keep`: a job that Slurm can never start stays in its queue.
     """
-    run = open_run(resolved, launch)
+    run = open_training(resolved, rendered)
     request.say_notices(run.notices)
-    if run.spec.place == "slurm":
+    if run.job.executor == "slurm":
         from harness.cli.submit import submit_launch
 
         return submit_launch(run, resolved, predicted, keep=keep)
@@ -45,7 +47,7 @@ def run_recorded(
     run: Run, resolved: Resolved, predicted: Mapping[str, float] | None, campaign: CampaignItem | None = None
 ) -> tuple[RunRecord, Outcome]:
     """Run on this node to the end, each step on the screen; the record, and what ended it."""
-    ranks = run.spec.nodes * run.spec.gpus_per_node
+    ranks = run.job.resources.ranks
     outcome = Outcome(status="failed", exit_code=1)
     steps = Steps(total=TRAINING.total_steps(resolved))
 
@@ -54,7 +56,7 @@ def run_recorded(
             steps.show(step)
 
     with supervising(run.paths):
-        record = recorder.begin(run, resolved, TRAINING, predicted=predicted, campaign=campaign)
+        record = recorder.begin(run, resolved, TRAINING, initial_result(resolved, predicted), campaign=campaign)
         reader = reader_of(record)
         try:
             screen.progress(f"{resolved.text('MODEL')} on {ranks} ranks; log: {run.paths.log}")

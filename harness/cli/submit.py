@@ -15,13 +15,14 @@ from harness.report.text.job import show_job
 from harness.runs.kinds import TRAINING
 from harness.runs.root import named
 from harness.runs.submission import FirstWord, first_word, submit_recorded
+from harness.training.result import initial_result
 
 
 def submit_launch(run: Run, resolved: Resolved, predicted: Mapping[str, float] | None, *, keep: bool) -> int:
     """Submit, and say how the job stands; with SUBMIT_WAIT follow it. ConfigError if it can never start."""
     watch = f"moe-harness runs watch {named(run.paths.root)}"
     try:
-        stored = submit_recorded(run, resolved, TRAINING, predicted=predicted)
+        stored = submit_recorded(run, resolved, TRAINING, initial_result(resolved, predicted))
     except KeyboardInterrupt:
         screen.notice(f"interrupted while Slurm was asked; {watch} tells whether it took the job")
         return STOPPED

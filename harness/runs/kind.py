@@ -9,16 +9,13 @@ from typing import Any, Protocol
 
 from harness.config.provenance import Resolved
 
-type Prediction = Mapping[str, float] | None
-"""Figures of the cost model by name, None where it was not asked."""
-
 
 class Result(Protocol):
     """What a run of some kind came to; a frozen dataclass."""
 
     @property
-    def predicted(self) -> Prediction:
-        """What was predicted of the run before it began."""
+    def predicted(self) -> Mapping[str, float] | None:
+        """What the cost model foresaw of the run, by figure; None where it was not asked."""
 
 
 class Step(Protocol):
@@ -67,15 +64,14 @@ class LogReader(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind[R: Result]:
+class RunKind[R: Result]:
     """A kind of run, whose result is an `R`.
 
-    `initial_result` is what is known of the result before a run begins. `reader` is made of the configuration and the
-    run's result so far. `total_steps` is None where the configuration does not say it.
+    `reader` makes a reader of the configuration and the run's result so far. `total_steps` is None where the
+    configuration does not say it.
     """
 
     name: str
     result: type[R]
-    initial_result: Callable[[Resolved, Prediction], R | None]
     reader: Callable[[Resolved, R | None], LogReader]
     total_steps: Callable[[Resolved], int | None]

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.config.provenance import Resolved
-from harness.runs.kind import Kind, LogReader
-from harness.training.result import TrainingResult, initial_result
+from harness.runs.kind import LogReader, RunKind
+from harness.training.result import TrainingResult
 
 
 def _training_reader(resolved: Resolved, result: TrainingResult | None) -> LogReader:
@@ -14,13 +14,12 @@ def _training_reader(resolved: Resolved, result: TrainingResult | None) -> LogRe
     return TrainingLogReader(resolved, result)
 
 
-TRAINING = Kind(
+TRAINING = RunKind(
     name="training",
     result=TrainingResult,
-    initial_result=initial_result,
     reader=_training_reader,
     total_steps=lambda resolved: resolved.megatron_args.integer("--train-iters") or None,
 )
 
-KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for kind in (TRAINING,)}
+KINDS: Mapping[str, RunKind[Any]] = {kind.name: kind for kind in (TRAINING,)}
 """Every kind by its name."""

@@ -4,13 +4,12 @@ import os
 import socket
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from harness.config.provenance import Resolved
 from harness.launch.run import Outcome, Run
 from harness.launch.rundir import RunPaths
 from harness.launch.slurm.command import cluster_name
-from harness.runs.kind import Kind, LogReader, Prediction
+from harness.runs.kind import LogReader, Result, RunKind
 from harness.runs.log_reading import reading_of
 from harness.runs.record import CampaignItem, JobRecord, RunError, RunRecord, Status, utc_now
 from harness.runs.record_file import save
@@ -18,16 +17,16 @@ from harness.runs.revision import revision_of
 from harness.runs.samples_file import save_samples
 
 
-def begin(
+def begin[R: Result](
     run: Run,
     resolved: Resolved,
-    kind: Kind[Any],
+    kind: RunKind[R],
+    result: R | None,
     *,
     status: Status = "running",
-    predicted: Prediction = None,
     campaign: CampaignItem | None = None,
 ) -> RunRecord:
-    """Write the record of a run that is about to start, or was submitted, with what was predicted of it."""
+    """Write the record of a run that is about to start, or was submitted; `result` is what is known of its result."""
     now = utc_now()
     record = RunRecord(
         run_id=run.paths.run_id,
@@ -38,16 +37,16 @@ def begin(
         revision=revision_of(Path(__file__).parent),
         resolved=resolved,
         job=JobRecord(
-            on=run.spec.place,
-            nodes=run.spec.nodes,
-            gpus_per_node=run.spec.gpus_per_node,
-            command=tuple(run.spec.command_in(str(run.paths.root))),
+            on=run.job.executor,
+            nodes=run.job.resources.nodes,
+            gpus_per_node=run.job.resources.ranks_per_node,
+            command=tuple(run.job.program.command_in(str(run.paths.root))),
             host=socket.gethostname(),
-            cluster=cluster_name() if run.spec.place == "slurm" else None,
+            cluster=cluster_name() if run.job.executor == "slurm" else None,
         ),
         campaign=campaign,
         paths=_paths(run.paths),
-        result=kind.initial_result(resolved, predicted),
+        result=result,
     )
     save(record, run.paths.record, os.environ)
     return record

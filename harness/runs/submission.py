@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from harness.config.provenance import Resolved
 from harness.disk import make_shared
@@ -19,7 +18,7 @@ from harness.launch.slurm.pending_reasons import PendingReason, find_reason
 from harness.launch.slurm.queue import ask, find_by_folder
 from harness.launch.slurm.submit import Refused, SlurmJob, cancel, submit_script
 from harness.runs import recorder
-from harness.runs.kind import Kind, Prediction
+from harness.runs.kind import Result, RunKind
 from harness.runs.reconcile.reconcile import reconcile_all
 from harness.runs.record import CampaignItem, RunError, RunRecord, epoch_of, utc_now
 from harness.runs.record_file import save
@@ -46,23 +45,25 @@ class FirstWord:
     hopeless: str | None = None
 
 
-def submit_recorded(
+def submit_recorded[R: Result](
     run: Run,
     resolved: Resolved,
-    kind: Kind[Any],
+    kind: RunKind[R],
+    result: R | None,
     *,
-    predicted: Prediction = None,
     options: Sequence[str] = (),
     campaign: CampaignItem | None = None,
 ) -> StoredRun:
     """Submits an opened run, with further options of sbatch; the run as it stands then.
+
+    `result` is what is known of the run's result before it begins.
 
     The record is written before sbatch is called, and again with the job's id. EnvironmentProblem says why there is
     no job; nothing is left of the run then, unless Slurm may have taken it all the same.
     """
     folder = run.paths.root
     try:
-        record = recorder.begin(run, resolved, kind, status="submitted", predicted=predicted, campaign=campaign)
+        record = recorder.begin(run, resolved, kind, result, status="submitted", campaign=campaign)
         _keep_copy(record, folder)
         job = _submit(run, record, options)
     except Refused as refused:
