@@ -1,4 +1,4 @@
-"""The runs that a user's words mean, as they truly stand, and how often Slurm is asked of those that are followed."""
+"""The runs that a user names, reconciled with their own facts and Slurm."""
 
 import math
 import os
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -69,9 +69,9 @@ class NotOurs(HarnessError):
     """A job that is none of the runs."""
 
 
-def runs_of(root: Path, words: Sequence[str]) -> tuple[StoredRun, ...]:
+def runs_of(root: Path, names: Sequence[str]) -> tuple[StoredRun, ...]:
     """Each run once, by id, the beginning of its id, folder, or Slurm job id. RunNotFound or NotOurs tells."""
-    found = {run.folder: run for word in words for run in [_run_of(root, word)]}
+    found = {run.folder: run for name in names for run in [_run_of(root, name)]}
     return tuple(found.values())
 
 
@@ -83,8 +83,8 @@ def unfinished(root: Path) -> tuple[StoredRun, ...]:
     return tuple(run for run in reversed(found.runs) if run.record.status in UNFINISHED)
 
 
-def as_they_stand(runs: Sequence[StoredRun]) -> "tuple[tuple[StoredRun, ...], Reconciled | None]":
-    """The runs with what Slurm knows of those that have not ended, told where that is odd."""
+def reconciled_runs(runs: Sequence[StoredRun]) -> "tuple[tuple[StoredRun, ...], Reconciled | None]":
+    """The runs as they truly stand, and Slurm's view of those that have not ended; what is odd goes to the screen."""
     if all(run.record.status not in UNFINISHED for run in runs):
         return tuple(runs), None
     from harness.runs.reconcile.reconcile import reconcile_all
@@ -100,29 +100,30 @@ def as_they_stand(runs: Sequence[StoredRun]) -> "tuple[tuple[StoredRun, ...], Re
     return reconciled.runs, reconciled
 
 
-def with_its_log(run: StoredRun, *, most_bytes: int = sys.maxsize) -> StoredRun:
-    """The run; one that is still going with what its log says, as far as that has come."""
+def with_its_log(run: StoredRun, *, most_bytes: int = sys.maxsize) -> tuple[StoredRun, Sequence[Any] | None]:
+    """The run and the samples that its log holds; of one that has ended, whose record has all, no log is read."""
     if run.record.status not in UNFINISHED:
-        return run
-    from harness.runs.measured import with_log_at
+        return run, None
+    from harness.runs.log_reading import read_log_at
 
     try:
-        return replace(run, record=with_log_at(run.record, run.paths.log, most_bytes=most_bytes))
+        reading = read_log_at(run.record, run.paths.log, most_bytes=most_bytes)
     except EnvironmentProblem as problem:
-        if str(problem) != run.problem:  # which has been told
+        if str(problem) != run.problem:  # which is on the screen already
             screen.error(str(problem))
-        return run
+        return run, None
+    return replace(run, record=reading.record), reading.samples
 
 
-def _run_of(root: Path, word: str) -> StoredRun:
-    if JOB_ID.fullmatch(word):
-        if run := next((run for run in list_runs(root).runs if word in _job_ids(run.record)), None):
+def _run_of(root: Path, name: str) -> StoredRun:
+    if JOB_ID.fullmatch(name):
+        if run := next((run for run in list_runs(root).runs if name in _job_ids(run.record)), None):
             return run
         try:
-            return find_run(root, word)
+            return find_run(root, name)
         except RunNotFound:
-            raise NotOurs(_whose(root, word)) from None
-    return find_run(root, word)
+            raise NotOurs(_whose(root, name)) from None
+    return find_run(root, name)
 
 
 def _job_ids(record: RunRecord) -> set[str | None]:

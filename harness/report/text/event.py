@@ -1,15 +1,15 @@
-"""What happens to the runs that are followed, in words."""
+"""What happens to the runs that are followed, as text."""
 
-from harness.cli.steps import step_words
 from harness.report.text.job import show_attempt, show_job
+from harness.report.text.step import step_text
 from harness.runs.watch.watch import Ended, Event, NeverStarts, Noticed, SlurmSilent, StateChanged, Stepped
 
 
-def told(event: Event) -> str:
+def event_text(event: Event) -> str:
     """One line; which run it is about is left to the caller."""
     match event:
-        case Stepped(sample=sample):
-            return step_words(sample)
+        case Stepped(step=step):
+            return step_text(step)
         case StateChanged():
             return _state(event)
         case Ended(run=run):
@@ -25,7 +25,7 @@ def told(event: Event) -> str:
 def _state(event: StateChanged) -> str:
     """The job's state; from the second attempt on also what became of the one before."""
     record, job = event.run.record, event.job
-    named = f"job {record.job.job_id} " if record.job.job_id else ""
-    said = f"{named}{show_job(job) if job else record.status}"
+    name = f"job {record.job.job_id} " if record.job.job_id else ""
+    state = f"{name}{show_job(job) if job else record.status}"
     before = record.attempts[:-1]
-    return f"{said}; attempt {len(before)}, after {show_attempt(before[-1])}" if before else said
+    return f"{state}; attempt {len(before)}, after {show_attempt(before[-1])}" if before else state
