@@ -15,7 +15,7 @@ from ckpt_convert.conversion import model_of, open_folder
 from ckpt_convert.families.model import Model
 from ckpt_convert.hf.folder import HuggingFaceFolder
 from ckpt_convert.tensors import Dtype
-from harness.config.checkpoint import RELEASE, TRACKER
+from harness.checkpoint.files import RELEASE, TRACKER
 from harness.config.rules.engine import NO_FUSED_KERNELS, NO_JIT_KERNELS
 from harness.errors import ConfigError, EnvironmentProblem
 from harness.units import show_bytes

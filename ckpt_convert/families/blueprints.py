@@ -13,7 +13,7 @@ from ckpt_convert.families.namespace import namespace_of
 from ckpt_convert.families.rule import Rule
 from ckpt_convert.families.table import invert
 from ckpt_convert.tensors import Dtype, TensorInfo
-from harness.config.checkpoint import RECORD_VERSION
+from harness.checkpoint.record import ConversionRecord
 
 CONTENT_METADATA = {"non_homogeneous_layers": True}
 """Keys are given layer by layer, in every release."""
@@ -95,20 +95,17 @@ def _dtype(rule: Rule, dtype: Dtype) -> Dtype:
     return Dtype.F32 if rule.fp32 else dtype
 
 
-def _record(model: Model, dtype: Dtype, vocabulary_rows: int) -> dict[str, object]:
-    """What moe-harness.json says; lists where JSON has no tuples."""
-    return {
-        "format_version": RECORD_VERSION,
-        "family": model.family,
-        "architecture": model.kind.architecture,
-        "dtype": dtype.value,
-        "vocabulary_rows": vocabulary_rows,
-        "flags": {flag: list(value) if isinstance(value, tuple) else value for flag, value in model.flags.items()},
-        "limits": [
-            {"name": limit.name, "text": limit.text, "releases": list(limit.releases)} for limit in limits(model)
-        ],
-        "config": dict(model.config),
-    }
+def _record(model: Model, dtype: Dtype, vocabulary_rows: int) -> ConversionRecord:
+    """What the checkpoint will say of itself."""
+    return ConversionRecord(
+        family=model.family,
+        architecture=model.kind.architecture,
+        dtype=dtype.value,
+        vocabulary_rows=vocabulary_rows,
+        flags=model.flags,
+        limits=limits(model),
+        config=model.config,
+    )
 
 
 def _config_in(config: Mapping[str, object], dtype: Dtype) -> dict[str, object]:

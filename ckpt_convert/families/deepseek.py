@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
+from ckpt_convert.families.common_flags import Flags, common_flags
 from ckpt_convert.families.config_file import ConfigFile
-from ckpt_convert.families.network_flags import Flags, moe_layer_flag, network_flags, number_text
 from ckpt_convert.families.rope import RopeParameters, read_rope
 from harness.arch.model import moe_layers
+from harness.checkpoint.flag_text import moe_layer_flag, number_text
 from harness.config.megatron_args import MegatronArgs
 
 
@@ -62,7 +63,7 @@ def _common_flags(config: ConfigFile, *, default_scaling: float | None) -> Flags
     expert = config.whole("moe_intermediate_size")
     shared = expert * config.whole("n_shared_experts", 0, least=0)
     return {
-        **network_flags(config, ffn_hidden=config.whole("intermediate_size"), default_epsilon=1e-6),
+        **common_flags(config, ffn_hidden=config.whole("intermediate_size"), default_epsilon=1e-6),
         **_latent_attention_flags(config, read_rope(config)),
         "--num-experts": str(config.whole("n_routed_experts")),
         "--moe-layer-freq": moe_layer_flag(index >= dense for index in range(layers)),

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ckpt_convert.megatron.boxes import Box, Place
-from ckpt_convert.megatron.files import METADATA
 from ckpt_convert.megatron.restricted_pickle import DtypeName, Inert, collector_paused, read_pickle
+from harness.checkpoint.files import METADATA
 from harness.errors import ConfigError
 
 _MODULE = "torch.distributed.checkpoint.metadata"

@@ -7,13 +7,12 @@ from typing import Any
 
 from ckpt_convert.megatron.boxes import BoxedTensor
 from ckpt_convert.megatron.dcp_metadata import ChunkedTensor, DcpMetadata, read_metadata
-from ckpt_convert.megatron.files import COMMON, METADATA
 from ckpt_convert.megatron.folder import MegatronFolder
 from ckpt_convert.megatron.layout import universal
-from ckpt_convert.megatron.record import read_record
 from ckpt_convert.megatron.restricted_pickle import Inert, plain
 from ckpt_convert.megatron.torch_file import DTYPES, read_torch_file
-from ckpt_convert.reading.folder import TORCH_DIST
+from harness.checkpoint.files import COMMON, METADATA, CheckpointFormat
+from harness.checkpoint.record import read_record
 from harness.errors import ConfigError
 
 _COMMON_OBJECT = re.compile(r"common_state/shard_.*")
@@ -50,7 +49,7 @@ def described(folder: Path, iteration: int | None, metadata: DcpMetadata) -> Meg
     ends = metadata.end_of_files()
     return MegatronFolder(
         folder=folder,
-        format=TORCH_DIST,
+        format=CheckpointFormat.TORCH_DIST,
         args=run_arguments(common),
         iteration=iteration,
         record=read_record(folder),

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 
 from ckpt_convert.assembly import Assembly
 from ckpt_convert.blueprint import HuggingFaceBlueprint
-from ckpt_convert.hf.folder import CONFIG
 from ckpt_convert.hf.safetensors import render_header
 from ckpt_convert.hf.shards import INDEX, SINGLE
 from ckpt_convert.writing.files import OutputFile, Record, literal_file
+from harness.checkpoint.files import CONFIG
 
 _SHARD_BYTES = 4 * 2**30
 _METADATA = {"format": "pt"}  # transformers refuses files that do not say which framework they are for

@@ -13,7 +13,7 @@ from ckpt_convert.integrity import MANIFEST
 from ckpt_convert.writing.files import OutputFile, literal_file
 from ckpt_convert.writing.hugging_face import hugging_face_files
 from ckpt_convert.writing.torch_dist import torch_dist_files, tracker
-from harness.config.checkpoint import RELEASE
+from harness.checkpoint.files import RELEASE
 
 _LAYOUT_VERSION = "1"  # raised when an equal plan gives other bytes: an older conversion is then not gone on with
 

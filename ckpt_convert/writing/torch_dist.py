@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from ckpt_convert.blueprint import MegatronBlueprint
-from ckpt_convert.megatron.files import COMMON, FORMAT, METADATA
 from ckpt_convert.tensors import TensorInfo
 from ckpt_convert.writing.chunks import Chunk, chunks
 from ckpt_convert.writing.dcp_metadata import Place, PlacedTensor, dcp_metadata
 from ckpt_convert.writing.files import OutputFile, Piece, Record, literal_file
 from ckpt_convert.writing.pickles import Global, Instance
 from ckpt_convert.writing.torch_zip import ALIGNMENT, object_archive
-from harness.config.checkpoint import RECORD, RELEASE, TRACKER
+from harness.checkpoint.files import COMMON, FORMAT, METADATA, RECORD, RELEASE, TRACKER
 
 _FILE_BYTES = 512 * 2**20
 _LEAST_FILE_BYTES = 128 * 2**20
@@ -44,7 +43,7 @@ def _described(blueprint: MegatronBlueprint, metadata: bytes) -> Iterator[Output
     yield literal_file(f"{RELEASE}/{METADATA}", metadata)
     yield literal_file(f"{RELEASE}/{COMMON}", _common(blueprint))
     if blueprint.record:
-        yield literal_file(f"{RELEASE}/{RECORD}", _json(blueprint.record))
+        yield literal_file(f"{RELEASE}/{RECORD}", _json(blueprint.record.document()))
     backends = {"sharded_backend": "torch_dist", "common_backend": "torch"}
     versions = {"sharded_backend_version": 1, "common_backend_version": 1}
     yield literal_file(f"{RELEASE}/{FORMAT}", _json(backends | versions))

@@ -8,9 +8,9 @@ from harness.config.provenance import Resolved
 from harness.config.releases import load
 from harness.cost.hardware import Gpu
 from harness.errors import ConfigError
-from harness.launch.checkpoint.loaded import checkpoint_notices, checkpoint_problems
 from harness.launch.job import job_spec
 from harness.launch.job_rules import unused_here
+from harness.launch.loaded_checkpoint import checkpoint_notices, checkpoint_problems
 from harness.launch.place import Place
 from harness.launch.preflight import path_problems
 from harness.launch.slurm.time_limit import parse_time_limit_s

@@ -1,11 +1,10 @@
 """The Megatron flags that all families have in common, from config.json. Flags about training are none of theirs."""
 
-from collections.abc import Iterable
-from itertools import groupby
 from math import gcd
 
 from ckpt_convert.families.config_file import ConfigFile
 from ckpt_convert.families.rope import RopeParameters
+from harness.checkpoint.flag_text import number_text
 from harness.config.megatron_args import ArgValue
 
 type Flags = dict[str, ArgValue]
@@ -14,7 +13,7 @@ MAX_TP = 32
 """The largest tensor-parallel size that the vocabulary is kept unpadded for."""
 
 
-def network_flags(config: ConfigFile, *, ffn_hidden: int, default_epsilon: float) -> Flags:
+def common_flags(config: ConfigFile, *, ffn_hidden: int, default_epsilon: float) -> Flags:
     """Layers, widths, vocabulary and norms; embedding and MLP without biases."""
     layers, vocab_size = config.whole("num_hidden_layers"), config.whole("vocab_size")
     config.must_be("hidden_act", "silu", "Megatron's --swiglu gates with silu")
@@ -52,14 +51,3 @@ def grouped_attention_flags(config: ConfigFile, rope: RopeParameters) -> Flags:
         "--position-embedding-type": "rope",
         "--rotary-base": rope.base,
     }
-
-
-def moe_layer_flag(pattern: Iterable[bool]) -> str:
-    """`--moe-layer-freq` as a list: every release then keys weights layer by layer. E.g. `([0]*3+[1]*58)`."""
-    runs = [(int(is_moe), len(list(layers))) for is_moe, layers in groupby(pattern)]
-    return "(" + "+".join(f"[{is_moe}]*{length}" for is_moe, length in runs) + ")"
-
-
-def number_text(value: float) -> str:
-    """`1e-6`, `0.707`, `40`: as model files write numbers."""
-    return f"{value:.17g}" if float(f"{value:g}") != value else f"{value:g}".replace("e-0", "e-")
