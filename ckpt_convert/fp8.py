@@ -60,7 +60,7 @@ def block_runs(
     while first < end:
         block_row = first // block.rows
         stop = min(end, (block_row + 1) * block.rows)
-        column_scales: NDArray[np.float32] = np.repeat(scales[block_row], block.columns)[:columns]
+        column_scales = np.repeat(scales[block_row], block.columns)[:columns]
         yield BlockRun(first, stop, _factors(column_scales), _makes_ties(scales[block_row]))
         first = stop
 
@@ -119,7 +119,7 @@ def _makes_ties(scales: NDArray[np.float32]) -> bool:
 
     There are 127 values besides the sign, so this costs little; that it is rarely so makes rounding twice as fast.
     """
-    values: NDArray[np.float32] = np.empty((127, 1), np.float32)
+    values = np.empty((127, 1), np.float32)
     dequantise(np.arange(127, dtype=np.uint8)[:, None], (np.full(1, _REBIAS),), values)
     with np.errstate(over="ignore"):
         products = values * scales

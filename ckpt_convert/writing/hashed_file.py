@@ -103,7 +103,7 @@ class HashedFile:
 def new_buffer(row_bytes: int) -> Bytes:
     """A buffer for HashedFile that has room for a row of that size, at the beginning of a block."""
     size = max(BUFFER_BYTES, row_bytes + BLOCK_BYTES)
-    memory: Bytes = np.empty(size + BLOCK_BYTES, np.uint8)
+    memory = np.empty(size + BLOCK_BYTES, np.uint8)
     start = -memory.ctypes.data % BLOCK_BYTES
     return memory[start : start + size]
 

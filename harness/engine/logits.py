@@ -4,6 +4,7 @@ Legend: b sequences, s tokens each, v vocabulary, d multi-token prediction layer
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -136,9 +137,10 @@ def _by_layer(hidden: torch.Tensor, args: Any) -> torch.Tensor:
 def _write(path: Path, arrays: dict[str, NDArray[np.float32]]) -> None:
     """Write all or nothing."""
     partial = path.with_name(f"{path.name}.partial")
+    save: Callable[..., None] = np.savez  # its own type takes any of the names for the switch `allow_pickle`
     try:
         with partial.open("wb") as file:
-            np.savez(file, **arrays)
+            save(file, **arrays)
         partial.replace(path)
     except OSError as error:
         raise ConfigError(f"engine: cannot write {path} ({error.strerror}); give a path that can be written") from None
