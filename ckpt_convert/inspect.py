@@ -36,7 +36,7 @@ _SIZES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weights:
+class WeightsSummary:
     """How much a checkpoint holds, optimizer states apart; `dtypes` counts tensors by number format."""
 
     tensors: int
@@ -55,7 +55,7 @@ class Inspection:
 
     folder: Path
     format: str
-    weights: Weights | None = None
+    weights: WeightsSummary | None = None
     family: str | None = None
     release: str | None = None
     release_how: str | None = None
@@ -175,8 +175,8 @@ def _family(source: MegatronFolder) -> str | None:
         return None
 
 
-def _weights(tensors: Mapping[str, TensorInfo]) -> Weights:
-    return Weights(
+def _weights(tensors: Mapping[str, TensorInfo]) -> WeightsSummary:
+    return WeightsSummary(
         tensors=len(tensors),
         parameters=sum(prod(info.shape) for info in tensors.values()),
         size_bytes=sum(info.size_bytes for info in tensors.values()),

@@ -63,7 +63,7 @@ def _computed(model: Model, hugging_face: Path, megatron: Path) -> LogitsVerdict
         np.save(tokens, np.random.default_rng(SEED).integers(0, vocab_size, (SEQUENCES, TOKENS)))
         load = _load_path(megatron, Path(folder))
         _run("transformers", ["-m", "ckpt_convert.reference", str(hugging_face), str(tokens), str(expected)], {})
-        _run("Megatron", _megatron_words(model, load, tokens, found), _environment(model))
+        _run("Megatron", _megatron_arguments(model, load, tokens, found), _environment(model))
         with np.load(expected) as wanted, np.load(found) as got:
             difference = np.abs(wanted["logits"] - got["logits"]).max()
             return LogitsVerdict(difference=float(difference), largest=float(np.abs(wanted["logits"]).max()))
@@ -101,7 +101,7 @@ def _load_path(weights: Path, folder: Path) -> Path:
     return folder
 
 
-def _megatron_words(model: Model, load: Path, tokens: Path, out: Path) -> list[str]:
+def _megatron_arguments(model: Model, load: Path, tokens: Path, out: Path) -> list[str]:
     """torchrun and one rank of the embedded engine."""
     on_cpu = not next(Path("/dev").glob("nvidia[0-9]*"), None)
     flags = [*model.flags.argv(), *_RUN_FLAGS, *(_CPU_FLAGS if on_cpu else ()), "--load", str(load)]
@@ -114,11 +114,11 @@ def _environment(model: Model) -> Mapping[str, str]:
     return {"MOE_HARNESS_GROUP_SCORE": "max"} if model.config.get("topk_method") == "group_limited_greedy" else {}
 
 
-def _run(name: str, words: Sequence[str], environ: Mapping[str, str]) -> None:
+def _run(name: str, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
     done = subprocess.run(
-        [sys.executable, *words], env={**os.environ, **environ}, capture_output=True, text=True, errors="replace"
+        [sys.executable, *arguments], env={**os.environ, **environ}, capture_output=True, text=True, errors="replace"
     )
     if done.returncode:
         lines = done.stderr.strip().splitlines()
-        said = "\n".join([line for line in lines if line.startswith("engine:")] or lines[-15:])
-        raise EnvironmentProblem(f"{name} could not compute the logits (exit code {done.returncode}):\n{said}")
+        message = "\n".join([line for line in lines if line.startswith("engine:")] or lines[-15:])
+        raise EnvironmentProblem(f"{name} could not compute the logits (exit code {done.returncode}):\n{message}")

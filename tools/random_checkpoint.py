@@ -24,7 +24,7 @@ from ckpt_convert.families.namespace import namespace_of
 from ckpt_convert.families.table import WORD_EMBEDDINGS
 from ckpt_convert.fp8 import SCALE_SUFFIX, BlockShape
 from ckpt_convert.tensors import Dtype, TensorInfo
-from ckpt_convert.writing.files import OutputFile, Record
+from ckpt_convert.writing.files import OutputFile, TensorSlice
 from ckpt_convert.writing.hugging_face import hugging_face_files
 from harness.checkpoint.network_flags import SAVED
 from harness.config.megatron_args import MegatronArgs
@@ -88,7 +88,7 @@ def _write(path: Path, file: OutputFile, copies: Mapping[str, str], *, headers_o
     """A file of the checkpoint; what is a copy of another tensor gets the same numbers."""
     with path.open("wb") as stream:
         for piece in file.pieces:
-            if not isinstance(piece, Record):
+            if not isinstance(piece, TensorSlice):
                 stream.write(piece)
             elif not headers_only:
                 original = copies.get(piece.name, piece.name)

@@ -10,8 +10,8 @@ from ckpt_convert.families.limits import limits
 from ckpt_convert.families.match import match_hugging_face, match_megatron
 from ckpt_convert.families.model import Model
 from ckpt_convert.families.namespace import namespace_of
-from ckpt_convert.families.rule import Rule
 from ckpt_convert.families.table import invert
+from ckpt_convert.families.tensor_rule import TensorRule
 from ckpt_convert.tensors import Dtype, TensorInfo
 from harness.checkpoint.record import ConversionRecord
 
@@ -58,7 +58,7 @@ def to_hugging_face(
 
 def _megatron_blueprint(
     model: Model,
-    rules: tuple[Rule, ...],
+    rules: tuple[TensorRule, ...],
     parts: Mapping[str, tuple[Part, ...]],
     dtype: Dtype,
     exact: Exact | None,
@@ -91,7 +91,7 @@ def _padded(assembly: Assembly, rows: int) -> Assembly:
     return replace(assembly, shape=(rows, *assembly.shape[1:]), parts=(*assembly.parts, padding))
 
 
-def _dtype(rule: Rule, dtype: Dtype) -> Dtype:
+def _dtype(rule: TensorRule, dtype: Dtype) -> Dtype:
     return Dtype.F32 if rule.fp32 else dtype
 
 

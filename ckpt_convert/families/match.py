@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from ckpt_convert.families.model import Model
-from ckpt_convert.families.rule import Rule, Shape
 from ckpt_convert.families.table import OUTPUT, Table
+from ckpt_convert.families.tensor_rule import Shape, TensorRule
 from ckpt_convert.fp8 import SCALE_SUFFIX
 from ckpt_convert.tensors import Dtype, TensorInfo
 from harness.errors import ConfigError
@@ -36,7 +36,7 @@ def match_megatron(table: Table, tensors: Mapping[str, TensorInfo], where: str) 
     _refuse([*_differences(shapes, tensors), *unknown], where)
 
 
-def _as_padded(rule: Rule, tensors: Mapping[str, TensorInfo]) -> Shape:
+def _as_padded(rule: TensorRule, tensors: Mapping[str, TensorInfo]) -> Shape:
     """The shape that a tensor must have: with as many rows as there are, if they are padding."""
     found = tensors[rule.key].shape if rule.vocabulary and rule.key in tensors else rule.shape
     return (max(found[0], rule.shape[0]), *rule.shape[1:])

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ckpt_convert.megatron.boxes import Box, BoxedTensor, Place
+from ckpt_convert.megatron.boxes import Box, BoxedTensor, StorageLocation
 from ckpt_convert.megatron.restricted_pickle import Inert
 from ckpt_convert.megatron.torch_file import DTYPES, StoredTensor
 from harness.errors import ConfigError
@@ -112,8 +112,8 @@ def _boxed(name: str, stored: StoredTensor, where: str) -> BoxedTensor:
         raise ConfigError(f"{where}: {name} is {stored.dtype}; readable are {', '.join(DTYPES)}")
     if not stored.contiguous:
         raise ConfigError(f"{where}: the elements of {name} do not follow each other; save it contiguous")
-    place = Place(path=stored.path, offset=stored.offset)
-    box = Box(offsets=(0,) * len(stored.shape), sizes=stored.shape, place=place)
+    location = StorageLocation(path=stored.path, offset=stored.offset)
+    box = Box(offsets=(0,) * len(stored.shape), sizes=stored.shape, location=location)
     return BoxedTensor(dtype=DTYPES[stored.dtype], shape=stored.shape, boxes=(box,))
 
 

@@ -203,9 +203,9 @@ def collector_paused() -> Iterator[None]:
 
 
 def plain(value: Any) -> Any:
-    """`value` with what is `Inert` in it told in words: arguments of a run as numbers, texts, lists and mappings."""
+    """`value` without `Inert`: the arguments of a run as numbers, texts, lists and mappings."""
     if isinstance(value, Inert):
-        return _told(value)
+        return _plain_object(value)
     if isinstance(value, dict):
         return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -213,7 +213,7 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, DtypeName) else value
 
 
-def _told(value: Inert) -> Any:
+def _plain_object(value: Inert) -> Any:
     if value.global_name.startswith("pathlib."):
         return "/".join(map(str, value.arguments)).replace("//", "/")
     if value.attributes:

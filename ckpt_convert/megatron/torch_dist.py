@@ -71,10 +71,10 @@ def _read_common(folder: Path, metadata: DcpMetadata) -> Mapping[str, Any]:
     if path.exists():
         content = read_torch_file(path).content
     else:
-        place = next((place for key, place in metadata.objects.items() if _COMMON_OBJECT.fullmatch(key)), None)
-        if place is None:
+        location = next((location for key, location in metadata.objects.items() if _COMMON_OBJECT.fullmatch(key)), None)
+        if location is None:
             return {}
-        content = read_torch_file(place.path, place.offset, place.length).content
+        content = read_torch_file(location.path, location.offset, location.length).content
         if isinstance(content, list) and len(content) == 1:
             content = content[0]
     if not isinstance(content, dict):

@@ -15,7 +15,7 @@ from harness.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class Fingerprint:
     """What tells one conversion from another: both must agree for one to go on with the other's files."""
 
     plan: str
@@ -40,21 +40,21 @@ class Journal:
         self._whole_bytes = sum(map(len, lines))
         try:
             documents = [json.loads(line) for line in lines]
-            self.task = Task(**documents[0]) if documents else None
+            self.fingerprint = Fingerprint(**documents[0]) if documents else None
             self.finished: Mapping[str, Finished] = {line["name"]: Finished(**line) for line in documents[1:]}
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ConfigError(f"{path} is damaged: remove {path.parent} to begin anew") from error
 
-    def begin(self, task: Task) -> None:
-        """A journal of nothing finished yet; one of the same task is kept."""
-        if self.task == task:
+    def begin(self, fingerprint: Fingerprint) -> None:
+        """A journal of nothing finished yet; one of the same fingerprint is kept."""
+        if self.fingerprint == fingerprint:
             with writing(self._path, resumable=True):
                 os.truncate(self._path, self._whole_bytes)
             return
         with writing(self._path):
             self._path.unlink(missing_ok=True)
-            self._append(asdict(task))
-            self.task = task
+            self._append(asdict(fingerprint))
+            self.fingerprint = fingerprint
             sync_folder(self._path.parent)
 
     def add(self, file: Finished) -> None:

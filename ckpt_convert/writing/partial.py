@@ -43,7 +43,7 @@ class Partial:
     @property
     def is_published(self) -> bool:
         """Whether an earlier run was ended after it had published, before it had tidied up."""
-        return self.journal.task is not None and not self.content.exists() and has_entries(self.target)
+        return self.journal.fingerprint is not None and not self.content.exists() and has_entries(self.target)
 
     def remove(self) -> None:
         """The folder goes, the journal last: as long as it is there, it tells what happened."""
@@ -72,12 +72,12 @@ def claimed(target: Path) -> Iterator[Partial]:
     descriptor = _lock(target)
     try:
         partial = Partial(target)
-        if partial.journal.task is None and partial.content.exists():
+        if partial.journal.fingerprint is None and partial.content.exists():
             raise _foreign(partial)
         try:
             yield partial
         finally:
-            if partial.journal.task is None:  # refused before anything was begun
+            if partial.journal.fingerprint is None:  # refused before anything was begun
                 partial.remove()
     finally:
         os.close(descriptor)

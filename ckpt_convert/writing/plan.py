@@ -22,7 +22,7 @@ _LAYOUT_VERSION = "1"  # raised when an equal plan gives other bytes: an older c
 class OutputPlan:
     """`files` are written first and listed in `manifest` with their SHA-256; `seals` are written after that.
 
-    The files' records are rows of `tensors`. All names are paths in the output folder.
+    The files' slices are rows of `tensors`. All names are paths in the output folder.
     """
 
     files: tuple[OutputFile, ...]

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
-from harness.engine import spared
+from harness.engine import lazy_imports
 from harness.errors import EnvironmentProblem, HarnessError
 
 MEGATRON_CORE = "0.19"
@@ -37,7 +37,7 @@ def install_device() -> bool:
         from harness.engine.device import install_cpu_ranks
 
         install_cpu_ranks()
-    spared.import_megatron()
+    lazy_imports.import_megatron()
     return on_cpu
 
 

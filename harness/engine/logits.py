@@ -24,7 +24,7 @@ from megatron.training.arguments import parse_and_validate_args
 from megatron.training.initialize import initialize_megatron
 from numpy.typing import NDArray
 
-from harness.engine import router, spared
+from harness.engine import lazy_imports, router
 from harness.engine.data import embedding_ranks, use_built_helpers
 from harness.engine.load import load_weights
 from harness.engine.model import TorchNativeBuilder, TorchNativeConfig
@@ -42,7 +42,7 @@ def write_logits(tokens_file: Path, output: Path) -> None:
     """Compute what `harness.engine.forward` promises, with `sys.argv` as Megatron's command line."""
     tokens = _read_tokens(tokens_file)
     sys.argv += [*_OWN_FLAGS, "--seq-length", str(tokens.shape[1])]
-    spared.install()
+    lazy_imports.install()
     args = parse_and_validate_args()
     config = gpt_config_from_args(args, model_config_cls=TorchNativeConfig)
     refuse_unsupported(args, config.transformer)
@@ -121,9 +121,9 @@ def _run(args: Any, model: list[Any], tokens: torch.Tensor) -> dict[str, NDArray
 
 def _step(tokens: Any, stage: Any) -> tuple[torch.Tensor, None]:
     """The stage's output: hidden states, and on the last stage logits [b, s, v/tp]; there is no loss."""
-    words = next(tokens)
-    positions = torch.arange(words.size(1), device=words.device).expand_as(words)
-    return stage(words, positions, None), None
+    batch = next(tokens)
+    positions = torch.arange(batch.size(1), device=batch.device).expand_as(batch)
+    return stage(batch, positions, None), None
 
 
 def _by_layer(hidden: torch.Tensor, args: Any) -> torch.Tensor:

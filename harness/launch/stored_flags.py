@@ -111,13 +111,13 @@ def _contradiction(
     written = has(flag, resolved.megatron_args)
     where = resolved.at(flag) if written else resolved.at("LOAD_PATH")
     if checkpoint is None:
-        return f"{where}{_worded(flag, job)}: the checkpoint in {folder} has nothing of the kind; leave it out"
-    needed = _worded(flag, stored)
+        return f"{where}{_as_argument(flag, job)}: the checkpoint in {folder} has nothing of the kind; leave it out"
+    needed = _as_argument(flag, stored)
     fix = f"{_SETTING[flag]}={stored}" if flag in _SETTING else needed
-    found = _worded(flag, resolved.megatron_args[flag]) if written else "the job does not say so"
+    found = _as_argument(flag, resolved.megatron_args[flag]) if written else "the job does not say so"
     return f"{where}{found}: the checkpoint in {folder} needs {needed}; write {fix}"
 
 
-def _worded(flag: str, value: ArgValue | None) -> str:
+def _as_argument(flag: str, value: ArgValue | None) -> str:
     """A flag as on a command line."""
     return " ".join(MegatronArgs({flag: value or True}).argv())
