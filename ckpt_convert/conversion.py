@@ -19,6 +19,7 @@ from ckpt_convert.tensors import Dtype, TensorInfo, TensorSource
 from ckpt_convert.writing.plan import OutputPlan, plan_safetensors, plan_torch_dist
 from ckpt_convert.writing.progress import Progress
 from ckpt_convert.writing.write import write
+from harness.checkpoint.conversion_facts import ConversionFacts
 from harness.checkpoint.files import CONFIG, CheckpointFormat
 from harness.checkpoint.folder import is_hugging_face
 from harness.errors import ConfigError
@@ -40,6 +41,24 @@ class Conversion:
     dtype: Dtype
     rows: TensorSource
     plan: OutputPlan
+
+    @property
+    def facts(self) -> ConversionFacts:
+        """What a record of the conversion keeps."""
+        source, plan = self.source, self.plan
+        return ConversionFacts(
+            source=str(source.folder),
+            source_format=source.format.value,
+            target_format=self.to.value,
+            family=self.model.family,
+            dtype=self.dtype.value,
+            read_tensors=len(source.tensors),
+            read_files=len(source.files),
+            read_bytes=sum(info.size_bytes for info in source.tensors.values()),
+            write_tensors=len(plan.tensors),
+            write_files=len(plan.files),
+            write_bytes=plan.size_bytes,
+        )
 
 
 def open_folder(folder: Path) -> Folder:

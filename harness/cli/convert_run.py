@@ -70,10 +70,10 @@ def run(source: Path, target: Path, options: ConvertOptions, *, threads: int, re
 
 def _run(conversion: Conversion, target: Path, *, threads: int, resume: bool, dry_run: bool) -> None:
     if dry_run:
-        click.echo(show_plan(conversion, target))
+        click.echo(show_plan(conversion.facts, target))
         click.echo(show_tensors(conversion))
         return
-    screen.progress(show_plan(conversion, target))
+    screen.progress(show_plan(conversion.facts, target))
     convert(conversion, target, resume=resume, threads=threads, progress=progress_on(sys.stderr))
     click.echo(f"{target}: done, with the SHA-256 of every file in integrity.json")
     if conversion.to is CheckpointFormat.TORCH_DIST:
