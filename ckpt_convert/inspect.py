@@ -10,17 +10,17 @@ from ckpt_convert.families.family import family_of_config
 from ckpt_convert.families.model import model_of_megatron
 from ckpt_convert.hf.folder import open_hugging_face
 from ckpt_convert.megatron.damage import damage, without_crc
-from ckpt_convert.megatron.dcp_metadata import read_metadata
 from ckpt_convert.megatron.folder import MegatronFolder
 from ckpt_convert.megatron.legacy import open_legacy
 from ckpt_convert.megatron.release import guess_release
 from ckpt_convert.megatron.torch_dist import described
-from ckpt_convert.megatron.torch_file import read_torch_file
 from ckpt_convert.tensors import TensorInfo
 from ckpt_convert.writing.journal import Journal
 from ckpt_convert.writing.partial import JOURNAL, partial_folder
 from harness.checkpoint.files import CONFIG, TRACKER, CheckpointFormat
 from harness.checkpoint.folder import Checkpoint, find_checkpoint, is_hugging_face, is_iteration_folder, is_legacy
+from harness.checkpoint.torch_save.dcp_metadata import read_metadata
+from harness.checkpoint.torch_save.torch_file import read_torch_file
 from harness.errors import ConfigError, HarnessError
 
 INTERRUPTED, UNKNOWN = "interrupted conversion", "unknown"

@@ -48,6 +48,8 @@ _TORCH = {
     Dtype.F32: "float32",
     Dtype.F8_E4M3: "float8_e4m3fn",
 }
+BY_TORCH_NAME = {dtype.torch_name: dtype for dtype in (Dtype.BF16, Dtype.F16, Dtype.F32)}
+"""The formats of Megatron's weights. FP8 is not among them: Megatron keeps its scales apart from the tensor."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,10 +8,10 @@ from ckpt_convert.families.family import FAMILIES, Family, family_of_config, fam
 from ckpt_convert.families.table import WORD_EMBEDDINGS, Table, table_of
 from ckpt_convert.tensors import TensorInfo
 from harness.arch.model import ModelArch, model_arch
+from harness.checkpoint.argument_flags import saved_flags, saved_vocab_size
 from harness.checkpoint.files import RECORD
 from harness.checkpoint.network_flags import FIXED
 from harness.checkpoint.record import ConversionRecord
-from harness.checkpoint.saved_arguments import saved_flags, saved_vocab_size
 from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.errors import ConfigError
 

@@ -8,28 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
-from pathlib import Path
 
 from ckpt_convert.tensors import Dtype, TensorInfo
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StorageLocation:
-    """Where elements lie: from a byte of a file on, or where `length` is given, in the torch.save zip that is there."""
-
-    path: Path
-    offset: int
-    length: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Box:
-    """The part of a tensor from index `offsets` on, `sizes` long an axis; from element `first` of `location`."""
-
-    offsets: tuple[int, ...]
-    sizes: tuple[int, ...]
-    location: StorageLocation
-    first: int = 0
+from harness.checkpoint.torch_save.box import Box
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

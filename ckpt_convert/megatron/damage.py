@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ckpt_convert.integrity import listing_flaws
-from ckpt_convert.megatron.boxes import StorageLocation
-from ckpt_convert.megatron.dcp_metadata import DcpMetadata
-from ckpt_convert.megatron.torch_file import read_torch_file
-from ckpt_convert.megatron.zip_entries import ZipEntry
+from harness.checkpoint.torch_save.box import StorageLocation
+from harness.checkpoint.torch_save.dcp_metadata import DcpMetadata
+from harness.checkpoint.torch_save.torch_file import read_torch_file
+from harness.checkpoint.torch_save.zip_entries import ZipEntry
 from harness.errors import ConfigError
 
 _SAMPLED_FILES = 16

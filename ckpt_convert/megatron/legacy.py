@@ -12,11 +12,11 @@ from typing import Any
 from ckpt_convert.megatron.folder import MegatronFolder
 from ckpt_convert.megatron.layout import universal
 from ckpt_convert.megatron.ranks import Rank, merged, model_chunks
-from ckpt_convert.megatron.torch_dist import run_arguments
-from ckpt_convert.megatron.torch_file import read_torch_file
 from harness.checkpoint.files import RANK_FILE, CheckpointFormat
 from harness.checkpoint.folder import RANK_FOLDER
 from harness.checkpoint.record import read_record
+from harness.checkpoint.saved_arguments import saved_arguments
+from harness.checkpoint.torch_save.torch_file import read_torch_file
 from harness.errors import ConfigError
 
 type Numbers = tuple[int, ...]
@@ -27,7 +27,7 @@ def open_legacy(folder: Path, iteration: int | None) -> MegatronFolder:
     """Open the folder of an iteration. The pickles are read, the tensors are not."""
     paths = _rank_files(folder)
     contents = {numbers: _read_rank(path) for numbers, path in paths.items()}
-    args = run_arguments(next(iter(contents.values())))
+    args = saved_arguments(next(iter(contents.values())))
     _refuse_tensor_parallel(folder, args.get("tensor_model_parallel_size") or 1)
     ranks = {_place_of(numbers, len(contents), args, folder): content for numbers, content in contents.items()}
     _refuse_absent_ranks(folder, set(ranks))

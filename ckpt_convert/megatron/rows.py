@@ -8,10 +8,11 @@ from math import prod
 
 import numpy as np
 
-from ckpt_convert.megatron.boxes import Box, BoxedTensor, StorageLocation
-from ckpt_convert.megatron.torch_file import DTYPES, StoredTensor, read_torch_file
+from ckpt_convert.megatron.boxes import BoxedTensor
 from ckpt_convert.reading.open_files import OpenFiles
-from ckpt_convert.tensors import Rows
+from ckpt_convert.tensors import BY_TORCH_NAME, Rows
+from harness.checkpoint.torch_save.box import Box, StorageLocation
+from harness.checkpoint.torch_save.torch_file import StoredTensor, read_torch_file
 from harness.errors import ConfigError
 
 _SCRATCH_BYTES = 1 << 20
@@ -89,7 +90,7 @@ def _checked(stored: object, tensor: BoxedTensor, location: StorageLocation) -> 
     where = f"{location.path}, byte {location.offset}"
     if not isinstance(stored, StoredTensor):
         raise ConfigError(f"{where}: holds no tensor, though .metadata says so; copy the checkpoint again")
-    if DTYPES.get(stored.dtype) is not tensor.dtype:
+    if BY_TORCH_NAME.get(stored.dtype) is not tensor.dtype:
         raise ConfigError(f"{where}: a tensor of {stored.dtype}, .metadata says {tensor.dtype.value}")
     if not stored.contiguous:
         raise ConfigError(f"{where}: a tensor whose elements do not follow each other; save it contiguous")

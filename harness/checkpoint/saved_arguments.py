@@ -1,61 +1,52 @@
-"""The arguments that Megatron saved in a checkpoint, as the flags they came from."""
+"""The arguments of the run that saved a checkpoint of Megatron, as plain values: numbers, texts, lists, mappings."""
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-from harness.arch.model import moe_layers
-from harness.checkpoint.files import RECORD
-from harness.checkpoint.flag_text import moe_layer_flag, number_text
-from harness.checkpoint.network_flags import REQUIRED, SAVED
-from harness.config.megatron_args import ArgValue, MegatronArgs
-from harness.config.releases import known, load
-from harness.config.releases.catalogue import Option
+from harness.checkpoint.files import COMMON, RANK_FILE, CheckpointFormat
+from harness.checkpoint.folder import RANK_FOLDER, Checkpoint
+from harness.checkpoint.torch_save.dcp_metadata import DcpMetadata, read_metadata
+from harness.checkpoint.torch_save.restricted_pickle import Inert, plain
+from harness.checkpoint.torch_save.torch_file import read_torch_file
 from harness.errors import ConfigError
 
-_SINCE_0_18 = "eval_micro_batch_size"
-"""An argument that 0.18 brought, and with it a NullTokenizer that adds no token to its vocabulary."""
+_COMMON_OBJECT = re.compile(r"common_state/shard_.*")
 
 
-def saved_flags(args: Mapping[str, object], where: str) -> MegatronArgs:
-    """The flags about the network, from the attributes of the Namespace saved in the checkpoint `where`.
+def read_saved_arguments(checkpoint: Checkpoint) -> Mapping[str, Any]:
+    """The arguments by name (`num_layers`); empty where there are none. ConfigError where a file is damaged."""
+    if checkpoint.format is CheckpointFormat.LEGACY:
+        ranks = sorted(entry for entry in checkpoint.folder.iterdir() if RANK_FOLDER.fullmatch(entry.name))
+        content = read_torch_file(ranks[0] / RANK_FILE).content
+        return saved_arguments(content if isinstance(content, dict) else {})
+    return saved_arguments(read_common(checkpoint.folder))
 
-    Those that were off are absent; `--moe-layer-freq` is a list, and the experts' width is spelt out.
+
+def read_common(folder: Path, metadata: DcpMetadata | None = None) -> Mapping[str, Any]:
+    """What all ranks of a torch_dist checkpoint share; empty where there is nothing of the kind.
+
+    Megatron up to 0.18 has it in `common.pt`, 0.19 as an object that `.metadata` lists: the one in the folder is read
+    unless it is given as `metadata`.
     """
-    flags: dict[str, ArgValue] = {}
-    for flag in SAVED:
-        option = _option(flag, args)
-        if option is not None and (value := _flag_value(option, args[option.dest])) is not None:
-            flags[flag] = value
-    missing = [flag for flag in REQUIRED if flag not in flags]
-    if missing:
-        raise ConfigError(
-            f"{where}: the arguments saved in it do not say {', '.join(missing)}, and there is no {RECORD}: "
-            "which network this is cannot be told"
-        )
-    flags.setdefault("--moe-ffn-hidden-size", flags["--ffn-hidden-size"])
-    return MegatronArgs({**flags, "--moe-layer-freq": moe_layer_flag(moe_layers(MegatronArgs(flags)))})
+    path = folder / COMMON
+    if path.exists():
+        content = read_torch_file(path).content
+    else:
+        objects = (metadata or read_metadata(folder)).objects
+        location = next((location for key, location in objects.items() if _COMMON_OBJECT.fullmatch(key)), None)
+        if location is None:
+            return {}
+        content = read_torch_file(location.path, location.offset, location.length).content
+        if isinstance(content, list) and len(content) == 1:
+            content = content[0]
+    if not isinstance(content, dict):
+        raise ConfigError(f"{folder}: the common state is no mapping; copy the checkpoint again")
+    return content
 
 
-def saved_vocab_size(args: Mapping[str, object], rows: int) -> int:
-    """Tokens of the vocabulary, of the `rows` of the embedding; all of them where the arguments do not say."""
-    size = args.get("vocab_size")
-    if not isinstance(size, int) or size < 1:
-        return rows
-    adds_token = args.get("tokenizer_type") == "NullTokenizer" and _SINCE_0_18 not in args
-    return min(size + adds_token, rows)
-
-
-def _option(flag: str, args: Mapping[str, object]) -> Option | None:
-    """The flag's option in the newest release whose name for it is among the arguments."""
-    options = (load(release).option(flag) for release in reversed(known()))
-    return next((option for option in options if option is not None and option.dest in args), None)
-
-
-def _flag_value(option: Option, value: object) -> ArgValue | None:
-    """An attribute as it stands on the command line; None where the flag was not given."""
-    if option.is_switch:
-        return True if value is (option.action != "store_false") else None
-    if value is None or value is False:
-        return None
-    if isinstance(value, list):
-        return moe_layer_flag(bool(entry) for entry in value)
-    return number_text(value) if isinstance(value, float) else str(value)
+def saved_arguments(common: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments in the state that ranks share, or in a rank's own; empty where there are none."""
+    args = common.get("args")
+    return plain(dict(args.attributes)) if isinstance(args, Inert) else {}

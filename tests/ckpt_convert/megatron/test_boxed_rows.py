@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ckpt_convert.megatron.boxes import Box, BoxedTensor, StorageLocation, concatenate, slices, stack, uncovered
+from ckpt_convert.megatron.boxes import BoxedTensor, concatenate, slices, stack, uncovered
 from ckpt_convert.megatron.rows import RowReader
 from ckpt_convert.reading.open_files import OpenFiles
 from ckpt_convert.tensors import Dtype, Rows
+from harness.checkpoint.torch_save.box import Box, StorageLocation
 from harness.errors import ConfigError
 
 

@@ -11,9 +11,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ckpt_convert.megatron.boxes import Box, StorageLocation
-from ckpt_convert.megatron.restricted_pickle import DtypeName, Inert, collector_paused, read_pickle
 from harness.checkpoint.files import METADATA
+from harness.checkpoint.torch_save.box import Box, StorageLocation
+from harness.checkpoint.torch_save.restricted_pickle import DtypeName, Inert, collector_paused, read_pickle
 from harness.errors import ConfigError
 
 _MODULE = "torch.distributed.checkpoint.metadata"

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from megatron.core.enums import ModelType
 
-from ckpt_convert.megatron.restricted_pickle import DataUnpickler, Inert, plain, read_pickle
+from harness.checkpoint.torch_save.restricted_pickle import DataUnpickler, Inert, plain, read_pickle
 from harness.errors import ConfigError
 
 

@@ -12,9 +12,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from ckpt_convert.megatron.restricted_pickle import UNTYPED, DataUnpickler, DtypeName, StorageType
-from ckpt_convert.megatron.zip_entries import FileWindow, ZipEntry, read_entries
-from ckpt_convert.tensors import Dtype
+from harness.checkpoint.torch_save.restricted_pickle import UNTYPED, DataUnpickler, DtypeName, StorageType
+from harness.checkpoint.torch_save.zip_entries import FileWindow, ZipEntry, read_entries
 from harness.errors import ConfigError
 
 _ITEMSIZES = {
@@ -25,8 +24,6 @@ _ITEMSIZES = {
     **dict.fromkeys(("float64", "int64", "uint64", "complex64"), 8),
     "complex128": 16,
 }
-DTYPES = {dtype.torch_name: dtype for dtype in (Dtype.BF16, Dtype.F16, Dtype.F32)}
-"""The formats of weights, by torch's name. FP8 is not among them: Megatron keeps its scales apart from the tensor."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
