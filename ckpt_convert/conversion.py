@@ -93,7 +93,7 @@ def plan_conversion(source: Folder, *, to: TargetFormat | None, dtype: Dtype | N
 
 
 def _refuse_strange(source: HuggingFaceFolder) -> None:
-    """ConfigError for tensors that would be left out without a word, since no weight has their format."""
+    """Raise ConfigError for tensors that would be left out silently, since no weight has their format."""
     known = ", ".join(dtype.value for dtype in Dtype)
     strange = [
         f"{source.folder}: {name} is {dtype}; weights are {known}: save it in one of them, or remove it"

@@ -48,7 +48,7 @@ class BlockRun(NamedTuple):
     first: int
     end: int
     factors: tuple[NDArray[np.float32], ...]
-    """What to multiply each column with, one after another."""
+    """The factors to multiply each column with, one after another."""
     ties: bool
     """Whether a code times a scale can lie halfway between two numbers of bf16."""
 
@@ -66,7 +66,7 @@ def block_runs(
 
 
 def scale_problem(name: str, tensors: Mapping[str, TensorInfo], block: BlockShape) -> str | None:
-    """What keeps an FP8 weight from being dequantised, as far as headers tell, else None."""
+    """Why an FP8 weight cannot be dequantised, as far as headers tell; None if it can."""
     info, scale = tensors[name], tensors.get(name + SCALE_SUFFIX)
     if scale is None:
         return f"{name}: is FP8, but its scales, {name + SCALE_SUFFIX}, are missing: download the whole checkpoint"

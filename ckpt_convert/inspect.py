@@ -1,4 +1,4 @@
-"""What a checkpoint folder is, told from names, sizes and headers: no weight is read, torch is not needed."""
+"""What a checkpoint folder is, from names, sizes and headers: no weight is read, torch is not needed."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ _SIZES = {
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsSummary:
-    """How much a checkpoint holds, optimizer states apart; `dtypes` counts tensors by number format."""
+    """How much a checkpoint holds without optimizer states; `dtypes` counts tensors by number format."""
 
     tensors: int
     parameters: int
@@ -47,10 +47,10 @@ class WeightsSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What a folder is. `folder` is the one that holds the weights; None is what nothing tells.
+    """What a folder is. `folder` is the one that holds the weights; None is what nothing in it says.
 
-    `release` and `release_how` name the Megatron release and what told it, `mapping` the parallel mapping under which
-    it was saved, `finished_files` and `finished_bytes` are those of an interrupted conversion.
+    `release` and `release_how` name the Megatron release and how it was found, `mapping` the parallel mapping under
+    which it was saved, `finished_files` and `finished_bytes` are those of an interrupted conversion.
     """
 
     folder: Path
@@ -139,7 +139,7 @@ def _legacy(checkpoint: Checkpoint) -> Inspection:
 
 
 def _damaged(folder: Path, format: str, error: HarnessError) -> Inspection:
-    """All that can be told of a folder that cannot be opened."""
+    """The inspection of a folder that cannot be opened."""
     problems = error.problems if isinstance(error, ConfigError) else (str(error),)
     return Inspection(folder=folder, format=format, damage=problems)
 
@@ -160,7 +160,7 @@ def _opened(source: MegatronFolder) -> Inspection:
 
 
 def _family_of_config(config: Mapping[str, object]) -> str | None:
-    """The family, or the architecture that is none of those that can be converted."""
+    """The family, or the architecture where it cannot be converted."""
     try:
         return family_of_config(config, CONFIG)
     except ConfigError:

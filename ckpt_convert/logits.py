@@ -1,4 +1,4 @@
-"""Whether a converted checkpoint computes what its source computes: logits of real Megatron beside transformers'."""
+"""Check that a converted checkpoint computes what its source computes: Megatron's logits beside transformers'."""
 
 import os
 import subprocess
@@ -41,7 +41,7 @@ class LogitsVerdict:
 
     @property
     def same(self) -> bool:
-        """Whether the difference is one of rounding. NaN is never the same."""
+        """Whether the difference is only rounding. NaN is never the same."""
         return self.difference <= TOLERANCE * max(1.0, self.largest)
 
 
@@ -70,7 +70,7 @@ def _computed(model: Model, hugging_face: Path, megatron: Path) -> LogitsVerdict
 
 
 def _require(folder: HuggingFaceFolder) -> None:
-    """Refuse what this machine cannot run."""
+    """Raise an error if this machine cannot run the comparison."""
     missing = [name for name in ("torch", "megatron", "transformers") if find_spec(name) is None]
     if missing:
         raise EnvironmentProblem(
@@ -89,7 +89,7 @@ def _require(folder: HuggingFaceFolder) -> None:
 
 
 def _free_bytes() -> int:
-    """Memory that a process could still get."""
+    """The memory that a process can still allocate."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
@@ -102,7 +102,7 @@ def _load_path(weights: Path, folder: Path) -> Path:
 
 
 def _megatron_arguments(model: Model, load: Path, tokens: Path, out: Path) -> list[str]:
-    """torchrun and one rank of the embedded engine."""
+    """The command line of torchrun and one rank of the embedded engine."""
     on_cpu = not next(Path("/dev").glob("nvidia[0-9]*"), None)
     flags = [*model.flags.argv(), *_RUN_FLAGS, *(_CPU_FLAGS if on_cpu else ()), "--load", str(load)]
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1"]

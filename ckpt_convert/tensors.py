@@ -27,12 +27,12 @@ class Dtype(Enum):
 
     @property
     def numpy(self) -> np.dtype[Any]:
-        """What holds it in memory. numpy knows neither bf16 nor fp8: their bits are kept as whole numbers."""
+        """The numpy type that holds it. numpy knows neither bf16 nor fp8: their bits are kept as whole numbers."""
         return np.dtype(_NUMPY[self])
 
     @property
     def torch_name(self) -> str:
-        """What torch calls it."""
+        """Torch's name for it."""
         return _TORCH[self]
 
     @property

@@ -1,4 +1,4 @@
-"""Whether a converted checkpoint holds what its source holds: every file's hash, then every tensor's checksum."""
+"""Check that a converted checkpoint holds what its source holds: every file's hash, then every tensor's checksum."""
 
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -53,7 +53,7 @@ def verify(source: Path, target: Path, *, threads: int, progress: Progress) -> V
 
 
 def _compared(sides: Sides, hashed: Hashed | None, *, threads: int, progress: Progress) -> Verdict:
-    """Every tensor of both sides, compared."""
+    """Compare every tensor of both sides."""
     expected, actual = sides.expected.tensors, sides.actual.tensors
     names = [name for name in expected if name in actual]
     size_bytes = sum(expected[name].size_bytes for name in names)
@@ -98,7 +98,7 @@ def _from_megatron(source: MegatronFolder, target: Folder, dtype: Dtype) -> Tens
 
 
 def _itself(assembly: Assembly) -> Assembly:
-    """A tensor of this name and shape, made of nothing but the tensor of that name."""
+    """The assembly that copies the tensor of the same name."""
     return replace(assembly, parts=(Part(source=assembly.name, first=0, rows=assembly.info.rows),))
 
 

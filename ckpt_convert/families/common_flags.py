@@ -1,4 +1,4 @@
-"""The Megatron flags that all families have in common, from config.json. Flags about training are none of theirs."""
+"""The Megatron flags that all families have in common, from config.json. Flags about training are not among them."""
 
 from math import gcd
 

@@ -1,4 +1,4 @@
-"""Whether the tensors that are there are the tensors that a model has: every difference, in one error."""
+"""Compare a checkpoint's tensors with those of its model: one error names every difference."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -71,7 +71,7 @@ def _scales_missing(tensors: Mapping[str, TensorInfo]) -> Iterator[str]:
 
 
 def _extra(wanted: Mapping[str, Shape], tensors: Mapping[str, TensorInfo], *, tied: bool) -> Iterator[str]:
-    """Tensors that nothing takes: neither a place in the model, nor an FP8 weight as its scales."""
+    """Problems: tensors that are neither weights of the model nor scales of an FP8 weight."""
     for name, info in tensors.items():
         if name in wanted or name.endswith(SKIPPED):
             continue

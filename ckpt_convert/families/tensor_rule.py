@@ -1,4 +1,4 @@
-"""What a tensor of Megatron is made of: rows of Hugging Face's tensors, by a few transforms that can be turned round.
+"""What a tensor of Megatron is made of: rows of Hugging Face's tensors, by a few invertible transforms.
 
 Every transform says where rows go, never what becomes of their values, so the way back is read off the same table
 (`ckpt_convert/families/table.py`).
@@ -51,7 +51,7 @@ def copy(key: str, name: str, *shape: int, fp32: bool = False, vocabulary: bool 
 
 
 def norm(key: str, name: str, width: int, *, local: str = "") -> TensorRule:
-    """The weight (width) of a norm, which Megatron's specs name each in its way."""
+    """The weight (width) of a norm, which each of Megatron's layer specs names differently."""
     return replace(copy(key, name, width), local_key=local)
 
 
@@ -71,7 +71,7 @@ def stack(key: str, rules: Iterable[TensorRule]) -> TensorRule:
 def interleave(
     key: str, names: tuple[str, ...], rows_a_group: tuple[int, ...], groups: int, *columns: int
 ) -> TensorRule:
-    """Group by group the rows of each tensor: queries, keys and values of a query group stand together.
+    """The rows of each tensor, group by group: queries, keys and values of a query group stand together.
 
     The tensor at place i has `rows_a_group[i]` rows in each of the groups; no `columns` for a bias.
     """

@@ -23,7 +23,7 @@ class BoxedTensor:
 
     @property
     def info(self) -> TensorInfo:
-        """The tensor without where it lies."""
+        """The tensor's number format and shape."""
         return TensorInfo(dtype=self.dtype, shape=self.shape)
 
 

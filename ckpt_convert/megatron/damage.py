@@ -14,12 +14,12 @@ _SAMPLED_FILES = 16
 
 
 def damage(folder: Path, metadata: DcpMetadata) -> tuple[str, ...]:
-    """Every flaw of an iteration's folder that shows without reading weights."""
+    """Every flaw of an iteration's folder that can be found without reading weights."""
     return (*_files(metadata), *listing_flaws(folder), *_chunks(metadata))
 
 
 def without_crc(path: Path, entries: tuple[ZipEntry, ...]) -> Iterator[str]:
-    """A complaint where entries have no CRC-32, so that a flipped bit in them cannot be found."""
+    """A problem for entries without a CRC-32, in which a flipped bit cannot be found."""
     bare = [entry.name for entry in entries if entry.size_bytes and not entry.crc32]
     if bare:
         yield f"{path}: {len(bare)} entries without a CRC-32, {bare[0]} the first: a flipped bit would not be found"

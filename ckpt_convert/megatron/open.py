@@ -1,4 +1,4 @@
-"""A Megatron checkpoint of either format, opened."""
+"""Open a Megatron checkpoint of either format."""
 
 from pathlib import Path
 

@@ -86,7 +86,7 @@ class RowReader:
 
 
 def _checked(stored: object, tensor: BoxedTensor, location: StorageLocation) -> StoredTensor:
-    """The tensor of a chunk, where it is what .metadata says."""
+    """The tensor of a chunk; ConfigError where it is not what .metadata says."""
     where = f"{location.path}, byte {location.offset}"
     if not isinstance(stored, StoredTensor):
         raise ConfigError(f"{where}: holds no tensor, though .metadata says so; copy the checkpoint again")

@@ -42,7 +42,7 @@ class CheckpointFolder(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Another text when a file is changed or replaced."""
+        """A hash that changes when a file is changed or replaced."""
 
     def close(self) -> None:
         """Close the files."""

@@ -56,5 +56,5 @@ class OutputFile:
 
 
 def literal_file(name: str, content: bytes) -> OutputFile:
-    """A file that is known in full."""
+    """A file whose bytes are all known."""
     return OutputFile(name=name, size_bytes=len(content), pieces=(content,))

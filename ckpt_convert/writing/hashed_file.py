@@ -32,7 +32,7 @@ class HashedFile:
     """
 
     def __init__(self, path: Path, buffer: Bytes, wrote: Callable[[int], None]) -> None:
-        """A new file in place of any other of that name; `wrote` is told of bytes as they are written."""
+        """A new file in place of any other of that name; `wrote` is called with the bytes of each write."""
         self._path = path
         self._buffer = buffer
         self._wrote = wrote
@@ -68,7 +68,7 @@ class HashedFile:
         return self._buffer[start : self._used]
 
     def finish(self) -> str:
-        """Put everything on the disk; the SHA-256 of the file in hexadecimal digits."""
+        """Put everything on the disk, and return the SHA-256 of the file in hexadecimal digits."""
         self._flush()
         with self._writing():
             _write_by_cache(self._descriptor)
@@ -120,7 +120,7 @@ def _open_new(path: Path) -> int:
 
 
 def _write_by_cache(descriptor: int) -> bool:
-    """From now on write as usual; False if that was so already."""
+    """Write through the page cache from now on; False if that was so already."""
     flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
     fcntl.fcntl(descriptor, fcntl.F_SETFL, flags & ~os.O_DIRECT)
     return bool(flags & os.O_DIRECT)

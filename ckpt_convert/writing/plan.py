@@ -43,7 +43,7 @@ class OutputPlan:
         return literal_file(self.manifest, content.encode())
 
     def digest(self) -> str:
-        """A name for this plan: another one has another digest."""
+        """A hash of this plan: another plan has another one."""
         sha256 = hashlib.sha256()
         for part in (_LAYOUT_VERSION, self.manifest, *self.tensors, *self.files, *self.seals):
             sha256.update(repr(part).encode())

@@ -34,7 +34,7 @@ def torch_dist_files(blueprint: MegatronBlueprint) -> tuple[OutputFile, ...]:
 
 
 def tracker() -> OutputFile:
-    """What Megatron reads first: the checkpoint is no iteration but a release."""
+    """The tracker, which Megatron reads first: it says that the checkpoint is a release, not an iteration."""
     return literal_file(TRACKER, RELEASE.encode())
 
 
@@ -66,7 +66,7 @@ def _json(document: object) -> bytes:
 
 
 def _file_bytes(total_bytes: int) -> int:
-    """The size that files of weights are kept to: large, but enough files that all threads have work to the end."""
+    """The largest size of a file of weights: large, but with enough files to keep all threads busy to the end."""
     return min(max(total_bytes // _MANY_FILES, _LEAST_FILE_BYTES), _FILE_BYTES)
 
 

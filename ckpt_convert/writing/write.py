@@ -53,7 +53,7 @@ def write(
 
 
 def _refuse(partial: Partial, plan: OutputPlan, fingerprint: Fingerprint, *, resume: bool) -> None:
-    """ConfigError unless the target is free and nothing is in the way but what `resume` may go on with."""
+    """Raise ConfigError unless the target is free, or holds only what `resume` may continue."""
     journal, folder = partial.journal, partial.folder
     if has_entries(partial.target):
         raise ConfigError(f"{partial.target} exists already: choose another target, or remove it to write it anew")

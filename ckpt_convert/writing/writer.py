@@ -20,7 +20,7 @@ from harness.units import show_bytes
 
 
 class Writer:
-    """Knows what is finished already, and writes the rest."""
+    """Writes the files of a plan that are not finished yet."""
 
     def __init__(self, plan: OutputPlan, source: TensorSource, partial: Partial, progress: Progress) -> None:
         """Nothing is touched yet."""
@@ -101,7 +101,7 @@ class Writer:
         out.put(part.tail(crc))
 
     def _require_space(self) -> None:
-        """EnvironmentProblem unless the disk has room for what is missing."""
+        """Raise EnvironmentProblem unless the disk has room for what is missing."""
         status = os.statvfs(self._partial.folder)
         free_bytes = status.f_bavail * status.f_frsize
         if free_bytes < self._missing_bytes:

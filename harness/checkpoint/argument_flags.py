@@ -1,4 +1,4 @@
-"""The flags that a checkpoint's weights need: those of its record, or those that its saved arguments came from."""
+"""The flags that a checkpoint's weights need: those of its record, or else those that its saved arguments came from."""
 
 from collections.abc import Mapping
 
@@ -19,9 +19,9 @@ _SINCE_0_18 = "eval_micro_batch_size"
 
 
 def flags_of(checkpoint: Checkpoint) -> MegatronArgs:
-    """The flags of the network whose weights a checkpoint of Megatron holds; a conversion record tells more of them.
+    """The flags of the network whose weights a checkpoint of Megatron holds; a conversion record has more of them.
 
-    ConfigError where the record or the arguments are damaged, or do not tell the network.
+    ConfigError where the record or the arguments are damaged, or do not say which network it is.
     """
     record = read_record(checkpoint.folder)
     return record.flags if record else saved_flags(read_saved_arguments(checkpoint), str(checkpoint.folder))

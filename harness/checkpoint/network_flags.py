@@ -1,4 +1,4 @@
-"""The flags of Megatron that decide which network a checkpoint's weights are of: one table, and what is read off it."""
+"""The flags that decide which network a checkpoint's weights are of: one table, and the lists derived from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ MTP = "--mtp-num-layers"
 class NetworkFlag:
     """A flag, and what follows from it.
 
-    `saved`: it is read from the arguments in a checkpoint; `required`: without it they do not tell the network.
+    `saved`: it is read from a checkpoint's arguments; `required`: without it the network cannot be known from them.
     `compared`: a job that loads the checkpoint must have it as the weights need it. `structural`: even where the
-    checkpoint says nothing of it, since it gives the network another shape or another routing.
+    checkpoint does not have it, since it gives the network another shape or another routing.
     `fixed`: Megatron's default where a family's config.json cannot choose the value freely; None where it can.
     """
 
@@ -79,10 +79,10 @@ _TABLE: Mapping[str, NetworkFlag] = {
 }
 
 SAVED = tuple(name for name, flag in _TABLE.items() if flag.saved)
-"""The flags that the arguments saved in a checkpoint tell."""
+"""The flags that are read from the arguments saved in a checkpoint."""
 
 REQUIRED = tuple(name for name, flag in _TABLE.items() if flag.required)
-"""The flags without which the saved arguments do not tell the network."""
+"""The flags without which the network cannot be known from the saved arguments."""
 
 STRUCTURAL = tuple(name for name, flag in _TABLE.items() if flag.structural)
 """The flags that a job may not add to a network."""

@@ -34,7 +34,7 @@ class ConversionRecord:
     """What the converter knows of the weights: the `flags` that they need, and what limits their use.
 
     `architecture` is transformers' name of the model, `config` its config.json; `dtype` is safetensors' name of the
-    number format, `vocabulary_rows` the rows of the embedding, None in records that do not tell.
+    number format, `vocabulary_rows` the rows of the embedding, None in records that lack it.
     """
 
     family: str

@@ -14,7 +14,7 @@ SHOWN = 20
 
 
 def verify_folders(source: Path, target: Path, *, logits: bool, threads: int) -> int:
-    """Say what was compared; the exit code is 1 where anything differs."""
+    """Print what was compared; the exit code is 1 where anything differs."""
     verdict = verify(source, target, threads=threads, progress=progress_on(sys.stderr))
     for text in verdict.differences[:SHOWN]:
         screen.error(text)

@@ -107,7 +107,7 @@ def _installed(distribution: str) -> str | None:
 
 
 def _gathered(value: Any) -> list[Any]:
-    """Every rank's value, by rank."""
+    """The values of all ranks, in the order of ranks."""
     values: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(values, value)
     return values

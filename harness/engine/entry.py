@@ -1,4 +1,4 @@
-"""What every entry point of a rank does: look at Megatron, install CPU ranks where there is no GPU, end the process."""
+"""What every entry point of a rank does: check Megatron, install CPU ranks where there is no GPU, end the process."""
 
 import os
 import sys
@@ -53,7 +53,7 @@ def _require_megatron() -> None:
 
 
 def _end(message: str, exit_code: int) -> None:
-    """Say why, and end at once: the other ranks' collectives would keep an ordinary exit waiting."""
+    """Print why, and end at once: an ordinary exit would wait for the other ranks' collectives."""
     sys.stdout.flush()
     print(message, file=sys.stderr, flush=True)
     os._exit(exit_code)

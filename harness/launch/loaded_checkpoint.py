@@ -18,7 +18,7 @@ from harness.launch.script.quoting import RUN_DIR
 from harness.launch.stored_flags import contradictions, counted_vocabulary, has
 
 LAST_STACKED_LAYERS = (0, 12)
-"""Up to here layers are told apart in a checkpoint only where `--moe-layer-freq` is a list (transformer_block.py)."""
+"""Up to here layers are kept apart in a checkpoint only where `--moe-layer-freq` is a list (transformer_block.py)."""
 
 LAST_EXACT_VOCABULARY = (0, 11)
 """Up to here an embedding is loaded only into one of as many rows."""
@@ -64,7 +64,7 @@ def checkpoint_notices(resolved: Resolved, spec: JobSpec) -> list[str]:
 
 
 def _demands_of_old_releases(loaded: LoadedCheckpoint, resolved: Resolved) -> Iterator[str]:
-    """What later releases do not care about."""
+    """Problems that only older releases have with a checkpoint."""
     catalogue, asked = _catalogue(resolved), counted_vocabulary(resolved)
     release, folder, record = f"Megatron {catalogue.series}", loaded.folder, loaded.record
     pattern = record.flags.text("--moe-layer-freq")

@@ -43,7 +43,7 @@ def counted_vocabulary(resolved: Resolved) -> MegatronArgs:
 
 
 def _is_compared(flag: str, catalogue: Catalogue, asked: MegatronArgs, needed: MegatronArgs) -> bool:
-    """Not where the release lacks the flag, and not where it has no bearing on what is computed."""
+    """Whether the flag counts: the release has it, and it has a bearing on what is computed."""
     if flag in NOT_COMPARED or catalogue.option(flag) is None:
         return False
     if flag == MTP:
@@ -86,7 +86,7 @@ def has(flag: str, flags: MegatronArgs) -> bool:
 
 
 def _same(one: ArgValue | None, other: ArgValue | None) -> bool:
-    """Numbers by their value; nothing is as good as 0."""
+    """Whether two values are equal, numbers by their value; none equals 0."""
     return one == other or (_number(one) is not None and _number(one) == _number(other))
 
 

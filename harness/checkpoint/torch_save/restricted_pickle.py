@@ -177,7 +177,7 @@ class DataUnpickler(pickle.Unpickler):
 
     @staticmethod
     def _encode(text: str, _encoding: str = "latin1") -> bytes:
-        """How protocol 2 writes bytes."""
+        """Bytes as protocol 2 writes them."""
         return text.encode("latin1")
 
 
@@ -192,7 +192,7 @@ def read_pickle(path: Path) -> Any:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Without the garbage collector: among a million new objects, all of them in use, it takes most of the time."""
+    """Run the block without the garbage collector, which takes most of the time among a million live objects."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -61,7 +61,7 @@ def read_torch_file(path: Path, offset: int = 0, length: int | None = None) -> T
 
 
 class TensorUnpickler(DataUnpickler):
-    """Unpickles data with tensors, each as where it lies."""
+    """Unpickles data with tensors, each as a `StoredTensor`."""
 
     def __init__(self, pickled: bytes, where: str, path: Path, entries: dict[str, ZipEntry]) -> None:
         self._path, self._entries = path, entries

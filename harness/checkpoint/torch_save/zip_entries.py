@@ -74,7 +74,7 @@ def read_entries(window: FileWindow, where: str) -> dict[str, ZipEntry]:
 
 
 def _entry(window: FileWindow, info: zipfile.ZipInfo, where: str) -> ZipEntry:
-    """Where an entry's bytes begin is told by the header before them: torch pads it, to align them."""
+    """One entry. The header before its bytes says where they begin: torch pads it, to align them."""
     if info.compress_type != zipfile.ZIP_STORED:
         raise ConfigError(f"{where}: {info.filename} is compressed; torch.save never does: save the checkpoint again")
     header_offset = window.start + info.header_offset
