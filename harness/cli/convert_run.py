@@ -18,9 +18,8 @@ from harness.checkpoint.files import CheckpointFormat
 from harness.cli import screen
 from harness.cli.convert_model import other_model
 from harness.cli.convert_shown import show_flags, show_plan, show_releases, show_tensors
-from harness.config.releases import load
+from harness.config.releases import Release, load
 from harness.errors import ConfigError
-from harness.launch.one_process_job import render_one_process
 
 TARGETS: Mapping[str, TargetFormat] = {
     "torch_dist": CheckpointFormat.TORCH_DIST,
@@ -41,19 +40,18 @@ class ConvertOptions:
     tp: int
 
     @property
-    def number(self) -> str | None:
-        """The release as `0.16`, however it was written. ConfigError where it is unknown."""
-        return None if self.release is None else load(self.release).series
+    def target_release(self) -> Release | None:
+        """The release, however it was written. ConfigError where it is unknown."""
+        return None if self.release is None else load(self.release).release
 
     def form(self) -> Exact | None:
         """The exact form asked for, if one is."""
-        number = self.number
+        release = self.target_release
         if not self.exact:
             return None
-        if number is None:
+        if release is None:
             raise ConfigError("--exact writes what one release asks for; name it: --target-release R, e.g. 0.16")
-        major, minor = number.split(".")
-        return Exact(release=(int(major), int(minor)), spec=self.spec, tp=self.tp)
+        return Exact(release=release, spec=self.spec, tp=self.tp)
 
     def arguments(self) -> list[str]:
         """The same options as a command line."""
@@ -85,16 +83,12 @@ def submit(
     ctx: click.Context, source: Path, target: Path, options: ConvertOptions, *, threads: int, dry_run: bool
 ) -> None:
     """Submit the same command to Slurm; a job resumes what an earlier one left."""
-    from harness.cli.convert_job import plan_job, submit_job
+    from harness.cli.convert_job import submit_conversion
 
     _check_before_queue(source, target, options)
     folders = (str(source.absolute()), str(target.absolute()))
     arguments = [*folders, "--resume", f"--threads={threads}", *options.arguments()]
-    job = plan_job(ctx, target, arguments, threads=threads)
-    if dry_run:
-        click.echo(render_one_process(job.spec), nl=False)
-    else:
-        submit_job(job)
+    submit_conversion(ctx, target, arguments, threads=threads, dry_run=dry_run)
 
 
 def _check_before_queue(source: Path, target: Path, options: ConvertOptions) -> None:
@@ -117,6 +111,6 @@ def _planned(source: Folder, options: ConvertOptions) -> Conversion:
     if difference := other_model(conversion.model):
         screen.notice(difference)
     for limit in limits(conversion.model):
-        if options.number is None or options.number in limit.releases:
+        if options.target_release is None or str(options.target_release) in limit.releases:
             screen.notice(f"Megatron {show_releases(limit.releases)}: {limit.text}")
     return conversion

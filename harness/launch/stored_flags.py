@@ -12,10 +12,8 @@ from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.config.provenance import Resolved
 from harness.config.releases import Catalogue, load
 from harness.config.rules.data import NULL_COUNTS_EOD
+from harness.config.setting_flags import SETTING_OF_FLAG
 from harness.errors import ConfigError
-
-# The settings through which the shipped models take a flag: the fix is to change these.
-_SETTING = {"--num-layers": "NUM_LAYERS", "--vocab-size": "VOCAB_SIZE"}
 
 
 def contradictions(needed: MegatronArgs, folder: Path, resolved: Resolved) -> list[str]:
@@ -34,10 +32,7 @@ def contradictions(needed: MegatronArgs, folder: Path, resolved: Resolved) -> li
 def counted_vocabulary(resolved: Resolved) -> MegatronArgs:
     """The job's flags, `--vocab-size` with the token that NullTokenizer adds in older releases."""
     flags = resolved.megatron_args
-    if (
-        flags.text("--tokenizer-type") != "NullTokenizer"
-        or load(resolved.text("MCORE_RELEASE_VERSION")).number >= NULL_COUNTS_EOD
-    ):
+    if flags.text("--tokenizer-type") != "NullTokenizer" or resolved.release >= NULL_COUNTS_EOD:
         return flags
     return MegatronArgs({**flags, "--vocab-size": str(flags.integer("--vocab-size") + 1)})
 
@@ -113,7 +108,7 @@ def _contradiction(
     if checkpoint is None:
         return f"{where}{_as_argument(flag, job)}: the checkpoint in {folder} has nothing of the kind; leave it out"
     needed = _as_argument(flag, stored)
-    fix = f"{_SETTING[flag]}={stored}" if flag in _SETTING else needed
+    fix = f"{SETTING_OF_FLAG[flag]}={stored}" if flag in SETTING_OF_FLAG else needed
     found = _as_argument(flag, resolved.megatron_args[flag]) if written else "the job does not say so"
     return f"{where}{found}: the checkpoint in {folder} needs {needed}; write {fix}"
 

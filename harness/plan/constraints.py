@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from harness.arch.parallel import batch, parallel
 from harness.config.megatron_args import MegatronArgs
+from harness.config.releases import EMBEDDED_RELEASE, Release
 from harness.cost.hardware import find_gpu
 from harness.plan.rules import RULES
 from harness.plan.rules.sizes import sizes
@@ -15,15 +16,15 @@ def check(
     world_size: int,
     *,
     gpus_per_node: int | None = None,
-    release: str = "0.19",
-    te: tuple[int, ...] | None = None,
+    release: Release = EMBEDDED_RELEASE,
+    te: Release | None = None,
     gpu: str | None = None,
     env: Mapping[str, str] | None = None,
 ) -> list[Violation]:
     """Everything that keeps this job from running on `world_size` ranks; empty if nothing does.
 
-    `gpus_per_node` lets fixes speak of nodes, `release` (`0.16`, `0.19.2`) picks among rules that changed, and `te`
-    (`(2, 8)`) the rules of Transformer Engine. `gpu` is a name that `find_gpu` knows, `env` the job's environment. The
+    `gpus_per_node` lets fixes speak of nodes, `release` picks among rules that changed, and `te` the rules of
+    Transformer Engine's release. `gpu` is a name that `find_gpu` knows, `env` the job's environment. The
     rules of what is not given, or of a GPU that is not known, are silent. Sizes that are missing or no positive numbers
     are reported alone, since all else would follow from them.
     """
@@ -35,7 +36,7 @@ def check(
         args=args,
         parallel=mapping,
         batch=batch(args, max(1, mapping.dp)),
-        release=tuple(int(part) for part in release.split(".")[:2]),
+        release=release,
         gpus_per_node=gpus_per_node,
         te=te,
         gpu=find_gpu(gpu) if gpu else None,

@@ -5,24 +5,9 @@ from dataclasses import dataclass
 
 from harness.arch.parallel import Batch, Parallel
 from harness.config.megatron_args import MegatronArgs
+from harness.config.releases import Release
+from harness.config.setting_flags import FLAG_OF_SETTING
 from harness.cost.hardware import Gpu
-
-FLAG_OF_SETTING = {
-    "TP": "--tensor-model-parallel-size",
-    "CP": "--context-parallel-size",
-    "PP": "--pipeline-model-parallel-size",
-    "EP": "--expert-model-parallel-size",
-    "ETP": "--expert-tensor-parallel-size",
-    "VPP": "--num-virtual-stages-per-pipeline-rank",
-    "LAYERS_PER_VP": "--num-layers-per-virtual-pipeline-stage",
-    "PP_FIRST": "--decoder-first-pipeline-num-layers",
-    "PP_LAST": "--decoder-last-pipeline-num-layers",
-    "MBS": "--micro-batch-size",
-    "GBS": "--global-batch-size",
-    "SEQ_LEN": "--seq-length",
-    "NUM_LAYERS": "--num-layers",
-    "MOE_TOKEN_DISPATCHER": "--moe-token-dispatcher-type",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +37,9 @@ class Case:
     args: MegatronArgs
     parallel: Parallel
     batch: Batch
-    release: tuple[int, ...]
+    release: Release
     gpus_per_node: int | None
-    te: tuple[int, ...] | None = None
+    te: Release | None = None
     gpu: Gpu | None = None
     env: Mapping[str, str] | None = None
 
@@ -83,7 +68,7 @@ class Case:
         """What the flex dispatcher sends tokens with; None with another dispatcher."""
         return self.args.text("--moe-flex-dispatcher-backend", "deepep") if self.dispatcher == "flex" else None
 
-    def older_te(self, *least: int) -> bool:
+    def older_te(self, least: Release) -> bool:
         """Whether Transformer Engine is known to be older than `least`."""
         return self.te is not None and self.te < least
 
@@ -93,15 +78,10 @@ def refused(rule: str, found: str, allowed: str, fix: str, *about: str) -> Viola
     return Violation(rule=rule, message=f"{found}; allowed: {allowed}", fix=fix, names=names(*about))
 
 
-def needs_te(rule: str, found: str, least: str, *about: str) -> Violation:
+def needs_te(rule: str, found: str, least: Release, *about: str) -> Violation:
     """`found` on a Transformer Engine that is too old for it."""
     fix = f"an image with Transformer Engine {least}, or leave it out"
     return refused(rule, f"{found} on an older Transformer Engine", f"Transformer Engine {least} or later", fix, *about)
-
-
-def dotted(version: Iterable[int]) -> str:
-    """`2.8`."""
-    return ".".join(map(str, version))
 
 
 def names(*settings_and_flags: str) -> tuple[str, ...]:

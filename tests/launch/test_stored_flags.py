@@ -9,10 +9,10 @@ import pytest
 from ckpt_convert.families.model import model_of_config
 from harness.config.megatron_args import ArgValue
 from harness.config.provenance import Resolved
-from harness.config.releases import known
-from harness.launch.job import job_spec
+from harness.config.releases import Release, known
+from harness.launch.executor import Executor
 from harness.launch.loaded_checkpoint import checkpoint_notices, checkpoint_problems
-from harness.launch.place import Place
+from harness.training.job import training_job
 
 PUBLISHED = Path(__file__).parent.parent / "fixtures/hf_configs"
 
@@ -53,18 +53,18 @@ def checkpoint(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def problems(resolved: Resolved, place: Place = "local") -> list[str]:
-    return checkpoint_problems(resolved, job_spec(resolved, place))
+def problems(resolved: Resolved, place: Executor = "local") -> list[str]:
+    return checkpoint_problems(resolved, training_job(resolved, place))
 
 
-def notices(resolved: Resolved, place: Place = "local") -> list[str]:
-    return checkpoint_notices(resolved, job_spec(resolved, place))
+def notices(resolved: Resolved, place: Executor = "local") -> list[str]:
+    return checkpoint_notices(resolved, training_job(resolved, place))
 
 
-@pytest.mark.parametrize("release", known())
+@pytest.mark.parametrize("release", known(), ids=str)
 @pytest.mark.parametrize("model", sorted(path.stem for path in PUBLISHED.glob("*.json")))
 def test_the_shipped_models_fit_what_the_converter_stores(
-    resolve: Resolve, checkpoint: Callable[..., Path], model: str, release: str
+    resolve: Resolve, checkpoint: Callable[..., Path], model: str, release: Release
 ) -> None:
     """In every release, whatever its flags are called and however numbers are spelt."""
     folder = checkpoint(stored(model))

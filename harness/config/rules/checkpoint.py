@@ -18,7 +18,7 @@ def load(draft: Draft) -> Iterator[Word]:
             "set LOAD_PATH=DIR, or PRETRAIN=1 to start from scratch"
         )
         return
-    yield Flag(flag="--load", value=path)
+    yield draft.carrier("LOAD_PATH")
     yield Flag(flag="--finetune")
     yield Flag(flag="--no-load-optim")
     yield Flag(flag="--no-load-rng")
@@ -28,8 +28,8 @@ def load(draft: Draft) -> Iterator[Word]:
 
 def save(draft: Draft) -> Iterator[Word]:
     """SAVE_INTERVAL=n saves every n steps into the run's own folder, and when the job is told to end; unset: never."""
-    if draft.number("SAVE_INTERVAL"):
+    if draft.integer("SAVE_INTERVAL"):
         yield Flag(flag="--save", value="${RUN_DIR}/checkpoints")
-        yield Flag(flag="--save-interval", value=draft.text("SAVE_INTERVAL"))
+        yield draft.carrier("SAVE_INTERVAL")
         yield Flag(flag="--ckpt-format", value="torch_dist")
         yield Flag(flag="--exit-signal-handler")

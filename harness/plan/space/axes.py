@@ -13,12 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from harness.config.megatron_args import ArgValue
 from harness.config.provenance import Resolved
+from harness.config.setting_flags import FLAG_OF_SETTING
 from harness.cost.hardware import Gpu
 from harness.cost.training import Training
 from harness.plan.space.splits import Split, split_flags, splits
 from harness.plan.space.ways import with_flags
 from harness.plan.verdict import violations_of, world_size
-from harness.plan.violation import FLAG_OF_SETTING, divisors
+from harness.plan.violation import divisors
 
 MOST_TP = 8
 LEAST_TOKENS_OF_A_RANK = 4096

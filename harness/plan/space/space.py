@@ -7,6 +7,7 @@ from harness.arch.model import ModelArch, padded_vocab_size
 from harness.arch.parallel import Batch, Parallel
 from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.config.provenance import Resolved
+from harness.config.setting_flags import FLAG_OF_SETTING
 from harness.cost.hardware import Gpu
 from harness.cost.training import Recompute, Training
 from harness.errors import ConfigError
@@ -17,7 +18,7 @@ from harness.plan.space.settings import WHOLE
 from harness.plan.space.splits import Split
 from harness.plan.space.ways import Resolve, Way, base_of, experts, ways, with_flags
 from harness.plan.verdict import violations_of, world_size
-from harness.plan.violation import FLAG_OF_SETTING, divisors, listed
+from harness.plan.violation import divisors, listed
 
 RULES_OF_SIZES = ("tensor-parallel", "expert-parallel", "attention", "sequence-length", "world-size")
 RULES_OF_REPLICAS = ("global-batch",)
