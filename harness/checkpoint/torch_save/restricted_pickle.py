@@ -16,6 +16,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from harness.checkpoint.torch_save.memo import refuse_large_memo
 from harness.errors import ConfigError
 
 _INERT_PACKAGES = frozenset({"apex", "enum", "megatron", "numpy", "pathlib", "signal", "torch", "transformer_engine"})
@@ -106,6 +107,7 @@ class DataUnpickler(pickle.Unpickler):
 
     def __init__(self, pickled: bytes, where: str) -> None:
         super().__init__(BytesIO(pickled), encoding="latin1")
+        self._pickled = pickled
         self.where = where
         self._classes: dict[str, type[Inert]] = {}
         # A bound method, unlike a function or a class of our own, has nothing that a pickle could overwrite.
@@ -147,6 +149,7 @@ class DataUnpickler(pickle.Unpickler):
     def read(self) -> Any:
         """The pickled object; ConfigError where it is damaged or asks for more than data."""
         try:
+            refuse_large_memo(self._pickled, self.where)
             with collector_paused():
                 return self.load()
         except ConfigError:
