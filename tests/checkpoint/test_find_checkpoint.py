@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch_side import TorchDist
 
-from ckpt_convert.megatron.open import open_megatron
+from harness.checkpoint.folder import find_checkpoint
+from harness.checkpoint.torch_save.dcp_metadata import read_metadata
 from harness.errors import ConfigError
 
 TRACKER = "latest_checkpointed_iteration.txt"
@@ -22,13 +23,14 @@ def checkpoint(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(("text", "rows", "iteration"), [("release", 1, None), ("3\n", 3, 3), ("12", 12, 12)])
-def test_the_tracker_decides(checkpoint: Path, text: str, rows: int, iteration: int | None) -> None:
+@pytest.mark.parametrize(
+    ("text", "name", "step"), [("release", "release", None), ("3\n", "iter_0000003", 3), ("12", "iter_0000012", 12)]
+)
+def test_the_tracker_decides(checkpoint: Path, text: str, name: str, step: int | None) -> None:
     """By name or by number."""
     (checkpoint / TRACKER).write_text(text)
-    source = open_megatron(checkpoint)
-    assert source.tensors["output_layer.weight"].shape == (rows, 2)
-    assert source.iteration == iteration
+    found = find_checkpoint(checkpoint)
+    assert (found.folder, found.format, found.step) == (checkpoint / name, "torch_dist", step)
 
 
 def test_the_folder_of_an_iteration_itself(checkpoint: Path) -> None:
@@ -36,7 +38,7 @@ def test_the_folder_of_an_iteration_itself(checkpoint: Path) -> None:
     (checkpoint / TRACKER).write_text("release")
     (checkpoint / "link").symlink_to(checkpoint / "iter_0000012")
     for name in ("iter_0000012", "link"):
-        assert open_megatron(checkpoint / name).iteration == 12
+        assert find_checkpoint(checkpoint / name).step == 12
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,7 @@ def test_trackers_that_lead_nowhere(checkpoint: Path, text: str | None, message:
     if text is not None:
         (checkpoint / TRACKER).write_text(text)
     with pytest.raises(ConfigError, match=message):
-        open_megatron(checkpoint)
+        find_checkpoint(checkpoint)
 
 
 @pytest.mark.parametrize("name", [".metadata", "metadata.json"])
@@ -66,13 +68,13 @@ def test_a_folder_without_its_metadata(checkpoint: Path, name: str) -> None:
     """Megatron takes it for another format, or loads nothing; here it is refused."""
     (checkpoint / "iter_0000003" / name).unlink()
     with pytest.raises(ConfigError, match=rf"iter_0000003: {name} missing: not a whole torch_dist checkpoint"):
-        open_megatron(checkpoint / "iter_0000003")
+        find_checkpoint(checkpoint / "iter_0000003")
 
 
 def test_no_folder(tmp_path: Path) -> None:
     """Named."""
     with pytest.raises(ConfigError, match="absent: no such folder"):
-        open_megatron(tmp_path / "absent")
+        find_checkpoint(tmp_path / "absent")
 
 
 def test_something_else_as_metadata(checkpoint: Path) -> None:
@@ -80,4 +82,4 @@ def test_something_else_as_metadata(checkpoint: Path) -> None:
     torch_pickle = b"\x80\x02}q\x00."
     (checkpoint / "iter_0000003" / ".metadata").write_bytes(torch_pickle)
     with pytest.raises(ConfigError, match=r"\.metadata: not the metadata of torch\.distributed\.checkpoint"):
-        open_megatron(checkpoint / "iter_0000003")
+        read_metadata(checkpoint / "iter_0000003")

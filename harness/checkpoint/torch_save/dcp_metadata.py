@@ -11,9 +11,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ckpt_convert.megatron.boxes import Box, Place
-from ckpt_convert.megatron.files import METADATA
-from ckpt_convert.megatron.restricted_pickle import DtypeName, Inert, collector_paused, read_pickle
+from harness.checkpoint.files import METADATA
+from harness.checkpoint.torch_save.box import Box, StorageLocation
+from harness.checkpoint.torch_save.restricted_pickle import DtypeName, Inert, collector_paused, read_pickle
 from harness.errors import ConfigError
 
 _MODULE = "torch.distributed.checkpoint.metadata"
@@ -38,16 +38,16 @@ class DcpMetadata:
     """What `.metadata` lists: tensors and pickled objects by key."""
 
     tensors: Mapping[str, ChunkedTensor]
-    objects: Mapping[str, Place]
+    objects: Mapping[str, StorageLocation]
 
     def end_of_files(self) -> dict[Path, int]:
         """The byte at which the last chunk of each file ends."""
         ends: dict[Path, int] = {}
-        places = (box.place for tensor in self.tensors.values() for box in tensor.boxes)
-        for place in chain(places, self.objects.values()):
-            end = place.offset + (place.length or 0)
-            if end > ends.get(place.path, -1):
-                ends[place.path] = end
+        locations = (box.location for tensor in self.tensors.values() for box in tensor.boxes)
+        for location in chain(locations, self.objects.values()):
+            end = location.offset + (location.length or 0)
+            if end > ends.get(location.path, -1):
+                ends[location.path] = end
         return ends
 
 
@@ -66,27 +66,29 @@ def read_metadata(folder: Path) -> DcpMetadata:
 
 def _metadata(root: Mapping[str, Any], folder: Path) -> DcpMetadata:
     files = _Files(folder)
-    places: dict[_Index, Place] = {}
+    locations: dict[_Index, StorageLocation] = {}
     for index, info in root["storage_data"].items():
-        state, lies = index.state, info.state
-        place = Place(path=files[lies["relative_path"]], offset=int(lies["offset"]), length=int(lies["length"]))
-        places[state["fqn"], state.get("offset")] = place
+        state, storage = index.state, info.state
+        location = StorageLocation(
+            path=files[storage["relative_path"]], offset=int(storage["offset"]), length=int(storage["length"])
+        )
+        locations[state["fqn"], state.get("offset")] = location
     tensors: dict[str, ChunkedTensor] = {}
-    objects: dict[str, Place] = {}
+    objects: dict[str, StorageLocation] = {}
     for key, entry in root["state_dict_metadata"].items():
         if entry.global_name == f"{_MODULE}.TensorStorageMetadata":
-            tensors[key] = _tensor(key, entry.state, places)
+            tensors[key] = _tensor(key, entry.state, locations)
         else:
-            objects[key] = places[key, None]
+            objects[key] = locations[key, None]
     return DcpMetadata(tensors=tensors, objects=objects)
 
 
-def _tensor(key: str, entry: Mapping[str, Any], places: Mapping[_Index, Place]) -> ChunkedTensor:
+def _tensor(key: str, entry: Mapping[str, Any], locations: Mapping[_Index, StorageLocation]) -> ChunkedTensor:
     dtype = entry["properties"].state[0]
     if not isinstance(dtype, DtypeName):
         raise ValueError(f"{key} has the number format {dtype}")
     boxes = tuple(
-        Box(offsets=chunk["offsets"], sizes=chunk["sizes"], place=places[key, chunk["offsets"]])
+        Box(offsets=chunk["offsets"], sizes=chunk["sizes"], location=locations[key, chunk["offsets"]])
         for chunk in (chunk.state for chunk in entry["chunks"])
     )
     shape = tuple(entry["size"])

@@ -4,38 +4,28 @@ Megatron compares a few sizes and no more: with another epsilon, rotary base or 
 computes something else.
 """
 
+from pathlib import Path
+
 from harness.arch.layer_pattern import moe_layer_pattern
+from harness.checkpoint.network_flags import MTP, NOT_COMPARED, STRUCTURAL
 from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.config.provenance import Resolved
 from harness.config.releases import Catalogue, load
 from harness.config.rules.data import NULL_COUNTS_EOD
 from harness.config.setting_flags import SETTING_OF_FLAG
 from harness.errors import ConfigError
-from harness.launch.checkpoint.conversion_record import CheckpointRecord
-
-# The job pads as it likes, and positions count only where YaRN's length comes from them, which a rule looks after.
-_NOT_COMPARED = frozenset({"--make-vocab-size-divisible-by", "--max-position-embeddings"})
-MTP = "--mtp-num-layers"
-# What gives the network another shape or another routing where a checkpoint says nothing of it.
-_STRUCTURE = (
-    *("--multi-latent-attention", "--q-lora-rank", "--group-query-attention", "--num-query-groups", "--add-qkv-bias"),
-    *("--add-bias-linear", "--qk-layernorm", "--num-experts", "--moe-shared-expert-intermediate-size"),
-    *("--moe-shared-expert-gate", "--moe-router-pre-softmax", "--moe-router-score-function"),
-    *("--moe-router-enable-expert-bias", "--moe-router-num-groups", "--moe-router-group-topk"),
-    *("--moe-router-topk-scaling-factor", "--untie-embeddings-and-output-weights", "--rotary-scaling-factor", MTP),
-)
 
 
-def contradictions(record: CheckpointRecord, resolved: Resolved) -> list[str]:
-    """Each flag in which the job and the checkpoint differ, where it was written, and the fix."""
-    catalogue, asked, needed = load(resolved.text("MCORE_RELEASE_VERSION")), counted_vocabulary(resolved), record.flags
+def contradictions(needed: MegatronArgs, folder: Path, resolved: Resolved) -> list[str]:
+    """Each flag in which the job differs from those that the weights in `folder` need, where it is written, the fix."""
+    catalogue, asked = load(resolved.text("MCORE_RELEASE_VERSION")), counted_vocabulary(resolved)
     found = []
-    for flag in dict.fromkeys((*needed, *_STRUCTURE)):
+    for flag in dict.fromkeys((*needed, *STRUCTURAL)):
         if not _is_compared(flag, catalogue, asked, needed):
             continue
         job, checkpoint = (_effective(flag, flags, catalogue) for flags in (asked, needed))
         if not _same(job, checkpoint):
-            found.append(_contradiction(flag, job, checkpoint, record, resolved))
+            found.append(_contradiction(flag, job, checkpoint, needed.get(flag, checkpoint), folder, resolved))
     return found
 
 
@@ -48,8 +38,8 @@ def counted_vocabulary(resolved: Resolved) -> MegatronArgs:
 
 
 def _is_compared(flag: str, catalogue: Catalogue, asked: MegatronArgs, needed: MegatronArgs) -> bool:
-    """Not where the release lacks the flag, and not where it has no bearing on what is computed."""
-    if flag in _NOT_COMPARED or catalogue.option(flag) is None:
+    """Whether the flag counts: the release has it, and it has a bearing on what is computed."""
+    if flag in NOT_COMPARED or catalogue.option(flag) is None:
         return False
     if flag == MTP:
         return has(MTP, asked)
@@ -91,7 +81,7 @@ def has(flag: str, flags: MegatronArgs) -> bool:
 
 
 def _same(one: ArgValue | None, other: ArgValue | None) -> bool:
-    """Numbers by their value; nothing is as good as 0."""
+    """Whether two values are equal, numbers by their value; none equals 0."""
     return one == other or (_number(one) is not None and _number(one) == _number(other))
 
 
@@ -105,19 +95,24 @@ def _number(value: ArgValue | None) -> float | None:
 
 
 def _contradiction(
-    flag: str, job: ArgValue | None, checkpoint: ArgValue | None, record: CheckpointRecord, resolved: Resolved
+    flag: str,
+    job: ArgValue | None,
+    checkpoint: ArgValue | None,
+    stored: ArgValue | None,
+    folder: Path,
+    resolved: Resolved,
 ) -> str:
+    """The message: what the job says of the flag, and what the checkpoint, in whose record it is `stored`, needs."""
     written = has(flag, resolved.megatron_args)
     where = resolved.at(flag) if written else resolved.at("LOAD_PATH")
     if checkpoint is None:
-        return f"{where}{_worded(flag, job)}: the checkpoint in {record.folder} has nothing of the kind; leave it out"
-    needed = _worded(flag, record.flags.get(flag, checkpoint))
-    fix = f"{SETTING_OF_FLAG[flag]}={record.flags.text(flag)}" if flag in SETTING_OF_FLAG else needed
-    found = _worded(flag, resolved.megatron_args[flag]) if written else "the job does not say so"
-    return f"{where}{found}: the checkpoint in {record.folder} needs {needed}; write {fix}"
+        return f"{where}{_as_argument(flag, job)}: the checkpoint in {folder} has nothing of the kind; leave it out"
+    needed = _as_argument(flag, stored)
+    fix = f"{SETTING_OF_FLAG[flag]}={stored}" if flag in SETTING_OF_FLAG else needed
+    found = _as_argument(flag, resolved.megatron_args[flag]) if written else "the job does not say so"
+    return f"{where}{found}: the checkpoint in {folder} needs {needed}; write {fix}"
 
 
-def _worded(flag: str, value: ArgValue | None) -> str:
+def _as_argument(flag: str, value: ArgValue | None) -> str:
     """A flag as on a command line."""
-    words = MegatronArgs({flag: value or True}).argv()
-    return " ".join(words)
+    return " ".join(MegatronArgs({flag: value or True}).argv())

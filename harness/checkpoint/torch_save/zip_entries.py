@@ -15,7 +15,7 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, …, length of the name,
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class ZipEntry:
     """One entry of the zip: where its bytes lie in the file, and their CRC-32."""
 
     name: str
@@ -58,7 +58,7 @@ class FileWindow(RawIOBase):
         return os.pread(self._descriptor, size, offset)
 
 
-def read_entries(window: FileWindow, where: str) -> dict[str, Entry]:
+def read_entries(window: FileWindow, where: str) -> dict[str, ZipEntry]:
     """The zip's entries by name, without the folder that all of them lie in."""
     try:
         infos = zipfile.ZipFile(window).infolist()
@@ -73,8 +73,8 @@ def read_entries(window: FileWindow, where: str) -> dict[str, Entry]:
     return entries
 
 
-def _entry(window: FileWindow, info: zipfile.ZipInfo, where: str) -> Entry:
-    """Where an entry's bytes begin is told by the header before them: torch pads it, to align them."""
+def _entry(window: FileWindow, info: zipfile.ZipInfo, where: str) -> ZipEntry:
+    """One entry. The header before its bytes says where they begin: torch pads it, to align them."""
     if info.compress_type != zipfile.ZIP_STORED:
         raise ConfigError(f"{where}: {info.filename} is compressed; torch.save never does: save the checkpoint again")
     header_offset = window.start + info.header_offset
@@ -85,4 +85,4 @@ def _entry(window: FileWindow, info: zipfile.ZipInfo, where: str) -> Entry:
     offset = header_offset + _LOCAL_HEADER.size + name_size + extra_size
     if offset + info.file_size > window.end:
         raise ConfigError(f"{where}: {info.filename} goes on after the file's end; copy the file again")
-    return Entry(name=info.filename, offset=offset, size_bytes=info.file_size, crc32=info.CRC)
+    return ZipEntry(name=info.filename, offset=offset, size_bytes=info.file_size, crc32=info.CRC)

@@ -1,36 +1,30 @@
-"""The arguments that Megatron saved in a checkpoint, as the flags they came from."""
+"""The flags that a checkpoint's weights need: those of its record, or else those that its saved arguments came from."""
 
 from collections.abc import Mapping
 
-from ckpt_convert.families.network_flags import moe_layer_flag, number_text
 from harness.arch.model import moe_layers
-from harness.config.checkpoint import RECORD
+from harness.checkpoint.files import RECORD
+from harness.checkpoint.flag_text import moe_layer_flag, number_text
+from harness.checkpoint.folder import Checkpoint
+from harness.checkpoint.network_flags import REQUIRED, SAVED
+from harness.checkpoint.record import read_record
+from harness.checkpoint.saved_arguments import read_saved_arguments
 from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.config.releases import known, load
 from harness.config.releases.catalogue import Option
 from harness.errors import ConfigError
 
-NETWORK_FLAGS = (
-    *("--num-layers", "--hidden-size", "--ffn-hidden-size", "--num-attention-heads", "--kv-channels"),
-    *("--group-query-attention", "--num-query-groups", "--add-qkv-bias", "--disable-bias-linear", "--swiglu"),
-    *("--normalization", "--norm-epsilon", "--untie-embeddings-and-output-weights", "--qk-layernorm"),
-    *("--position-embedding-type", "--rotary-base", "--rotary-percent", "--max-position-embeddings"),
-    *("--multi-latent-attention", "--q-lora-rank", "--kv-lora-rank", "--qk-head-dim", "--qk-pos-emb-head-dim"),
-    *("--v-head-dim", "--rope-type", "--rotary-scaling-factor", "--mscale", "--mscale-all-dim"),
-    *("--num-experts", "--moe-layer-freq", "--moe-router-topk", "--moe-ffn-hidden-size"),
-    *("--moe-shared-expert-intermediate-size", "--moe-shared-expert-gate", "--moe-router-score-function"),
-    *("--moe-router-enable-expert-bias", "--moe-router-pre-softmax", "--moe-router-num-groups"),
-    *("--moe-router-group-topk", "--moe-router-topk-scaling-factor", "--mtp-num-layers"),
-)
-"""The flags that decide which tensors there are and what they mean."""
-
-_NEEDED = (
-    *("--num-layers", "--hidden-size", "--num-attention-heads", "--num-experts", "--norm-epsilon"),
-    *("--ffn-hidden-size", "--max-position-embeddings"),
-)
-
 _SINCE_0_18 = "eval_micro_batch_size"
 """An argument that 0.18 brought, and with it a NullTokenizer that adds no token to its vocabulary."""
+
+
+def flags_of(checkpoint: Checkpoint) -> MegatronArgs:
+    """The flags of the network whose weights a checkpoint of Megatron holds; a conversion record has more of them.
+
+    ConfigError where the record or the arguments are damaged, or do not say which network it is.
+    """
+    record = read_record(checkpoint.folder)
+    return record.flags if record else saved_flags(read_saved_arguments(checkpoint), str(checkpoint.folder))
 
 
 def saved_flags(args: Mapping[str, object], where: str) -> MegatronArgs:
@@ -39,11 +33,11 @@ def saved_flags(args: Mapping[str, object], where: str) -> MegatronArgs:
     Those that were off are absent; `--moe-layer-freq` is a list, and the experts' width is spelt out.
     """
     flags: dict[str, ArgValue] = {}
-    for flag in NETWORK_FLAGS:
+    for flag in SAVED:
         option = _option(flag, args)
-        if option is not None and (value := _word(option, args[option.dest])) is not None:
+        if option is not None and (value := _flag_value(option, args[option.dest])) is not None:
             flags[flag] = value
-    missing = [flag for flag in _NEEDED if flag not in flags]
+    missing = [flag for flag in REQUIRED if flag not in flags]
     if missing:
         raise ConfigError(
             f"{where}: the arguments saved in it do not say {', '.join(missing)}, and there is no {RECORD}: "
@@ -68,7 +62,7 @@ def _option(flag: str, args: Mapping[str, object]) -> Option | None:
     return next((option for option in options if option is not None and option.dest in args), None)
 
 
-def _word(option: Option, value: object) -> ArgValue | None:
+def _flag_value(option: Option, value: object) -> ArgValue | None:
     """An attribute as it stands on the command line; None where the flag was not given."""
     if option.is_switch:
         return True if value is (option.action != "store_false") else None

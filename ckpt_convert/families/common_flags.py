@@ -1,20 +1,19 @@
-"""The Megatron flags that all families have in common, from config.json. Flags about training are none of theirs."""
+"""The Megatron flags that all families have in common, from config.json. Flags about training are not among them."""
 
-from collections.abc import Iterable
-from itertools import groupby
 from math import gcd
 
 from ckpt_convert.families.config_file import ConfigFile
 from ckpt_convert.families.rope import RopeParameters
+from harness.checkpoint.flag_text import number_text
 from harness.config.megatron_args import ArgValue
 
-type Flags = dict[str, ArgValue]
+type FlagValues = dict[str, ArgValue]
 
 MAX_TP = 32
 """The largest tensor-parallel size that the vocabulary is kept unpadded for."""
 
 
-def network_flags(config: ConfigFile, *, ffn_hidden: int, default_epsilon: float) -> Flags:
+def common_flags(config: ConfigFile, *, ffn_hidden: int, default_epsilon: float) -> FlagValues:
     """Layers, widths, vocabulary and norms; embedding and MLP without biases."""
     layers, vocab_size = config.whole("num_hidden_layers"), config.whole("vocab_size")
     config.must_be("hidden_act", "silu", "Megatron's --swiglu gates with silu")
@@ -33,7 +32,7 @@ def network_flags(config: ConfigFile, *, ffn_hidden: int, default_epsilon: float
     }
 
 
-def grouped_attention_flags(config: ConfigFile, rope: RopeParameters) -> Flags:
+def grouped_attention_flags(config: ConfigFile, rope: RopeParameters) -> FlagValues:
     """Grouped-query attention with plain rotary embeddings."""
     hidden, heads = config.whole("hidden_size"), config.whole("num_attention_heads")
     groups = config.whole("num_key_value_heads", heads)
@@ -52,14 +51,3 @@ def grouped_attention_flags(config: ConfigFile, rope: RopeParameters) -> Flags:
         "--position-embedding-type": "rope",
         "--rotary-base": rope.base,
     }
-
-
-def moe_layer_flag(pattern: Iterable[bool]) -> str:
-    """`--moe-layer-freq` as a list: every release then keys weights layer by layer. E.g. `([0]*3+[1]*58)`."""
-    runs = [(int(is_moe), len(list(layers))) for is_moe, layers in groupby(pattern)]
-    return "(" + "+".join(f"[{is_moe}]*{length}" for is_moe, length in runs) + ")"
-
-
-def number_text(value: float) -> str:
-    """`1e-6`, `0.707`, `40`: as model files write numbers."""
-    return f"{value:.17g}" if float(f"{value:g}") != value else f"{value:g}".replace("e-0", "e-")

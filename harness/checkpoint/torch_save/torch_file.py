@@ -12,9 +12,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from ckpt_convert.megatron.restricted_pickle import UNTYPED, DataUnpickler, DtypeName, StorageType
-from ckpt_convert.megatron.zip_entries import Entry, FileWindow, read_entries
-from ckpt_convert.tensors import Dtype
+from harness.checkpoint.torch_save.restricted_pickle import UNTYPED, DataUnpickler, DtypeName, StorageType
+from harness.checkpoint.torch_save.zip_entries import FileWindow, ZipEntry, read_entries
 from harness.errors import ConfigError
 
 _ITEMSIZES = {
@@ -25,8 +24,6 @@ _ITEMSIZES = {
     **dict.fromkeys(("float64", "int64", "uint64", "complex64"), 8),
     "complex128": 16,
 }
-DTYPES = {dtype.torch_name: dtype for dtype in (Dtype.BF16, Dtype.F16, Dtype.F32)}
-"""The formats of weights, by torch's name. FP8 is not among them: Megatron keeps its scales apart from the tensor."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +42,7 @@ class TorchFile:
     """The pickled object, tensors as `StoredTensor`, and the entries that hold it."""
 
     content: Any
-    entries: tuple[Entry, ...]
+    entries: tuple[ZipEntry, ...]
 
 
 def read_torch_file(path: Path, offset: int = 0, length: int | None = None) -> TorchFile:
@@ -64,9 +61,9 @@ def read_torch_file(path: Path, offset: int = 0, length: int | None = None) -> T
 
 
 class TensorUnpickler(DataUnpickler):
-    """Unpickles data with tensors, each as the place where it lies."""
+    """Unpickles data with tensors, each as a `StoredTensor`."""
 
-    def __init__(self, pickled: bytes, where: str, path: Path, entries: dict[str, Entry]) -> None:
+    def __init__(self, pickled: bytes, where: str, path: Path, entries: dict[str, ZipEntry]) -> None:
         self._path, self._entries = path, entries
         super().__init__(pickled, where)
 
@@ -80,7 +77,7 @@ class TensorUnpickler(DataUnpickler):
             "torch._utils._rebuild_parameter_with_state": self._parameter,
         }
 
-    def persistent_load(self, pid: Any, /) -> tuple[str, Entry]:
+    def persistent_load(self, pid: Any, /) -> tuple[str, ZipEntry]:
         """A storage: ("storage", type, key, device, elements) → number format of its elements, entry."""
         match pid:
             case ("storage", StorageType(dtype=dtype), str() as key, _, int() as elements):
@@ -95,12 +92,12 @@ class TensorUnpickler(DataUnpickler):
             )
         return dtype, entry
 
-    def _tensor(self, storage: tuple[str, Entry], first: int, shape: Any, strides: Any, *_rest: Any) -> StoredTensor:
+    def _tensor(self, storage: tuple[str, ZipEntry], first: int, shape: Any, strides: Any, *_rest: Any) -> StoredTensor:
         return self._stored(storage[0], storage[1], first, shape, strides)
 
     def _tensor_of_bytes(
         self,
-        storage: tuple[str, Entry],
+        storage: tuple[str, ZipEntry],
         first: int,
         shape: Any,
         strides: Any,
@@ -114,7 +111,7 @@ class TensorUnpickler(DataUnpickler):
     def _parameter(data: Any, *_rest: Any) -> Any:
         return data
 
-    def _stored(self, dtype: str, entry: Entry, first: int, shape: Any, strides: Any) -> StoredTensor:
+    def _stored(self, dtype: str, entry: ZipEntry, first: int, shape: Any, strides: Any) -> StoredTensor:
         shape, strides, itemsize = tuple(map(int, shape)), tuple(map(int, strides)), _ITEMSIZES[dtype]
         contiguous = _is_contiguous(shape, strides)
         if (

@@ -16,6 +16,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from harness.checkpoint.torch_save.memo import refuse_large_memo
 from harness.errors import ConfigError
 
 _INERT_PACKAGES = frozenset({"apex", "enum", "megatron", "numpy", "pathlib", "signal", "torch", "transformer_engine"})
@@ -106,6 +107,7 @@ class DataUnpickler(pickle.Unpickler):
 
     def __init__(self, pickled: bytes, where: str) -> None:
         super().__init__(BytesIO(pickled), encoding="latin1")
+        self._pickled = pickled
         self.where = where
         self._classes: dict[str, type[Inert]] = {}
         # A bound method, unlike a function or a class of our own, has nothing that a pickle could overwrite.
@@ -147,6 +149,7 @@ class DataUnpickler(pickle.Unpickler):
     def read(self) -> Any:
         """The pickled object; ConfigError where it is damaged or asks for more than data."""
         try:
+            refuse_large_memo(self._pickled, self.where)
             with collector_paused():
                 return self.load()
         except ConfigError:
@@ -177,7 +180,7 @@ class DataUnpickler(pickle.Unpickler):
 
     @staticmethod
     def _encode(text: str, _encoding: str = "latin1") -> bytes:
-        """How protocol 2 writes bytes."""
+        """Bytes as protocol 2 writes them."""
         return text.encode("latin1")
 
 
@@ -192,7 +195,7 @@ def read_pickle(path: Path) -> Any:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Without the garbage collector: among a million new objects, all of them in use, it takes most of the time."""
+    """Run the block without the garbage collector, which takes most of the time among a million live objects."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -203,9 +206,9 @@ def collector_paused() -> Iterator[None]:
 
 
 def plain(value: Any) -> Any:
-    """`value` with what is `Inert` in it told in words: arguments of a run as numbers, texts, lists and mappings."""
+    """`value` without `Inert`: the arguments of a run as numbers, texts, lists and mappings."""
     if isinstance(value, Inert):
-        return _told(value)
+        return _plain_object(value)
     if isinstance(value, dict):
         return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -213,7 +216,7 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, DtypeName) else value
 
 
-def _told(value: Inert) -> Any:
+def _plain_object(value: Inert) -> Any:
     if value.global_name.startswith("pathlib."):
         return "/".join(map(str, value.arguments)).replace("//", "/")
     if value.attributes:

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from megatron.core.enums import ModelType
 
-from ckpt_convert.megatron.restricted_pickle import DataUnpickler, Inert, plain, read_pickle
+from harness.checkpoint.torch_save.restricted_pickle import DataUnpickler, Inert, plain, read_pickle
 from harness.errors import ConfigError
 
 
@@ -164,3 +164,26 @@ def test_a_damaged_pickle_is_a_message(position: int, value: int, cut: int) -> N
         DataUnpickler(bytes(pickled[: len(pickled) - cut % 3]), "here").read()
     except ConfigError as error:
         assert str(error).startswith("here: ")
+
+
+@pytest.mark.parametrize("put", [b"r\xff\xff\xff\x0f", b"p268435455\n"])
+def test_a_pickle_cannot_ask_for_room_that_it_does_not_need(put: bytes) -> None:
+    """Python's unpickler would take 4 GB for this number of an object; after a text, a name and a list as well."""
+    before = pickle.dumps([torch.float16, "r" * 300, b"p" * 20], 2)[:-1]
+    with pytest.raises(ConfigError, match=r"here: the pickle is damaged \(object 268435455 in \d+ bytes\)"):
+        DataUnpickler(before + put + pickle.STOP, "here").read()
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_numbers_of_many_objects_are_no_damage(protocol: int) -> None:
+    """More than a byte can count, by the opcodes of every protocol, among numbers and text of all sizes."""
+    content = [f"text {number}" for number in range(700)] + [
+        1 << 90,
+        -1,
+        2.5,
+        b"\xff" * 300,
+        "x\ny" * 100,
+        None,
+        {1: ()},
+    ]
+    assert DataUnpickler(pickle.dumps(content, protocol), "here").read() == content

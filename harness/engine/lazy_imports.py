@@ -1,4 +1,4 @@
-"""Packages that Megatron imports wherever they are installed, kept out of a job that has no use for them.
+"""Imports made lazy: packages that Megatron imports wherever they are installed, and a job may not need.
 
 Each would cost every rank about a second of its start.
 """
@@ -17,21 +17,21 @@ def import_megatron() -> None:
 
 
 def install() -> None:
-    """Patch the making of the tokenizer. Call it once, when Megatron is imported."""
+    """Patch how the tokenizer is built. Call it once, when Megatron is imported."""
     from megatron.training import global_vars
 
     global_vars.build_tokenizer = _without_transformers(global_vars.build_tokenizer)
 
 
 def show_wandb_to_timers() -> None:
-    """Let the timers know WandB where Megatron, its arguments parsed, has made it a writer."""
+    """Give WandB to the timers if Megatron has imported it as a writer after parsing its arguments."""
     from megatron.core import timers
 
     timers.wandb = sys.modules.get("wandb")
 
 
 def _without_transformers(build: Any) -> Any:
-    """A maker of tokenizers that leaves transformers alone where the tokens are numbers in the data already."""
+    """Wrap the tokenizer's builder so that it does not import transformers where the data are tokens already."""
 
     @wraps(build)
     def built(args: Any, **options: Any) -> Any:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch_side import rows_of, saved
 
-from ckpt_convert.megatron.torch_file import StoredTensor, read_torch_file
+from harness.checkpoint.torch_save.torch_file import StoredTensor, read_torch_file
 from harness.errors import ConfigError
 
 

@@ -1,59 +1,71 @@
 """The converted checkpoint that a job starts from: why it cannot load it, and what is worth knowing of it."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.arch.model import padded_vocab_size
-from harness.config.checkpoint import GROUP_SCORE, UNNORMED_QUERY, Limit
+from harness.checkpoint.files import TRACKER
+from harness.checkpoint.folder import read_tracker, tracked_folder
+from harness.checkpoint.network_flags import MTP
+from harness.checkpoint.record import GROUP_SCORE, UNNORMED_QUERY, ConversionRecord, Limit, read_record
 from harness.config.provenance import Resolved
 from harness.config.releases import Catalogue, Release, load
-from harness.launch.checkpoint.conversion_record import CheckpointRecord, read_record
-from harness.launch.checkpoint.stored_flags import MTP, contradictions, counted_vocabulary, has
+from harness.errors import ConfigError
 from harness.launch.job import Job
 from harness.launch.script.quoting import RUN_DIR
+from harness.launch.stored_flags import contradictions, counted_vocabulary, has
 
 LAST_STACKED_LAYERS = Release(0, 12)
-"""Up to here layers are told apart in a checkpoint only where `--moe-layer-freq` is a list (transformer_block.py)."""
+"""Up to here layers are kept apart in a checkpoint only where `--moe-layer-freq` is a list (transformer_block.py)."""
 
 LAST_EXACT_VOCABULARY = Release(0, 11)
 """Up to here an embedding is loaded only into one of as many rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedCheckpoint:
+    """The folder with the weights that Megatron would load, and what its record says of them."""
+
+    folder: Path
+    record: ConversionRecord
 
 
 def checkpoint_problems(resolved: Resolved, job: Job) -> list[str]:
     """Every flag with which the job would misread its checkpoint, and why it cannot load it; empty without a record."""
     where = resolved.at("LOAD_PATH")
     try:
-        record = _record(resolved, job)
-    except ValueError as error:
+        loaded = _loaded(resolved, job)
+    except ConfigError as error:
         return [f"{where}LOAD_PATH: {error}"]
-    if record is None:
+    if loaded is None:
         return []
-    unloadable = (limit.text for limit in _limits(record, resolved) if limit.name == UNNORMED_QUERY)
+    unloadable = (limit.text for limit in _limits(loaded.record, resolved) if limit.name == UNNORMED_QUERY)
     return [
-        *contradictions(record, resolved),
-        *_wishes_of_old_releases(record, resolved),
-        *(f"{where}{record.folder}: {text}" for text in unloadable),
+        *contradictions(loaded.record.flags, loaded.folder, resolved),
+        *_demands_of_old_releases(loaded, resolved),
+        *(f"{where}{loaded.folder}: {text}" for text in unloadable),
     ]
 
 
 def checkpoint_notices(resolved: Resolved, job: Job) -> list[str]:
     """What is worth knowing of a checkpoint that can be loaded, or that this machine cannot see."""
     try:
-        record = _record(resolved, job)
-    except ValueError:
+        loaded = _loaded(resolved, job)
+    except ConfigError:
         return []
-    if record is None:
+    if loaded is None:
         return _unseen(resolved, job)
-    texts = [limit.text for limit in _limits(record, resolved) if limit.name != UNNORMED_QUERY]
-    if has(MTP, record.flags) and not has(MTP, resolved.megatron_args) and _catalogue(resolved).option(MTP):
+    texts = [limit.text for limit in _limits(loaded.record, resolved) if limit.name != UNNORMED_QUERY]
+    if has(MTP, loaded.record.flags) and not has(MTP, resolved.megatron_args) and _catalogue(resolved).option(MTP):
         texts.append(f"its multi-token prediction is left aside, for the job has no {MTP}")
-    return [f"{record.folder}: {text}" for text in texts]
+    return [f"{loaded.folder}: {text}" for text in texts]
 
 
-def _wishes_of_old_releases(record: CheckpointRecord, resolved: Resolved) -> Iterator[str]:
-    """What later releases do not care about."""
+def _demands_of_old_releases(loaded: LoadedCheckpoint, resolved: Resolved) -> Iterator[str]:
+    """Problems that only older releases have with a checkpoint."""
     catalogue, asked = _catalogue(resolved), counted_vocabulary(resolved)
-    release, folder = f"Megatron {catalogue.release}", record.folder
+    release, folder, record = f"Megatron {catalogue.release}", loaded.folder, loaded.record
     pattern = record.flags.text("--moe-layer-freq")
     if catalogue.release <= LAST_STACKED_LAYERS and pattern and "[" not in asked.text("--moe-layer-freq"):
         yield (
@@ -70,10 +82,19 @@ def _wishes_of_old_releases(record: CheckpointRecord, resolved: Resolved) -> Ite
         )
 
 
-def _record(resolved: Resolved, job: Job) -> CheckpointRecord | None:
-    """The record of the checkpoint that the job starts from, if this machine sees it. ValueError if it is damaged."""
-    folder = _folder(resolved, job)
-    return read_record(folder) if folder else None
+def _loaded(resolved: Resolved, job: Job) -> LoadedCheckpoint | None:
+    """What the job starts from, if this machine sees it and it has a record.
+
+    ConfigError says what is wrong with a tracker or a record that is there.
+    """
+    load = _folder(resolved, job)
+    tracked = read_tracker(load) if load else None
+    if load is None or tracked is None:
+        return None
+    if (name := tracked_folder(tracked)) is None:
+        raise ConfigError(f"{TRACKER} says {tracked!r}, so Megatron would load nothing; allowed: release, or a step")
+    record = read_record(load / name)
+    return LoadedCheckpoint(folder=load / name, record=record) if record else None
 
 
 def _folder(resolved: Resolved, job: Job) -> Path | None:
@@ -91,7 +112,7 @@ def _unseen(resolved: Resolved, job: Job) -> list[str]:
     return [f"{load_path} is not to be seen from here: whether the flags fit the checkpoint was not checked"]
 
 
-def _limits(record: CheckpointRecord, resolved: Resolved) -> list[Limit]:
+def _limits(record: ConversionRecord, resolved: Resolved) -> list[Limit]:
     """The limits that this job meets."""
     lifted = set()
     if resolved.embedded:
