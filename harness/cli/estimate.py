@@ -12,7 +12,6 @@ from harness.cli.machines import calibrated
 from harness.cli.verdict import gpu_hours, located
 from harness.config.provenance import Resolved
 from harness.cost.flops import Counting, hardware_flops_per_step, megatron_flops_per_step, model_flops_per_step
-from harness.cost.rates import PEAK_OF
 from harness.errors import ConfigError, HarnessError
 from harness.plan.candidate import Candidate
 from harness.plan.machine import machine
@@ -100,7 +99,7 @@ def _flops_per_token(found: Candidate) -> dict[str, float]:
 
 def _utilisation(found: Candidate) -> dict[str, float | None]:
     """Operations a second of each GPU over its dense peak, by convention; None for a precision without a peak."""
-    peak = found.gpu.peak(PEAK_OF[found.job.precision])
+    peak = found.gpu.peak(found.job.precision)
     speed = found.tokens_per_s_per_gpu
     return {name: flops * speed / peak if peak else None for name, flops in _flops_per_token(found).items()}
 

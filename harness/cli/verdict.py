@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from harness.arch.parallel import world_size
 from harness.cli.machines import known
 from harness.config.provenance import Resolved
 from harness.config.releases import load
@@ -17,7 +18,7 @@ from harness.launch.slurm.time_limit import parse_time_limit_s
 from harness.plan.forecast import Forecast, forecast
 from harness.plan.machine import known_machine
 from harness.plan.rules.engine import engine_release
-from harness.plan.verdict import violations_of, world_size
+from harness.plan.verdict import violations_of
 from harness.plan.violation import Violation
 from harness.units import show_bytes, show_hours, show_seconds
 

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from harness.arch.attention import GQA, MLA, Attention
 from harness.arch.model import LayerSpec, ModelArch
 from harness.arch.moe import Dense, FeedForward, MoE
+from harness.arch.precision import Precision
 from harness.cost.cut import Cut
 
 type Saved = Mapping[str, int]
@@ -107,7 +108,7 @@ def _core_attention(cut: Cut, inputs: float, output: float, heads: int) -> float
     linear_proj beside (the others: `set_save_original_input`).
     """
     statistics = 0 if "core_attn" in cut.recomputed else 4 * heads
-    copy = output / cut.element if cut.precision == "fp8-delayed" else 0
+    copy = output / cut.element if cut.precision is Precision.FP8_DELAYED else 0
     waiting = inputs if "core_attn" in cut.offloaded else 0
     kept = 0 if "attn_proj" in cut.offloaded else output
     return cut.tokens / cut.tp * (inputs - waiting + kept + copy + statistics)

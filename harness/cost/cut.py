@@ -4,18 +4,20 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from harness.arch.precision import Precision
 from harness.cost.implementation import TRANSFORMER_ENGINE, Implementation
-from harness.cost.training import Precision, Training
+from harness.cost.training import Training
 
 SAVED_INPUT_BYTES: Mapping[Precision, float] = MappingProxyType(
     {
-        "fp32": 4,
-        "bf16": 2,
-        "fp8-delayed": 1,
-        "fp8-tensorwise": 1,
-        "fp8-blockwise": 1 + 4 / 128,
-        "mxfp8": 1 + 1 / 32,
-        "nvfp4": 0.5 + 1 / 16,
+        Precision.FP32: 4,
+        Precision.FP16: 2,
+        Precision.BF16: 2,
+        Precision.FP8_DELAYED: 1,
+        Precision.FP8_TENSORWISE: 1,
+        Precision.FP8_BLOCKWISE: 1 + 4 / 128,
+        Precision.MXFP8: 1 + 1 / 32,
+        Precision.NVFP4: 0.5 + 1 / 16,
     }
 )
 """Bytes of one saved element of a GEMM's input with its scales."""
@@ -38,7 +40,7 @@ class Cut(NamedTuple):
     @property
     def element(self) -> int:
         """Bytes of an element between GEMMs."""
-        return 4 if self.precision == "fp32" else 2
+        return self.precision.element_bytes
 
     @property
     def saved_input(self) -> float:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from harness.cost.training import NEWEST_RELEASE, Dispatcher, Graphs, Precision, Training
+from harness.arch.precision import Precision
+from harness.cost.training import NEWEST_RELEASE, Dispatcher, Graphs, Training
 
-UNQUANTISED = ("fp32", "bf16")
 OLDEST_FP8_RELEASE = (0, 13)
 """No published run in fp8 is older; how much slower older releases are, nobody has said."""
 
@@ -41,12 +41,12 @@ class LayerShape:
     @property
     def quantised(self) -> bool:
         """Whether GEMM inputs are cast to eight or four bits first."""
-        return self.precision not in UNQUANTISED
+        return self.precision.quantised
 
     @property
     def element_bytes(self) -> int:
         """Bytes of an activation."""
-        return 4 if self.precision == "fp32" else 2
+        return self.precision.element_bytes
 
 
 def layer_shape(job: Training) -> LayerShape:
@@ -73,6 +73,6 @@ def layer_shape(job: Training) -> LayerShape:
 
 
 def _fp8_age(job: Training) -> int:
-    if job.precision in UNQUANTISED:
+    if not job.precision.quantised:
         return 0
     return NEWEST_RELEASE[1] - min(NEWEST_RELEASE, max(job.release, OLDEST_FP8_RELEASE))[1]

@@ -8,7 +8,6 @@ from harness.config.megatron_args import ArgValue
 from harness.cost.flops import megatron_flops_per_step
 from harness.cost.hardware import Gpu
 from harness.cost.memory import ERROR_BAND, StageMemory, peak_stage
-from harness.cost.rates import PEAK_OF
 from harness.cost.step_time import StepTime
 from harness.cost.training import Training
 from harness.plan.violation import Violation
@@ -74,7 +73,7 @@ class Candidate:
     @property
     def mfu(self) -> float | None:
         """That rate over the dense peak of the precision; None for a precision without one."""
-        peak = self.gpu.peak(PEAK_OF[self.job.precision])
+        peak = self.gpu.peak(self.job.precision)
         return self.tflops_per_gpu * TERA / peak if peak else None
 
     @property

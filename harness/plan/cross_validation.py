@@ -39,7 +39,7 @@ def split_errors(cases: Sequence[Case], rounds: int = 10) -> list[float]:
 def _kind(case: Case) -> str:
     job, graphs, again = case.job, case.job.graphs, case.job.recompute
     held = (graphs.full, sorted(graphs.modules), again.granularity, sorted(again.modules))
-    return repr((job.arch.name, case.gpu.name, job.parallel, job.precision, job.dispatcher, *held))
+    return repr((job.arch.name, case.gpu.name, job.parallel, job.precision.value, job.dispatcher, *held))
 
 
 def _errors(own: Sequence[Case], cases: Sequence[Case]) -> list[float]:

@@ -30,7 +30,7 @@ def distance(row: PublishedRow, found: Candidate) -> float:
         (row.gbs, size.global_),
     )
     doublings = sum(abs(log2(stated / ours)) for stated, ours in sizes if stated)
-    return doublings + (0.0 if _precision(row) == _kind(found.job.precision) else ANOTHER)
+    return doublings + (0.0 if _precision(row) == _precision_of(found) else ANOTHER)
 
 
 def show_neighbour(row: PublishedRow) -> str:
@@ -53,8 +53,12 @@ def _is_of(row: PublishedRow, found: Candidate) -> bool:
 
 
 def _precision(row: PublishedRow) -> str:
-    return _kind(row.precision.lower())
+    """The precision of a row as records name it; what names no fewer bits, or nothing, is bf16."""
+    text = row.precision.lower()
+    named = {"mxfp8": "mxfp8", "fp4": "nvfp4", "fp8": "fp8"}
+    return next((precision for part, precision in named.items() if part in text), "bf16")
 
 
-def _kind(precision: str) -> str:
-    return next((kind for kind in ("mxfp8", "fp4", "fp8") if kind in precision), "bf16")
+def _precision_of(found: Candidate) -> str:
+    """That of a job, to compare: fp32 and fp16 are nearest to bf16."""
+    return found.job.precision.recorded if found.job.precision.quantised else "bf16"

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from harness.arch.dispatcher import asked_dispatcher
 from harness.arch.parallel import Batch, Parallel
 from harness.config.megatron_args import MegatronArgs
 from harness.cost.hardware import Gpu
@@ -75,13 +76,13 @@ class Case:
 
     @property
     def dispatcher(self) -> str:
-        """The token dispatcher."""
-        return self.args.text("--moe-token-dispatcher-type", "allgather")
+        """The token dispatcher's type."""
+        return asked_dispatcher(self.args).kind
 
     @property
     def flex_backend(self) -> str | None:
         """What the flex dispatcher sends tokens with; None with another dispatcher."""
-        return self.args.text("--moe-flex-dispatcher-backend", "deepep") if self.dispatcher == "flex" else None
+        return asked_dispatcher(self.args).backend
 
     def older_te(self, *least: int) -> bool:
         """Whether Transformer Engine is known to be older than `least`."""

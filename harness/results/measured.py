@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.arch.model import model_arch
+from harness.arch.precision import recorded_precision
 from harness.config.provenance import Resolved
 from harness.cost.flops import megatron_flops_per_step
 from harness.cost.hardware import find_gpu
@@ -54,7 +55,7 @@ def with_log(record: RunRecord, log: RunLog) -> RunRecord:
 def _summary(record: RunRecord, log: RunLog) -> Summary:
     stated = log.in_effect
     gpu = find_gpu(stated.gpu) if stated and stated.gpu else None
-    precision = (stated.setup.precision if stated else None) or record.asked.precision
+    precision = recorded_precision((stated.setup.precision if stated else None) or record.asked.precision or "")
     return summarise(
         log,
         world_size=record.asked.world_size,

@@ -10,7 +10,7 @@ from harness.config.provenance import Resolved
 from harness.launch.run import Outcome, Run
 from harness.launch.rundir import RunPaths
 from harness.launch.slurm.command import cluster_name
-from harness.results.effective import asked_of
+from harness.results.asked import asked_of
 from harness.results.log.parser import RunLog
 from harness.results.measured import with_log
 from harness.results.record import Job, RunError, RunRecord, Status, SweepPoint, utc_now

@@ -31,7 +31,7 @@ def dispatcher(case: Case) -> Iterator[Violation]:
     if args.switch(DEEPEP) and backend is None:
         found, fix = f"{DEEPEP} with the {case.dispatcher} dispatcher", f"leave {DEEPEP} out"
         yield refused("dispatcher", found, "flex", f"MOE_TOKEN_DISPATCHER=flex, or {fix}", SETTING, DEEPEP)
-    if args.switch(DEEPEP) and backend == "hybridep":
+    if args.switch(DEEPEP) and backend is not None and args.text(FLEX) == "hybridep":
         yield refused("dispatcher", f"{DEEPEP} with {FLEX} hybridep", "one of them", f"leave {DEEPEP} out", DEEPEP)
     if args.text(FLEX) == "ncclep" and backend is None:
         found, fix = f"{FLEX} ncclep with the {case.dispatcher} dispatcher", "MOE_TOKEN_DISPATCHER=flex"
@@ -67,7 +67,7 @@ def capacity(case: Case) -> Iterator[Violation]:
     if args.number(CAPACITY, -1) < 0:
         fix = f"add {CAPACITY} 1.0, or leave {PADDED} out"
         yield refused("capacity", f"{PADDED} without {CAPACITY}", "with it", fix, PADDED, CAPACITY)
-    by_hybridep = case.flex_backend != "deepep" and not args.switch(DEEPEP) and case.release >= PADS_WITH_HYBRIDEP
+    by_hybridep = case.flex_backend != "deepep" and case.release >= PADS_WITH_HYBRIDEP
     if case.flex_backend is not None and not by_hybridep:
         found = f"{PADDED} with the flex dispatcher and {case.flex_backend}"
         yield refused("capacity", found, "alltoall", "MOE_TOKEN_DISPATCHER=alltoall", SETTING, PADDED)

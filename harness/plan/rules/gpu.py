@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from harness.arch.precision import Precision
 from harness.plan.rules.fp8 import FP4, RECIPE
 from harness.plan.violation import Case, Violation, dotted, needs_te, refused
 
@@ -15,7 +16,7 @@ def number_formats(case: Case) -> Iterator[Violation]:
     gpu, recipe = case.gpu, case.fp8_recipe
     if gpu is None:
         return
-    if recipe is not None and gpu.peak("fp8") is None:
+    if recipe is not None and gpu.peak(Precision.FP8_DELAYED) is None:
         yield refused("gpu", f"fp8 on {gpu.name} ({gpu.architecture})", "bf16", "PR=bf16", "PR", "--fp8-format")
     elif recipe == "mxfp8" and gpu.architecture not in MXFP8_ARCHITECTURES:
         found, allowed = f"mxfp8 on {gpu.name} ({gpu.architecture})", ", ".join(MXFP8_ARCHITECTURES)

@@ -41,7 +41,7 @@ def _mapping(case: Case) -> Iterator[Violation]:
 
 
 def _layers(case: Case) -> Iterator[Violation]:
-    args, kind = case.args, case.args.text("--moe-token-dispatcher-type", "allgather")
+    args, kind = case.args, case.dispatcher
     if kind not in {"alltoall", "flex"}:
         fix = "MOE_TOKEN_DISPATCHER=alltoall"
         yield _refused(f"the {kind} dispatcher", "alltoall, flex", fix, "MOE_TOKEN_DISPATCHER")

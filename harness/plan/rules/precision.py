@@ -42,7 +42,7 @@ def quantization_padding(case: Case) -> Iterator[Violation]:
     padding = next((flag for flag in PADDING if case.args.switch(flag)), None)
     if padding is None:
         return
-    kind = case.args.text("--moe-token-dispatcher-type", "allgather")
+    kind = case.dispatcher
     if kind in WITHOUT_PADDING:
         yield Violation(
             rule="quantization-padding",

@@ -11,13 +11,14 @@ MBS  1, 2, 4, 8
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from harness.arch.parallel import world_size
 from harness.config.megatron_args import ArgValue
 from harness.config.provenance import Resolved
 from harness.cost.hardware import Gpu
 from harness.cost.training import Training
 from harness.plan.space.splits import Split, split_flags, splits
 from harness.plan.space.ways import with_flags
-from harness.plan.verdict import violations_of, world_size
+from harness.plan.verdict import violations_of
 from harness.plan.violation import FLAG_OF_SETTING, divisors
 
 MOST_TP = 8

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from harness.arch.model import ModelArch, padded_vocab_size
-from harness.arch.parallel import Batch, Parallel
+from harness.arch.parallel import Batch, Parallel, world_size
 from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.config.provenance import Resolved
 from harness.cost.hardware import Gpu
@@ -16,7 +16,7 @@ from harness.plan.space.point import Grid, Point
 from harness.plan.space.settings import WHOLE
 from harness.plan.space.splits import Split
 from harness.plan.space.ways import Resolve, Way, base_of, experts, ways, with_flags
-from harness.plan.verdict import violations_of, world_size
+from harness.plan.verdict import violations_of
 from harness.plan.violation import FLAG_OF_SETTING, divisors, listed
 
 RULES_OF_SIZES = ("tensor-parallel", "expert-parallel", "attention", "sequence-length", "world-size")
