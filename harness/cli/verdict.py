@@ -15,9 +15,9 @@ from harness.launch.job_rules import unused_here
 from harness.launch.place import Place
 from harness.launch.preflight import path_problems
 from harness.launch.slurm.time_limit import parse_time_limit_s
+from harness.plan.constraints.engine import engine_release
 from harness.plan.forecast import Forecast, forecast
 from harness.plan.machine import known_machine
-from harness.plan.rules.engine import engine_release
 from harness.plan.verdict import violations_of
 from harness.plan.violation import Violation
 from harness.units import show_bytes, show_hours, show_seconds

@@ -4,7 +4,7 @@ from harness.arch.parallel import world_size
 from harness.config.provenance import Resolved
 from harness.config.releases import load
 from harness.cost.hardware import Gpu
-from harness.plan.constraints import check
+from harness.plan.constraints.check import check
 from harness.plan.violation import Violation
 
 

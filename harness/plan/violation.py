@@ -1,4 +1,4 @@
-"""What a rule says of a mapping that cannot run, and the arithmetic of helpful answers."""
+"""Why Megatron would refuse a job, and the arithmetic of helpful answers."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Violation:
     about, the likeliest culprit first, so that the caller can say where each was written.
     """
 
-    rule: str
+    constraint: str
     message: str
     fix: str
     names: tuple[str, ...]
@@ -45,7 +45,7 @@ class Violation:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Everything that a rule may look at.
+    """Everything that a constraint may look at.
 
     What is not known has no say: a Transformer Engine version (`te`), a `gpu`, the job's environment (`env`).
     """
@@ -89,15 +89,16 @@ class Case:
         return self.te is not None and self.te < least
 
 
-def refused(rule: str, found: str, allowed: str, fix: str, *about: str) -> Violation:
+def refused(constraint: str, found: str, allowed: str, fix: str, *about: str) -> Violation:
     """`found; allowed: …; fix: …`, about these settings and flags."""
-    return Violation(rule=rule, message=f"{found}; allowed: {allowed}", fix=fix, names=names(*about))
+    return Violation(constraint=constraint, message=f"{found}; allowed: {allowed}", fix=fix, names=names(*about))
 
 
-def needs_te(rule: str, found: str, least: str, *about: str) -> Violation:
+def needs_te(constraint: str, found: str, least: str, *about: str) -> Violation:
     """`found` on a Transformer Engine that is too old for it."""
-    fix = f"an image with Transformer Engine {least}, or leave it out"
-    return refused(rule, f"{found} on an older Transformer Engine", f"Transformer Engine {least} or later", fix, *about)
+    wanted = f"Transformer Engine {least}"
+    fix = f"an image with {wanted}, or leave it out"
+    return refused(constraint, f"{found} on an older Transformer Engine", f"{wanted} or later", fix, *about)
 
 
 def dotted(version: Iterable[int]) -> str:

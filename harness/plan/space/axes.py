@@ -36,11 +36,11 @@ def _powers(most: int) -> list[int]:
 
 
 def tps(base: Resolved, gpu: Gpu, chosen: Mapping[str, int]) -> Iterator[int]:
-    """Sizes that divide whatever TP splits, by Megatron's own rules."""
+    """Sizes that divide whatever TP splits, by Megatron's own constraints."""
     for tp in only(chosen, "TP", _powers(min(MOST_TP, gpu.nvlink_domain, world_size(base)))):
         flags: dict[str, ArgValue] = {FLAG_OF_SETTING["TP"]: str(tp)}
         found = violations_of(with_flags(base, flags), gpu)
-        if not any(violation.rule == "tensor-parallel" for violation in found):
+        if not any(violation.constraint == "tensor-parallel" for violation in found):
             yield tp
 
 
@@ -65,4 +65,4 @@ def cuts(base: Resolved, job: Training, gpu: Gpu, chosen: Mapping[str, int]) -> 
 
 def _uncut(base: Resolved, split: Split, gpu: Gpu) -> bool:
     flags = split_flags(split.pp, split.vpp, split.layout)
-    return any(found.rule.startswith("pipeline") for found in violations_of(with_flags(base, flags), gpu))
+    return any(found.constraint.startswith("pipeline") for found in violations_of(with_flags(base, flags), gpu))

@@ -19,9 +19,9 @@ from harness.plan.space.ways import Resolve, Way, base_of, experts, ways, with_f
 from harness.plan.verdict import violations_of
 from harness.plan.violation import FLAG_OF_SETTING, divisors, listed
 
-RULES_OF_SIZES = ("tensor-parallel", "expert-parallel", "attention", "sequence-length", "world-size")
-RULES_OF_REPLICAS = ("global-batch",)
-"""Rules that a typed size may break whatever the others are; and those that count replicas."""
+SIZE_CONSTRAINTS = ("tensor-parallel", "expert-parallel", "attention", "sequence-length", "world-size")
+REPLICA_CONSTRAINTS = ("global-batch",)
+"""Constraints that a typed size may break whatever the others are; and those that count replicas."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,8 +122,8 @@ def _refuse_fixed(base: Resolved, gpu: Gpu, chosen: Mapping[str, int]) -> None:
     flags: dict[str, ArgValue] = {FLAG_OF_SETTING[name]: str(size) for name, size in chosen.items() if name != "VPP"}
     if chosen.get("TP", 1) > 1:
         flags["--sequence-parallel"] = True
-    rules = {*RULES_OF_SIZES, *(RULES_OF_REPLICAS if {"TP", "CP", "PP"} <= chosen.keys() else ())}
-    found = [it for it in violations_of(with_flags(base, flags), gpu) if it.rule in rules]
+    broken_by_sizes = {*SIZE_CONSTRAINTS, *(REPLICA_CONSTRAINTS if {"TP", "CP", "PP"} <= chosen.keys() else ())}
+    found = [it for it in violations_of(with_flags(base, flags), gpu) if it.constraint in broken_by_sizes]
     if found:
         raise ConfigError([f"command line: {violation}" for violation in found])
 

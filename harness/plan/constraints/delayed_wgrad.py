@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from harness.cost.captured import cuda_graphs, written_modules
-from harness.plan.rules.overlap import OVERLAP
+from harness.plan.constraints.overlap import OVERLAP
 from harness.plan.violation import Case, Violation, dotted, names, needs_te, refused
 
 DELAY = "--delay-wgrad-compute"
@@ -95,7 +95,7 @@ def _reduced_while_delayed(case: Case) -> Iterator[Violation]:
 
 def _delay_refused(found: str, allowed: str, fix: str, *about: str) -> Violation:
     return Violation(
-        rule="delayed-wgrad",
+        constraint="delayed-wgrad",
         message=f"{DELAY} {found}; allowed: {allowed}",
         fix=f"{fix}, or leave {DELAY} out",
         names=names(*about, DELAY),

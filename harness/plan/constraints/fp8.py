@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from harness.plan.rules.optimizer import FSDP, SPREAD
+from harness.plan.constraints.optimizer import FSDP, SPREAD
 from harness.plan.violation import Case, Violation, dotted, needs_te, refused
 
 FP8, FP4, RECIPE = "--fp8-format", "--fp4-format", "--fp8-recipe"

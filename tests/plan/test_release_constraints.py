@@ -1,9 +1,9 @@
-"""What a Megatron release refuses at its start, by Transformer Engine too: messages, and where each rule ends."""
+"""What a Megatron release refuses at its start, by Transformer Engine too: messages, and where each constraint ends."""
 
 import pytest
 
 from harness.config.megatron_args import ArgValue, MegatronArgs
-from harness.plan.constraints import check
+from harness.plan.constraints.check import check
 
 BASE: dict[str, ArgValue] = {
     "--num-layers": "8",

@@ -1,12 +1,12 @@
-"""Can Megatron run this? Its own rules, as far as they can be known before a job starts; all of them at once."""
+"""Can Megatron run this? Its own constraints, as far as they can be known before a job starts; all at once."""
 
 from collections.abc import Mapping
 
 from harness.arch.parallel import batch, parallel
 from harness.config.megatron_args import MegatronArgs
 from harness.cost.hardware import find_gpu
-from harness.plan.rules import RULES
-from harness.plan.rules.sizes import sizes
+from harness.plan.constraints import CONSTRAINTS
+from harness.plan.constraints.sizes import sizes
 from harness.plan.violation import Case, Violation
 
 
@@ -22,10 +22,10 @@ def check(
 ) -> list[Violation]:
     """Everything that keeps this job from running on `world_size` ranks; empty if nothing does.
 
-    `gpus_per_node` lets fixes speak of nodes, `release` (`0.16`, `0.19.2`) picks among rules that changed, and `te`
-    (`(2, 8)`) the rules of Transformer Engine. `gpu` is a name that `find_gpu` knows, `env` the job's environment. The
-    rules of what is not given, or of a GPU that is not known, are silent. Sizes that are missing or no positive numbers
-    are reported alone, since all else would follow from them.
+    `gpus_per_node` lets fixes speak of nodes, `release` (`0.16`, `0.19.2`) picks among constraints that changed, and
+    `te` (`(2, 8)`) those of Transformer Engine. `gpu` is a name that `find_gpu` knows, `env` the environment. What
+    is not given, and a GPU that is not known, break no constraint. Sizes that are missing or no positive numbers are
+    reported alone, since all else would follow from them.
     """
     wrong_sizes = list(sizes(args, world_size))
     if wrong_sizes:
@@ -41,4 +41,4 @@ def check(
         gpu=find_gpu(gpu) if gpu else None,
         env=env,
     )
-    return [violation for rule in RULES for violation in rule(case)]
+    return [violation for constraint in CONSTRAINTS for violation in constraint(case)]

@@ -6,7 +6,7 @@ from math import gcd, lcm
 from harness.arch.attention import kv_heads
 from harness.arch.model import padded_vocab_size
 from harness.arch.moe import ffn_hidden
-from harness.plan.rules.routing import readable_moe_pattern
+from harness.plan.constraints.routing import readable_moe_pattern
 from harness.plan.violation import (
     Case,
     Violation,
@@ -31,7 +31,7 @@ def world_size(case: Case) -> Iterator[Violation]:
     if misfits:
         unit = lcm(*(size for _, size in grids))
         yield Violation(
-            rule="world-size",
+            constraint="world-size",
             message=f"{par.world_size} GPUs are no multiple of {' nor of '.join(misfits)}; "
             f"allowed with this mapping: multiples of {unit}",
             fix=_fitting_world(case, unit),
@@ -55,7 +55,7 @@ def expert_parallel(case: Case) -> Iterator[Violation]:
         return
     if not experts:
         yield Violation(
-            rule="expert-parallel",
+            constraint="expert-parallel",
             message=f"EP={ep}, but the model has no experts; allowed: 1",
             fix="EP=1",
             names=names("EP", "--num-experts"),
@@ -65,7 +65,7 @@ def expert_parallel(case: Case) -> Iterator[Violation]:
     fitting = [divisor for divisor in divisors(experts) if case.parallel.world_size % (beside * divisor) == 0]
     allowed = fitting or divisors(experts)
     yield Violation(
-        rule="expert-parallel",
+        constraint="expert-parallel",
         message=f"EP={ep} does not divide --num-experts {experts}; allowed here: {listed(allowed)}",
         fix=either("EP", neighbours(ep, allowed)),
         names=names("EP", "--num-experts"),
@@ -81,7 +81,7 @@ def attention_heads(case: Case) -> Iterator[Violation]:
     if args.switch("--multi-latent-attention"):
         if args.switch("--group-query-attention"):
             yield Violation(
-                rule="attention",
+                constraint="attention",
                 message="--group-query-attention stands beside --multi-latent-attention; allowed: one of them",
                 fix="leave --group-query-attention out",
                 names=("--group-query-attention", "--multi-latent-attention"),
@@ -89,7 +89,7 @@ def attention_heads(case: Case) -> Iterator[Violation]:
         return
     if "--kv-channels" not in args and hidden % heads:
         yield Violation(
-            rule="attention",
+            constraint="attention",
             message=f"--hidden-size {hidden} is not divisible by --num-attention-heads {heads}",
             fix="set --kv-channels to the size of a head",
             names=("--num-attention-heads", "--hidden-size"),
@@ -102,7 +102,7 @@ def _query_groups(case: Case, heads: int) -> Iterator[Violation]:
     shared = case.release >= SPLIT_KV_HEADS_OF_A_GROUP and tp % groups == 0
     if heads % groups:
         yield Violation(
-            rule="attention",
+            constraint="attention",
             message=f"--num-query-groups {groups} does not divide --num-attention-heads {heads}; "
             f"allowed: {listed(divisors(heads))}",
             fix=either("--num-query-groups", neighbours(groups, divisors(heads))),
@@ -134,7 +134,7 @@ def _indivisible(flag: str, size: int, case: Case, setting: str) -> Violation:
     ranks = case.parallel.tp if setting == "TP" else case.parallel.etp
     allowed = [divisor for divisor in divisors(size) if divisor <= max(case.parallel.world_size, ranks)]
     return Violation(
-        rule="tensor-parallel",
+        constraint="tensor-parallel",
         message=f"{setting}={ranks} does not divide {flag} {size}; allowed: {listed(allowed)}",
         fix=either(setting, neighbours(ranks, allowed)),
         names=names(setting, flag),

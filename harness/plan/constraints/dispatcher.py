@@ -23,7 +23,7 @@ def dispatcher(case: Case) -> Iterator[Violation]:
     alone_is_fine = backend == "hybridep" and case.release >= HYBRIDEP_ON_ONE_RANK
     if case.experts and backend is not None and par.etp * par.ep == 1 and not alone_is_fine:
         yield Violation(
-            rule="dispatcher",
+            constraint="dispatcher",
             message="the flex dispatcher needs ETP·EP > 1, but both are 1",
             fix="EP=2 or more, or MOE_TOKEN_DISPATCHER=alltoall",
             names=names(SETTING, "EP"),

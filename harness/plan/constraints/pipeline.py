@@ -35,7 +35,7 @@ def pipeline_flags(case: Case) -> Iterator[Violation]:
         yield _contradiction([LAYOUT, *uneven, *account])
     if uneven and FLAG_OF_SETTING["LAYERS_PER_VP"] in virtual:
         yield Violation(
-            rule="pipeline-flags",
+            constraint="pipeline-flags",
             message=f"{' and '.join(uneven)} with {FLAG_OF_SETTING['LAYERS_PER_VP']}",
             fix=f"say it with {FLAG_OF_SETTING['VPP']} (VPP)",
             names=names("LAYERS_PER_VP", "PP_FIRST", "PP_LAST"),
@@ -64,7 +64,7 @@ def _layout(case: Case) -> Iterator[Violation]:
     )
     for problem in problems:
         yield Violation(
-            rule="pipeline-layout",
+            constraint="pipeline-layout",
             message=f"{LAYOUT} {layout} {problem}",
             fix="write one stage for each PP·VPP, e.g. Et|t|tL for PP=3 and three layers",
             names=names(LAYOUT, "PP", "NUM_LAYERS"),
@@ -87,7 +87,7 @@ def mtp_layout(case: Case) -> Iterator[Violation]:
     else:
         return
     yield Violation(
-        rule="pipeline-layout",
+        constraint="pipeline-layout",
         message=f"{LAYOUT} {layout} {problem}",
         fix=fix,
         names=(LAYOUT, "--mtp-num-layers"),
@@ -100,7 +100,7 @@ def _even(case: Case) -> Iterator[Violation]:
     what = f"{units} layers" if units == case.args.integer("--num-layers") else f"{units} layers, embedding and loss"
     if units % pp:
         yield Violation(
-            rule="pipeline-layers",
+            constraint="pipeline-layers",
             message=f"PP={pp} does not divide {what}; allowed: {listed(divisors(units))}",
             fix=f"{either('PP', neighbours(pp, divisors(units)))}, or an uneven split with PP_FIRST and PP_LAST",
             names=names("PP", "NUM_LAYERS"),
@@ -112,7 +112,7 @@ def _even(case: Case) -> Iterator[Violation]:
         virtual = f"LAYERS_PER_VP={per_stage}" if FLAG_OF_SETTING["LAYERS_PER_VP"] in case.args else f"VPP={vpp}"
         setting, _, value = virtual.partition("=")
         yield Violation(
-            rule="pipeline-layers",
+            constraint="pipeline-layers",
             message=f"{virtual} does not divide the {units // pp} layers of a stage ({what}, PP={pp}); "
             f"allowed: {listed(allowed)}",
             fix=either(setting, neighbours(int(value), allowed)),
@@ -130,7 +130,7 @@ def _uneven(case: Case) -> Iterator[Violation]:
     about = names(*given, "PP", "NUM_LAYERS")
     if middle < 0 or stages < 0 or bool(middle) != bool(stages):
         yield Violation(
-            rule="pipeline-layers",
+            constraint="pipeline-layers",
             message=f"{said} of {layers} layers leave {middle} layers for {stages} stages between (PP={pp})",
             fix="let them leave layers exactly where stages are left",
             names=about,
@@ -138,7 +138,7 @@ def _uneven(case: Case) -> Iterator[Violation]:
         return
     if stages and middle % stages:
         yield Violation(
-            rule="pipeline-layers",
+            constraint="pipeline-layers",
             message=f"{said} leave {middle} layers, which the {stages} stages between cannot share alike (PP={pp})",
             fix=_shareable(given, layers, stages),
             names=about,
@@ -148,7 +148,7 @@ def _uneven(case: Case) -> Iterator[Violation]:
     odd = ", ".join(f"{count} ({name})" for name, count in per_stage.items() if count % vpp)
     if odd:
         yield Violation(
-            rule="pipeline-layers",
+            constraint="pipeline-layers",
             message=f"VPP={vpp} does not divide the layers of every stage: {odd}",
             fix="VPP=1, or stages that are multiples of VPP",
             names=names("VPP", *given, "PP", "NUM_LAYERS"),
@@ -165,7 +165,7 @@ def _shareable(given: dict[str, int], layers: int, stages: int) -> str:
 
 def _contradiction(flags: list[str]) -> Violation:
     return Violation(
-        rule="pipeline-flags",
+        constraint="pipeline-flags",
         message=f"{', '.join(flags)} all say how layers are split; allowed: one way",
         fix="keep one of them",
         names=tuple(flags),

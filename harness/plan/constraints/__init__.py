@@ -1,8 +1,8 @@
-"""Megatron's own rules, in the order in which they speak. Each is a small function from a `Case` to its violations."""
+"""What Megatron itself refuses, in the order of the messages. Each constraint takes a `Case` and yields violations."""
 
 from collections.abc import Callable, Iterable
 
-from harness.plan.rules import (
+from harness.plan.constraints import (
     batch,
     communication,
     delayed_wgrad,
@@ -27,9 +27,9 @@ from harness.plan.rules import (
 )
 from harness.plan.violation import Case, Violation
 
-type Rule = Callable[[Case], Iterable[Violation]]
+type Constraint = Callable[[Case], Iterable[Violation]]
 
-RULES: tuple[Rule, ...] = (
+CONSTRAINTS: tuple[Constraint, ...] = (
     shape.attention,
     shape.experts,
     grid.world_size,

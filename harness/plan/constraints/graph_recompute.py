@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from harness.cost.captured import CudaGraphs, cuda_graphs, written_modules
 from harness.cost.recomputed import granularity, recomputed_modules
-from harness.plan.rules.graphs import IMPL
+from harness.plan.constraints.graphs import IMPL
 from harness.plan.violation import Case, Violation, refused
 
 GRANULARITY, MODULES = "--recompute-granularity", "--recompute-modules"

@@ -15,7 +15,7 @@ def global_batch(case: Case) -> Iterator[Violation]:
     unit = size.micro * par.dp
     if par.world_size % par.dense_grid == 0 and size.global_ % unit:
         yield Violation(
-            rule="global-batch",
+            constraint="global-batch",
             message=f"GBS={size.global_} is no multiple of MBS·DP = {size.micro}·{par.dp} = {unit}",
             fix=either("GBS", neighbouring_multiples(size.global_, unit)),
             names=names("GBS", "MBS"),
@@ -32,7 +32,7 @@ def evaluation_batch(case: Case) -> Iterator[Violation]:
     if (whole or size.global_) % unit:
         flag = "--eval-global-batch-size"
         yield Violation(
-            rule="evaluation-batch",
+            constraint="evaluation-batch",
             message=f"{flag} {whole or size.global_} is no multiple of its micro-batches times DP = {unit}",
             fix=either(flag, neighbouring_multiples(whole or size.global_, unit)),
             names=names(flag, "--eval-micro-batch-size", "GBS", "MBS"),
@@ -47,7 +47,7 @@ def interleaving(case: Case) -> Iterator[Violation]:
         yield from _interleaving_of_one(case, least)
     elif par.pp < least:
         yield Violation(
-            rule="interleaving",
+            constraint="interleaving",
             message=f"VPP={par.vpp} with PP={par.pp}; allowed: PP of {least} or more",
             fix=f"VPP=1, or PP={least} or more",
             names=names("VPP", "LAYERS_PER_VP", "PP"),
@@ -61,7 +61,7 @@ def _interleaving_of_one(case: Case, least: int) -> Iterator[Violation]:
     flags = [flag for flag in names("VPP", "LAYERS_PER_VP") if flag in case.args]
     if flags and case.parallel.pp < least and case.release < ONE_VIRTUAL_STAGE_IS_NONE:
         yield Violation(
-            rule="interleaving",
+            constraint="interleaving",
             message=f"{flags[0]} with PP={case.parallel.pp}; allowed before Megatron 0.14: PP of {least} or more",
             fix=f"leave {flags[0]} out, or PP={least} or more",
             names=names("VPP", "LAYERS_PER_VP", "PP"),
@@ -75,7 +75,7 @@ def _micro_batch_groups(case: Case) -> Iterator[Violation]:
     group = case.args.integer(flag, par.pp)
     if group < par.pp:
         yield Violation(
-            rule="interleaving",
+            constraint="interleaving",
             message=f"{flag} {group} is below PP={par.pp}",
             fix=f"{flag} {par.pp}",
             names=names(flag, "PP"),
@@ -87,7 +87,7 @@ def _micro_batch_groups(case: Case) -> Iterator[Violation]:
     micro_batches = size.global_ // unit
     if micro_batches < group or 0 < micro_batches % group < par.pp:
         yield Violation(
-            rule="interleaving",
+            constraint="interleaving",
             message=f"VPP={par.vpp} with {micro_batches} micro-batches (GBS={size.global_} over MBS·DP = {unit}); "
             f"allowed: multiples of {group}",
             fix=f"{either('GBS', neighbouring_multiples(size.global_, unit * group))}, or VPP=1",
@@ -101,7 +101,7 @@ def sequence_length(case: Case) -> Iterator[Violation]:
     chunks = 2 * par.cp if par.cp > 1 else 1
     if seq_len % chunks:
         yield Violation(
-            rule="sequence-length",
+            constraint="sequence-length",
             message=f"SEQ_LEN={seq_len} is no multiple of 2·CP = {chunks}",
             fix=either("SEQ_LEN", neighbouring_multiples(seq_len, chunks)),
             names=names("SEQ_LEN", "CP"),
@@ -109,7 +109,7 @@ def sequence_length(case: Case) -> Iterator[Violation]:
     elif case.sequence_parallel and seq_len // par.cp % par.tp:
         unit = par.cp * par.tp * (2 if par.cp > 1 and par.tp % 2 else 1)
         yield Violation(
-            rule="sequence-length",
+            constraint="sequence-length",
             message=f"--sequence-parallel splits {seq_len // par.cp} tokens (SEQ_LEN/CP) over TP={par.tp}",
             fix=either("SEQ_LEN", neighbouring_multiples(seq_len, unit)),
             names=names("SEQ_LEN", "CP", "TP"),
@@ -117,7 +117,7 @@ def sequence_length(case: Case) -> Iterator[Violation]:
     positions = case.args.integer("--max-position-embeddings")
     if seq_len > positions:
         yield Violation(
-            rule="sequence-length",
+            constraint="sequence-length",
             message=f"SEQ_LEN={seq_len} exceeds --max-position-embeddings {positions}",
             fix=f"SEQ_LEN={positions} or less, or --max-position-embeddings {seq_len}",
             names=names("SEQ_LEN", "--max-position-embeddings"),
@@ -131,7 +131,7 @@ def mtp_positions(case: Case) -> Iterator[Violation]:
         kind = "rope"
     if case.args.integer("--mtp-num-layers") and kind not in MTP_POSITIONS:
         yield Violation(
-            rule="mtp",
+            constraint="mtp",
             message=f"--mtp-num-layers with --position-embedding-type {kind}; allowed: {', '.join(MTP_POSITIONS)}",
             fix="--position-embedding-type rope",
             names=("--position-embedding-type", "--mtp-num-layers"),
@@ -143,7 +143,7 @@ def mtp_context_parallel(case: Case) -> Iterator[Violation]:
     cp = case.parallel.cp
     if case.args.integer("--mtp-num-layers") and cp > 1 and case.release < MTP_OVER_CONTEXT_PARALLEL:
         yield Violation(
-            rule="mtp",
+            constraint="mtp",
             message=f"--mtp-num-layers with CP={cp}; allowed before Megatron 0.14: CP=1",
             fix="CP=1, or leave --mtp-num-layers out",
             names=names("CP", "--mtp-num-layers"),

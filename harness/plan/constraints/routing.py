@@ -24,7 +24,7 @@ def layer_pattern(case: Case) -> Iterator[Violation]:
         moe_layers(case.args)
     except ConfigError as error:
         yield Violation(
-            rule="layer-pattern",
+            constraint="layer-pattern",
             message=str(error),
             fix="let the list have one entry a layer, 1 for MoE",
             names=names("--moe-layer-freq", "NUM_LAYERS"),
@@ -36,7 +36,7 @@ def top_k(case: Case) -> Iterator[Violation]:
     args, chosen = case.args, case.args.integer("--moe-router-topk", 2)
     if 0 < case.experts < chosen:
         yield Violation(
-            rule="top-k",
+            constraint="top-k",
             message=f"--moe-router-topk {chosen} exceeds --num-experts {case.experts}",
             fix=f"--moe-router-topk of at most {case.experts}",
             names=("--moe-router-topk", "--num-experts"),
@@ -45,7 +45,7 @@ def top_k(case: Case) -> Iterator[Violation]:
     sinkhorn = args.text("--moe-router-load-balancing-type", "aux_loss") == "sinkhorn"
     if chosen == 1 and softmax and not sinkhorn and not args.switch("--moe-router-pre-softmax"):
         yield Violation(
-            rule="top-k",
+            constraint="top-k",
             message="--moe-router-topk 1 leaves softmax after the choice without a gradient",
             fix="add --moe-router-pre-softmax",
             names=("--moe-router-topk", "--moe-router-pre-softmax"),
@@ -56,7 +56,7 @@ def groups(case: Case) -> Iterator[Violation]:
     """Group-limited routing: equal groups, and each chosen group holds the experts it is scored by.
 
     Megatron scores a group by its best top_k // group_top_k experts, so there must be one at least, and the group
-    must have as many; it asserts the first two rules and fails inside `topk` on the others.
+    must have as many; it asserts the first two and fails inside `topk` on the others.
     """
     args, about = case.args, ("--moe-router-group-topk", "--moe-router-num-groups", "--moe-router-topk")
     chosen, count = args.integer("--moe-router-group-topk"), args.integer("--moe-router-num-groups")
@@ -82,7 +82,7 @@ def groups(case: Case) -> Iterator[Violation]:
         fix = f"--moe-router-topk between {chosen} and {chosen * (case.experts // count)}"
     else:
         return
-    yield Violation(rule="expert-groups", message=message, fix=fix, names=(*about, "--num-experts"))
+    yield Violation(constraint="expert-groups", message=message, fix=fix, names=(*about, "--num-experts"))
 
 
 def balancing(case: Case) -> Iterator[Violation]:
@@ -105,7 +105,7 @@ def expert_bias(case: Case) -> Iterator[Violation]:
     biased = score in BIASED_SCORES and case.release >= BIASED_SCORES[score]
     if case.args.switch("--moe-router-enable-expert-bias") and not biased:
         yield Violation(
-            rule="expert-bias",
+            constraint="expert-bias",
             message=f"--moe-router-enable-expert-bias with --moe-router-score-function {score}; allowed: sigmoid",
             fix="--moe-router-score-function sigmoid, or leave the bias out",
             names=("--moe-router-enable-expert-bias", "--moe-router-score-function"),
@@ -120,7 +120,7 @@ def linear_bias(case: Case) -> Iterator[Violation]:
     if case.parallel.etp > 1 or shared:
         reason = "shared experts" if shared else f"ETP={case.parallel.etp}"
         yield Violation(
-            rule="linear-bias",
+            constraint="linear-bias",
             message=f"linear layers have biases, which Megatron does not support with {reason}",
             fix="add --disable-bias-linear",
             names=names("--disable-bias-linear", "ETP"),
@@ -131,7 +131,7 @@ def sequence_parallel(case: Case) -> Iterator[Violation]:
     """MoE layers refuse to train with TP unless activations are split along the sequence (MoELayer.forward)."""
     if case.experts and case.parallel.tp > 1 and not case.sequence_parallel:
         yield Violation(
-            rule="sequence-parallel",
+            constraint="sequence-parallel",
             message=f"TP={case.parallel.tp} with experts, but without --sequence-parallel",
             fix="add --sequence-parallel, or TP=1",
             names=names("TP", "--sequence-parallel"),

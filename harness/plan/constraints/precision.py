@@ -17,7 +17,7 @@ def grouped_gemm(case: Case) -> Iterator[Violation]:
     if args.switch("--bf16") or not args.switch("--moe-grouped-gemm") or case.release >= GROUPED_GEMM_OF_ANY_PRECISION:
         return
     yield Violation(
-        rule="grouped-gemm",
+        constraint="grouped-gemm",
         message=f"--moe-grouped-gemm with {'fp16' if args.switch('--fp16') else 'fp32'}; "
         "allowed before Megatron 0.16: bf16",
         fix="PR=bf16, or MOE_GROUPED_GEMM=0",
@@ -30,7 +30,7 @@ def fp16_experts(case: Case) -> Iterator[Violation]:
     ep = case.parallel.ep
     if ep > 1 and case.args.switch("--fp16") and case.release < FP16_EXPERTS:
         yield Violation(
-            rule="fp16-experts",
+            constraint="fp16-experts",
             message=f"EP={ep} with --fp16; allowed before Megatron 0.16: EP=1, or bf16",
             fix="--bf16 in place of --fp16, or EP=1",
             names=names("--fp16", "EP"),
@@ -45,7 +45,7 @@ def quantization_padding(case: Case) -> Iterator[Violation]:
     kind = case.dispatcher
     if kind in WITHOUT_PADDING:
         yield Violation(
-            rule="quantization-padding",
+            constraint="quantization-padding",
             message=f"{padding} with the {kind} dispatcher; allowed: alltoall, flex",
             fix=f"MOE_TOKEN_DISPATCHER=alltoall, or leave {padding} out",
             names=names("MOE_TOKEN_DISPATCHER", padding),
@@ -53,7 +53,7 @@ def quantization_padding(case: Case) -> Iterator[Violation]:
     formats = ("--fp8-format", "--fp4-format") if case.release >= PADDING_FOR_FP4 else ("--fp8-format",)
     if not any(flag in case.args for flag in formats):
         yield Violation(
-            rule="quantization-padding",
+            constraint="quantization-padding",
             message=f"{padding} without quantized GEMMs; allowed: with {' or '.join(formats)}",
             fix=f"PR=fp8, or leave {padding} out",
             names=("PR", padding),

@@ -25,7 +25,7 @@ def expert_overlap(case: Case) -> Iterator[Violation]:
             yield from limits(case)
     elif case.args.switch(EARLY_RELEASE):
         yield Violation(
-            rule="expert-overlap",
+            constraint="expert-overlap",
             message=f"{EARLY_RELEASE} without {OVERLAP}",
             fix=f"add {OVERLAP}, or leave {EARLY_RELEASE} out",
             names=(EARLY_RELEASE, OVERLAP),
@@ -96,7 +96,7 @@ def _graphs(case: Case) -> Iterator[Violation]:
 
 def _refused(found: str, allowed: str, fix: str, *about: str) -> Violation:
     return Violation(
-        rule="expert-overlap",
+        constraint="expert-overlap",
         message=f"{OVERLAP} with {found}; allowed: {allowed}",
         fix=f"{fix}, or leave {OVERLAP} out",
         names=names(*about, "A2A_OVERLAP", OVERLAP),

@@ -12,7 +12,7 @@ def fp8(case: Case) -> Iterator[Violation]:
     """Only Transformer Engine has fp8 GEMMs."""
     if "--fp8-format" in case.args and case.args.text("--transformer-impl") == "local":
         yield Violation(
-            rule="fp8",
+            constraint="fp8",
             message=f"fp8 ({case.args.text('--fp8-format')}) needs Transformer Engine, and --transformer-impl is local",
             fix="PR=bf16 or PR=fp32, or set MEGATRON_PATH and run where Transformer Engine is",
             names=("PR", "--fp8-format"),
@@ -24,7 +24,7 @@ def engine_release(release: tuple[int, ...]) -> Iterator[Violation]:
     if release[:2] != ENGINE_RELEASE:
         asked, has = (dotted(it[:2]) for it in (release, ENGINE_RELEASE))
         yield Violation(
-            rule="engine-release",
+            constraint="engine-release",
             message=f"the embedded engine is Megatron-Core {has}, not {asked}",
             fix=f"MCORE_RELEASE_VERSION={has}, or set MEGATRON_PATH to a checkout of {asked}",
             names=("MCORE_RELEASE_VERSION",),

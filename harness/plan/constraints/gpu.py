@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from harness.arch.precision import Precision
-from harness.plan.rules.fp8 import FP4, RECIPE
+from harness.plan.constraints.fp8 import FP4, RECIPE
 from harness.plan.violation import Case, Violation, dotted, needs_te, refused
 
 MXFP8_ARCHITECTURES = ("Blackwell", "CDNA4")

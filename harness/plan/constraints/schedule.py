@@ -39,7 +39,10 @@ def _counted(case: Case, flag: str) -> bool:
 
 def _mixed(kept: str, flag: str, allowed: str) -> Violation:
     return Violation(
-        rule="units", message=f"{kept} with {flag}; allowed: {allowed}", fix=f"leave {flag} out", names=(flag, kept)
+        constraint="units",
+        message=f"{kept} with {flag}; allowed: {allowed}",
+        fix=f"leave {flag} out",
+        names=(flag, kept),
     )
 
 
@@ -49,14 +52,14 @@ def learning_rate(case: Case) -> Iterator[Violation]:
     highest, lowest = _rate(given), _rate(least)
     if given and not highest > 0:
         yield Violation(
-            rule="learning-rate",
+            constraint="learning-rate",
             message=f"--lr is {given!r}; allowed: finite numbers above 0",
             fix="give --lr a rate such as 3e-4",
             names=("--lr",),
         )
     elif given and not 0 <= lowest <= highest:
         yield Violation(
-            rule="learning-rate",
+            constraint="learning-rate",
             message=f"--min-lr {least} with --lr {given}; allowed: from 0 to {given}",
             fix="lower --min-lr, or raise --lr",
             names=("--min-lr", "--lr"),

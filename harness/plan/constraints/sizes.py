@@ -1,4 +1,4 @@
-"""The sizes themselves: there, whole and positive. Every other rule relies on these."""
+"""The sizes themselves: given, whole and positive. Every other constraint relies on these."""
 
 import math
 from collections.abc import Iterator
@@ -81,7 +81,7 @@ def sizes(args: MegatronArgs, world_size: int) -> Iterator[Violation]:
             yield _violation(flag, f"{flag} is {args.text(flag)!r}; allowed: finite numbers", f"give {flag} a number")
     if world_size < 1:
         yield Violation(
-            rule="sizes",
+            constraint="sizes",
             message=f"the job has {world_size} GPUs; allowed: whole numbers from 1",
             fix="set NNODES and GPUS_PER_NODE",
             names=("NNODES", "GPUS_PER_NODE"),
@@ -99,7 +99,7 @@ def _too_large(args: MegatronArgs) -> Iterator[Violation]:
 
 def _violation(flag: str, message: str, fix: str) -> Violation:
     settings = tuple(setting for setting, carrier in FLAG_OF_SETTING.items() if carrier == flag)
-    return Violation(rule="sizes", message=message, fix=fix, names=(*settings, flag))
+    return Violation(constraint="sizes", message=message, fix=fix, names=(*settings, flag))
 
 
 def _at_least(text: str, least: int) -> bool:
