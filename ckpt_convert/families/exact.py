@@ -10,22 +10,23 @@ from ckpt_convert.families.model import Model
 from ckpt_convert.families.rule import Rule, Rules
 from harness.arch.model import padded_vocab_size
 from harness.config.megatron_args import MegatronArgs
+from harness.config.releases import Release
 from harness.errors import ConfigError
 
-LAST_PADDED = (0, 11)
+LAST_PADDED = Release(0, 11)
 """Up to here the embedding must have the padded rows that Megatron builds on its mapping."""
 
-LAST_CORE_ATTENTION = (0, 14)
+LAST_CORE_ATTENTION = Release(0, 14)
 """Up to here Transformer Engine's core attention saves an extra state; inside MTP up to `LAST_MTP_CORE_ATTENTION`."""
 
-LAST_MTP_CORE_ATTENTION = (0, 16)
+LAST_MTP_CORE_ATTENTION = Release(0, 16)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exact:
     """A release and layer spec to write for, and nothing else; `tp` counts where the vocabulary must be padded."""
 
-    release: tuple[int, int]
+    release: Release
     spec: Literal["te", "local"]
     tp: int = 1
 
@@ -72,7 +73,7 @@ def _exact_layout(model: Model, rules: Rules, exact: Exact) -> Layout:
 
 def _refuse_impossible(model: Model, exact: Exact) -> None:
     """A layout for a release that cannot build the model would be of no use."""
-    release = f"Megatron {exact.release[0]}.{exact.release[1]}"
+    release = f"Megatron {exact.release}"
     if exact.release < FIRST_SHARED_GATE and "--moe-shared-expert-gate" in model.flags:
         raise ConfigError(f"{release} has no gate for shared experts, which this model needs; 0.16 and later have it")
     if exact.release > LAST_UNNORMED_QUERY and exact.spec == "te" and has_unnormed_query(model):
@@ -86,7 +87,7 @@ def _padded_rows(model: Model, tp: int) -> int:
     return padded_vocab_size(MegatronArgs({**model.flags, "--tensor-model-parallel-size": str(tp)}))
 
 
-def _last_core_attention(key: str) -> tuple[int, int]:
+def _last_core_attention(key: str) -> Release:
     return LAST_MTP_CORE_ATTENTION if key.startswith("mtp.") else LAST_CORE_ATTENTION
 
 

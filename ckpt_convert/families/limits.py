@@ -1,18 +1,16 @@
 """What Megatron, or some releases of it, cannot represent of a model, and what helps."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ckpt_convert.families.model import Model
 from harness.config.checkpoint import GROUP_SCORE, UNNORMED_QUERY, Limit
-from harness.config.releases import known
+from harness.config.releases import Release, known
 
-type Release = tuple[int, int]
-
-FIRST_MTP: Release = (0, 12)
-FIRST_FIXED_YARN: Release = (0, 14)
-FIRST_EXACT_BIAS: Release = (0, 14)
-FIRST_SHARED_GATE: Release = (0, 16)
-LAST_UNNORMED_QUERY: Release = (0, 18)
+FIRST_MTP = Release(0, 12)
+FIRST_FIXED_YARN = Release(0, 14)
+FIRST_EXACT_BIAS = Release(0, 14)
+FIRST_SHARED_GATE = Release(0, 16)
+LAST_UNNORMED_QUERY = Release(0, 18)
 YARN_LENGTH = 4096
 """YaRN's original length in Megatron from `FIRST_FIXED_YARN` on."""
 
@@ -36,7 +34,7 @@ def _routing(model: Model) -> Iterator[Limit]:
             name="router-bias",
             text="The router's bias is rounded to bf16 as it is loaded, so what is saved does not go back exactly. "
             "Use 0.14 or later.",
-            releases=_between(before=FIRST_EXACT_BIAS),
+            releases=_named(it for it in known() if it < FIRST_EXACT_BIAS),
         )
     if model.family == "DeepSeek-V2" and scored_by > 1:
         yield Limit(
@@ -44,7 +42,7 @@ def _routing(model: Model) -> Iterator[Limit]:
             text=f"Megatron scores a routing group by the sum of its best {scored_by} experts, DeepSeek-V2 by its best "
             "one: the weights are exact, but some tokens go to other experts. The embedded engine follows DeepSeek-V2 "
             "with GROUP_SCORE=max.",
-            releases=_between(),
+            releases=_named(known()),
         )
 
 
@@ -55,7 +53,7 @@ def _attention(model: Model) -> Iterator[Limit]:
             name=UNNORMED_QUERY,
             text="Megatron wants a norm of the query, which this model does not have: its Transformer Engine spec asks "
             "for linear_q_proj.layer_norm_weight, its local spec fails. Use 0.18 or earlier, or the embedded engine.",
-            releases=_between(first=(LAST_UNNORMED_QUERY[0], LAST_UNNORMED_QUERY[1] + 1)),
+            releases=_named(it for it in known() if it > LAST_UNNORMED_QUERY),
         )
     if flags.text("--rope-type") != "yarn":
         return
@@ -65,14 +63,14 @@ def _attention(model: Model) -> Iterator[Limit]:
             name="yarn-length",
             text=f"The original length of YaRN is fixed at {YARN_LENGTH}, and this model's is {length}: positions turn "
             "at other frequencies. Use 0.13 or earlier.",
-            releases=_between(first=FIRST_FIXED_YARN),
+            releases=_named(it for it in known() if it >= FIRST_FIXED_YARN),
         )
     if flags.number("--mscale") != flags.number("--mscale-all-dim"):
         yield Limit(
             name="mscale",
             text="The softmax scale follows --mscale rather than --mscale-all-dim, and this model has two values. Use "
             "0.14 or later.",
-            releases=_between(before=FIRST_FIXED_YARN),
+            releases=_named(it for it in known() if it < FIRST_FIXED_YARN),
         )
 
 
@@ -82,17 +80,16 @@ def _missing_parts(model: Model) -> Iterator[Limit]:
             name="shared-gate",
             text="There is no gate for shared experts (--moe-shared-expert-gate), so that they would always count in "
             "full. Use 0.16 or later.",
-            releases=_between(before=FIRST_SHARED_GATE),
+            releases=_named(it for it in known() if it < FIRST_SHARED_GATE),
         )
     if model.flags.integer("--mtp-num-layers"):
         yield Limit(
             name="mtp",
             text="There is no multi-token prediction: its weights are left aside. Use 0.12 or later.",
-            releases=_between(before=FIRST_MTP),
+            releases=_named(it for it in known() if it < FIRST_MTP),
         )
 
 
-def _between(*, first: Release = (0, 0), before: Release = (99, 0)) -> tuple[str, ...]:
-    """The known releases from `first` on, up to but without `before`."""
-    numbers = {name: tuple(int(part) for part in name.split(".")) for name in known()}
-    return tuple(name for name, number in numbers.items() if first <= number < before)
+def _named(releases: Iterable[Release]) -> tuple[str, ...]:
+    """Releases as a record names them: `0.19`."""
+    return tuple(map(str, releases))

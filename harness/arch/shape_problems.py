@@ -34,9 +34,7 @@ def shape_problems(args: MegatronArgs) -> list[str]:
     problems += _impossible(args) or list(_contradictions(args))
     # A count that leaves something out is worse than none.
     problems += [
-        f"{flag} changes the network in a way that is not counted; leave it out"
-        for flag in UNCOUNTED
-        if args.get(flag, False) is not False
+        f"{flag} changes the network in a way that is not counted; leave it out" for flag in UNCOUNTED if args.has(flag)
     ]
     return problems
 

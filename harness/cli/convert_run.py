@@ -16,7 +16,7 @@ from ckpt_convert.writing.progress import progress_on
 from harness.cli import screen
 from harness.cli.convert_model import other_model
 from harness.cli.convert_shown import show_flags, show_plan, show_releases, show_tensors
-from harness.config.releases import load
+from harness.config.releases import Release, load
 from harness.errors import ConfigError
 from harness.launch.one_process_job import render_one_process
 
@@ -35,19 +35,18 @@ class Wish:
     tp: int
 
     @property
-    def number(self) -> str | None:
-        """The release as `0.16`, however it was written. ConfigError where it is unknown."""
-        return None if self.release is None else load(self.release).series
+    def target_release(self) -> Release | None:
+        """The release, however it was written. ConfigError where it is unknown."""
+        return None if self.release is None else load(self.release).release
 
     def form(self) -> Exact | None:
         """The exact form asked for, if one is."""
-        number = self.number
+        release = self.target_release
         if not self.exact:
             return None
-        if number is None:
+        if release is None:
             raise ConfigError("--exact writes what one release asks for; name it: --target-release R, e.g. 0.16")
-        major, minor = number.split(".")
-        return Exact(release=(int(major), int(minor)), spec=self.spec, tp=self.tp)
+        return Exact(release=release, spec=self.spec, tp=self.tp)
 
     def words(self) -> list[str]:
         """The same wish as a command line."""
@@ -107,6 +106,6 @@ def _planned(source: Folder, wish: Wish) -> Conversion:
     if difference := other_model(conversion.model):
         screen.notice(difference)
     for limit in limits(conversion.model):
-        if wish.number is None or wish.number in limit.releases:
+        if wish.target_release is None or str(wish.target_release) in limit.releases:
             screen.notice(f"Megatron {show_releases(limit.releases)}: {limit.text}")
     return conversion

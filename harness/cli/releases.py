@@ -15,9 +15,9 @@ def command() -> None:
 @command.command("list")
 def list_releases() -> None:
     """Each release with the number of its command-line options."""
-    for name in known():
-        catalogue = load(name)
-        click.echo(f"{name:<6} {catalogue.release:<8} {len(catalogue.options)} options")
+    for release in known():
+        catalogue = load(release)
+        click.echo(f"{release!s:<6} {catalogue.version:<8} {len(catalogue.options)} options")
 
 
 @command.command("dump")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from harness.arch.parallel import world_size
 from harness.cli.machines import known
 from harness.config.provenance import Resolved
-from harness.config.releases import load
 from harness.cost.hardware import Gpu
 from harness.errors import ConfigError
 from harness.launch.checkpoint.loaded import checkpoint_notices, checkpoint_problems
@@ -76,10 +75,9 @@ def notices(resolved: Resolved, place: Place) -> list[str]:
 
 def violations(resolved: Resolved) -> list[str]:
     """What Megatron would refuse, each with the place where it was written."""
-    release = load(resolved.text("MCORE_RELEASE_VERSION")).release
     found = violations_of(resolved, _gpu(resolved))
     if resolved.embedded:
-        found += engine_release(tuple(map(int, release.split("."))))
+        found += engine_release(resolved.release)
     return [*(located(violation, resolved) for violation in found), *resolved.blockers]
 
 

@@ -55,7 +55,7 @@ def adapt(draft: Draft, catalogue: Catalogue) -> None:
 
 
 def _without(draft: Draft, catalogue: Catalogue, flag: str, entry: Entry) -> None:
-    release = f"Megatron {catalogue.release}"
+    release = f"Megatron {catalogue.version}"
     other = OTHER_NAMES.get(flag)
     if entry.value is False and releases_with(flag):
         draft.flags.drop(flag)  # off, which is what a release without the flag is
@@ -65,7 +65,7 @@ def _without(draft: Draft, catalogue: Catalogue, flag: str, entry: Entry) -> Non
     elif flag in MEANING_LOST:
         draft.flags.drop(flag)
         if MEANING_LOST[flag]:
-            said = draft.blockers if flag in WEIGHTS_LOST and draft.has("--load") else draft.notices
+            said = draft.blockers if flag in WEIGHTS_LOST and draft.flags.has("--load") else draft.notices
             said.append(f"{release} has no {flag}: it {MEANING_LOST[flag]}")
     elif flag in SPEED_ONLY:
         draft.flags.drop(flag)
@@ -82,6 +82,6 @@ def _unknown(catalogue: Catalogue, flag: str, entry: Entry) -> str:
     have = releases_with(flag)
     if have:
         span = have[0] if have[0] == have[-1] else f"{have[0]} to {have[-1]}"
-        lacks = f"{flag}: Megatron {catalogue.release} does not have it, {span} has"
+        lacks = f"{flag}: Megatron {catalogue.version} does not have it, {span} has"
         return f"{where}{lacks}; leave it out or change MCORE_RELEASE_VERSION"
     return f"{where}unknown flag {flag}; {catalogue.nearest(flag)}"

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from harness.config.flags import FlagTable
 from harness.config.megatron_args import ArgValue
-from harness.config.provenance import Entry, History, Origin, SettingValue
+from harness.config.provenance import Entry, History, Origin, SettingValue, SettingValues
+from harness.config.releases import Release
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +75,16 @@ type Word = Flag | Env | Derived | Replace | Drop | Notice | Problem | Blocker
 
 
 @dataclass(kw_only=True)
-class Draft:
-    """Settings, flags and environment in the making, with every history. `release` and `te` are (major, minor)."""
+class Draft(SettingValues):
+    """Settings, flags and environment in the making, with every history.
+
+    `release` is Megatron-Core's, `te` Transformer Engine's; 0.0 if it is not known.
+    """
 
     settings: dict[str, SettingValue]
     setting_origins: dict[str, History]
-    release: tuple[int, int]
-    te: tuple[int, ...]
+    release: Release
+    te: Release
     has_secret: frozenset[str]
     flags: FlagTable
     here: str
@@ -91,34 +95,6 @@ class Draft:
     notices: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     blockers: list[str] = field(default_factory=list)
-
-    def text(self, name: str) -> str:
-        """A setting as text; empty if unset."""
-        value = self.settings.get(name)
-        return "" if value is None else str(value)
-
-    def number(self, name: str) -> int:
-        """A whole-number setting, 0 if unset."""
-        value = self.settings.get(name)
-        return 0 if value is None else int(value)
-
-    def on(self, name: str) -> bool:
-        """A yes/no setting."""
-        return bool(self.settings.get(name))
-
-    def arg(self, flag: str) -> str:
-        """A flag's value as text; empty if it is not there."""
-        value = self.flags.value(flag)
-        return " ".join(value) if isinstance(value, tuple) else value if isinstance(value, str) else ""
-
-    def has(self, flag: str) -> bool:
-        """Whether a flag is there and not written off."""
-        return self.flags.value(flag) is not None
-
-    @property
-    def embedded(self) -> bool:
-        """Whether the embedded engine trains, where there is no Transformer Engine."""
-        return not self.text("MEGATRON_PATH")
 
     def layer_rank(self, name: str, order: Sequence[str]) -> int:
         """How high the layer is that last wrote a setting; -1 if only rules or nobody did."""

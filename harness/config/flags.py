@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterator, Sequence
 
-from harness.config.megatron_args import ArgValue, MegatronArgs
+from harness.config.megatron_args import ArgValue, FlagValues, MegatronArgs
 from harness.config.provenance import Entry, History, Origin
 from harness.config.releases import Catalogue, Option, elsewhere
 
@@ -19,7 +19,7 @@ EITHER_OR = (
 _GROUP = {dest: group[0] for group in EITHER_OR for dest in group}
 
 
-class FlagTable:
+class FlagTable(FlagValues):
     """Flags with their histories, in the order in which they were first written."""
 
     def __init__(self, catalogue: Catalogue) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from harness.config.megatron_args import ArgValue, MegatronArgs
+from harness.config.releases.release import Release
 
 type SettingValue = str | int | float | bool | None
 
@@ -33,8 +34,42 @@ class Entry:
 type History = tuple[Entry, ...]  # lowest layer first, the winner last
 
 
+class SettingValues:
+    """The values of settings, read by type."""
+
+    settings: Mapping[str, SettingValue]
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the embedded engine trains, without Transformer Engine, rather than the Megatron of MEGATRON_PATH."""
+        return not self.text("MEGATRON_PATH")
+
+    def has(self, name: str) -> bool:
+        """Whether a setting is set."""
+        return self.settings.get(name) is not None
+
+    def text(self, name: str, default: str = "") -> str:
+        """A setting as text; `default` if unset."""
+        value = self.settings.get(name)
+        return default if value is None else str(value)
+
+    def integer(self, name: str, default: int = 0) -> int:
+        """A whole-number setting; `default` if unset."""
+        value = self.settings.get(name)
+        return default if value is None else int(value)
+
+    def number(self, name: str, default: float = 0.0) -> float:
+        """A setting that is a number; `default` if unset."""
+        value = self.settings.get(name)
+        return default if value is None else float(value)
+
+    def switch(self, name: str) -> bool:
+        """A yes/no setting; False if unset."""
+        return bool(self.settings.get(name))
+
+
 @dataclass(frozen=True, kw_only=True)
-class Resolved:
+class Resolved(SettingValues):
     """What all layers and rules come to: the input of everything after `config`.
 
     `origins` maps a setting (`EP`), a flag (`--num-experts`) or an environment name to its history. `blockers` say why
@@ -49,28 +84,14 @@ class Resolved:
     blockers: tuple[str, ...] = ()
 
     @property
-    def embedded(self) -> bool:
-        """Whether the embedded engine trains, rather than the Megatron of MEGATRON_PATH."""
-        return not self.text("MEGATRON_PATH")
+    def release(self) -> Release:
+        """The Megatron-Core release that will parse the flags."""
+        return Release.parse(self.text("MCORE_RELEASE_VERSION"))
 
-    def text(self, name: str) -> str:
-        """A setting as text; empty if unset."""
-        value = self.settings.get(name)
-        return "" if value is None else str(value)
-
-    def integer(self, name: str, default: int = 0) -> int:
-        """A whole-number setting; `default` if unset."""
-        value = self.settings.get(name)
-        return default if value is None else int(value)
-
-    def number(self, name: str) -> float | None:
-        """A setting that is a number; None if unset."""
-        value = self.settings.get(name)
-        return None if value is None else float(value)
-
-    def switch(self, name: str) -> bool:
-        """A yes/no setting; False if unset."""
-        return bool(self.settings.get(name))
+    @property
+    def transformer_engine(self) -> Release | None:
+        """Transformer Engine's release in the container, if it is known."""
+        return Release.parse(self.text("TE_VERSION")) if self.text("TE_VERSION") else None
 
     def origin(self, name: str) -> Origin | None:
         """Who wrote the winning value of a setting, flag or environment name."""

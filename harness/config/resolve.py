@@ -10,7 +10,7 @@ from harness.config.interpolate import Unset, Variables, interpolate_value
 from harness.config.layers import Layer, merge
 from harness.config.megatron_args import ArgValue
 from harness.config.provenance import Entry, History, Origin, Resolved, SettingValue
-from harness.config.releases import Catalogue, load
+from harness.config.releases import Catalogue, Release, load
 from harness.config.schema import SETTINGS
 from harness.config.secrets import SECRETS
 from harness.errors import ConfigError, nearest
@@ -35,8 +35,8 @@ def resolve(
     draft = Draft(
         settings=settings,
         setting_origins=setting_origins,
-        release=_version(catalogue.release),
-        te=_version(str(settings["TE_VERSION"])),
+        release=catalogue.release,
+        te=Release.parse(str(settings["TE_VERSION"] or "0.0")),
         has_secret=frozenset(SECRETS & environ.keys()),
         flags=FlagTable(catalogue),
         here=here,
@@ -168,11 +168,6 @@ def _put(draft: Draft, catalogue: Catalogue, flag: str, entry: Entry, lookup: Va
         draft.problems.append(f"{entry.origin}: {flag}: {error}")
         return
     draft.flags.put(flag, Entry(value=value, origin=entry.origin))
-
-
-def _version(text: str) -> tuple[int, int]:
-    numbers = [int(part) for part in text.split(".")[:2] if part.isdigit()]
-    return (numbers[0], numbers[1] if len(numbers) > 1 else 0) if numbers else (0, 0)
 
 
 def defaults() -> Layer:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.config.provenance import SettingValue
+from harness.config.releases.release import EMBEDDED_RELEASE
 
 type Kind = Literal["text", "path", "name", "int", "number", "switch", "time", "version"]
 
@@ -98,7 +99,11 @@ SETTINGS: Mapping[str, Setting] = _table(
     Setting(name="CLUSTER", default="laptop", help="a conf of cluster_configs/benchmarking, or a path to one"),
     Setting(name="PROXY", help="scale the model down to a machine: laptop, or none for the full model"),
     Setting(name="TRAINING_PARAMS_PATH", kind="path", help="a model YAML of your own, in place of MODEL's"),
-    Setting(name="MCORE_RELEASE_VERSION", default="0.19", help="the Megatron-Core release that will parse the flags"),
+    Setting(
+        name="MCORE_RELEASE_VERSION",
+        default=str(EMBEDDED_RELEASE),
+        help="the Megatron-Core release that will parse the flags",
+    ),
     Setting(name="MEGATRON_PATH", kind="path", help="a Megatron-LM checkout; unset: the embedded engine trains"),
     Setting(name="COMMENT", help="a word of your own in the experiment's name"),
     Setting(name="DRY_RUN", kind="switch", default=False, help="print what would be submitted or run, and stop"),

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 from harness.config.megatron_args import MegatronArgs
+from harness.config.releases import Release
 
 SCOPE, MODULES = "--cuda-graph-scope", "--cuda-graph-modules"
-IMPLEMENTATION_FOR_ITERATIONS = (0, 18)  # first release in which whole iterations are an implementation of their own
+IMPLEMENTATION_FOR_ITERATIONS = Release(0, 18)
+"""The first release in which whole iterations are an implementation of their own."""
+
 ROUTER = frozenset({"moe_router", "moe_preprocess"})
 
 
@@ -42,7 +45,7 @@ def asked_implementation(args: MegatronArgs) -> str:
     return next((value for flag, value in old.items() if kind == "none" and args.switch(flag)), kind)
 
 
-def cuda_graphs(args: MegatronArgs, release: tuple[int, ...]) -> CudaGraphs:
+def cuda_graphs(args: MegatronArgs, release: Release) -> CudaGraphs:
     """What the flags of a release ask for, old words translated as Megatron does."""
     kind, words = asked_implementation(args), set(written_modules(args))
     if "full_iteration" in words and (kind == "local" or (kind == "none" and release >= IMPLEMENTATION_FOR_ITERATIONS)):

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from harness.arch.precision import Precision
-from harness.cost.training import NEWEST_RELEASE, Dispatcher, Graphs, Training
+from harness.config.releases import EMBEDDED_RELEASE, Release
+from harness.cost.training import Dispatcher, Graphs, Training
 
-OLDEST_FP8_RELEASE = (0, 13)
+OLDEST_FP8_RELEASE = Release(0, 13)
 """No published run in fp8 is older; how much slower older releases are, nobody has said."""
 
 
@@ -75,4 +76,4 @@ def layer_shape(job: Training) -> LayerShape:
 def _fp8_age(job: Training) -> int:
     if not job.precision.quantised:
         return 0
-    return NEWEST_RELEASE[1] - min(NEWEST_RELEASE, max(job.release, OLDEST_FP8_RELEASE))[1]
+    return EMBEDDED_RELEASE.minor - min(EMBEDDED_RELEASE, max(job.release, OLDEST_FP8_RELEASE)).minor

@@ -7,8 +7,7 @@ from harness.arch.model import ModelArch
 from harness.arch.parallel import Batch, Parallel
 from harness.arch.precision import Precision
 from harness.arch.stages import Pipeline
-
-NEWEST_RELEASE = (0, 19)
+from harness.config.releases import EMBEDDED_RELEASE, Release
 
 type Dispatcher = Literal["allgather", "alltoall", "deepep", "hybridep"]
 type Granularity = Literal["none", "selective", "full"]
@@ -75,8 +74,7 @@ class Training:
     """One job. `imbalance` is the load of the fullest expert-parallel rank over the mean; 1 with forced balance.
 
     `capacity_factor` drops tokens beyond it; `static_shapes` says that the host need not know how many tokens an expert
-    got. `offloaded_activations` names modules whose inputs wait in host memory. `release` is Megatron-Core's,
-    as (major, minor).
+    got. `offloaded_activations` names modules whose inputs wait in host memory. `release` is Megatron-Core's.
     """
 
     arch: ModelArch
@@ -98,7 +96,7 @@ class Training:
     te_cross_entropy: bool = False
     static_shapes: bool = False
     offloaded_activations: frozenset[str] = field(default_factory=frozenset)
-    release: tuple[int, int] = NEWEST_RELEASE
+    release: Release = EMBEDDED_RELEASE
 
     @property
     def microbatches(self) -> int:

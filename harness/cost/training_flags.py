@@ -11,9 +11,10 @@ from harness.arch.parallel import batch, parallel
 from harness.arch.precision import asked_precision
 from harness.arch.stages import pipeline
 from harness.config.megatron_args import MegatronArgs
+from harness.config.releases import EMBEDDED_RELEASE, Release
 from harness.cost.captured import cuda_graphs
 from harness.cost.recomputed import granularity, recomputed_modules
-from harness.cost.training import NEWEST_RELEASE, Dispatcher, Graphs, Optimizer, Overlap, Recompute, Training
+from harness.cost.training import Dispatcher, Graphs, Optimizer, Overlap, Recompute, Training
 
 BYTES_OF_DTYPE = {"fp32": 4, "fp16": 2, "bf16": 2, "fp8": 1}
 WHOLE_LAYER = frozenset({"attn", "mlp", "moe"})
@@ -32,7 +33,7 @@ def training(
     *,
     name: str = "model",
     imbalance: float | None = None,
-    release: tuple[int, int] = NEWEST_RELEASE,
+    release: Release = EMBEDDED_RELEASE,
 ) -> Training:
     """The job that these flags describe on `world_size` ranks; ConfigError for a network that is not modelled.
 
@@ -128,7 +129,7 @@ def _overlap(args: MegatronArgs) -> Overlap:
     )
 
 
-def _graphs(args: MegatronArgs, release: tuple[int, int]) -> Graphs:
+def _graphs(args: MegatronArgs, release: Release) -> Graphs:
     captured = cuda_graphs(args, release)
     if not captured.on:
         return Graphs()

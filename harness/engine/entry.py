@@ -7,10 +7,9 @@ import warnings
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
+from harness.config.releases.release import EMBEDDED_RELEASE
 from harness.engine import spared
 from harness.errors import EnvironmentProblem, HarnessError
-
-MEGATRON_CORE = "0.19"
 
 
 def run(work: Callable[[], None]) -> None:
@@ -46,10 +45,10 @@ def _require_megatron() -> None:
         found = version("megatron-core")
     except PackageNotFoundError:
         raise EnvironmentProblem(
-            f"engine: megatron-core is not installed; it needs {MEGATRON_CORE}: pip install 'moe-harness[engine]'"
+            f"engine: megatron-core is not installed; it needs {EMBEDDED_RELEASE}: pip install 'moe-harness[engine]'"
         ) from None
-    if not found.startswith(f"{MEGATRON_CORE}."):
-        raise EnvironmentProblem(f"engine: megatron-core {found} is installed; it needs {MEGATRON_CORE}")
+    if not found.startswith(f"{EMBEDDED_RELEASE}."):
+        raise EnvironmentProblem(f"engine: megatron-core {found} is installed; it needs {EMBEDDED_RELEASE}")
 
 
 def _end(message: str, exit_code: int) -> None:

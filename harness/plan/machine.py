@@ -35,8 +35,7 @@ def known_machine(resolved: Resolved) -> Gpu | None:
 
 
 def _overridden(gpu: Gpu, resolved: Resolved) -> Gpu:
-    given = {name: resolved.number(name) for name in OVERRIDES}
-    said = {name: value for name, value in given.items() if value is not None}
+    said = {name: resolved.number(name) for name in OVERRIDES if resolved.has(name)}
     if not said:
         return gpu
     peaks = {PEAKS[name]: value * TERA for name, value in said.items() if name in PEAKS}

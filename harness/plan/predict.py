@@ -2,7 +2,6 @@
 
 from harness.arch.parallel import world_size
 from harness.config.provenance import Resolved
-from harness.config.releases import load
 from harness.cost.hardware import Gpu
 from harness.cost.memory import stage_memory
 from harness.cost.step_time import step_time
@@ -16,12 +15,11 @@ LAYOUT = "--pipeline-model-parallel-layout"
 
 def job_of(resolved: Resolved) -> Training:
     """The job as its cost sees it; ConfigError for a network that is not modelled."""
-    number = load(resolved.text("MCORE_RELEASE_VERSION")).number
     return training(
         resolved.megatron_args,
         world_size(resolved),
         name=resolved.text("MODEL"),
-        release=(number[0], number[1]),
+        release=resolved.release,
     )
 
 

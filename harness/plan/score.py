@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from harness.arch.model import ModelArch
+from harness.config.releases import EMBEDDED_RELEASE, Release
 from harness.cost.constants import FITTED, Constants
 from harness.cost.flops import megatron_flops_per_step
 from harness.cost.hardware import GPUS, Gpu, find_gpu
@@ -21,7 +22,7 @@ from harness.plan.published.measured import measured_bytes, measured_tflops
 from harness.plan.published.rows import PublishedRow
 from harness.units import GIGA, TERA
 
-WITHDRAWN_TE_LOSS = (0, 19)
+WITHDRAWN_TE_LOSS = Release(0, 19)
 """The release that no longer takes Transformer Engine's loss, so that no flag of a published job can ask for it."""
 AIM_MEDIAN, AIM_P90, AIM_MEMORY = 0.08, 0.20, 0.10
 """What the project aims at: median and 90th percentile of TFLOP/s/GPU, median of memory."""
@@ -87,7 +88,7 @@ def case_of(row: PublishedRow) -> Case:
     gpu = find_gpu(published.gpu)
     if gpu is None:
         raise Unusable(f"GPU {published.gpu}: not known; {nearest(published.gpu, [known.name for known in GPUS])}")
-    release = _release(published)
+    release = Release.parse(published.facts.release) if published.facts.release else EMBEDDED_RELEASE
     job = training(published.args, published.world_size, name=row.model, release=release)
     if release < WITHDRAWN_TE_LOSS:
         job = replace(job, te_cross_entropy=published.facts.cross_entropy == "te")
@@ -155,11 +156,6 @@ def _step_flops(job: Training) -> float:
     arch: ModelArch = job.arch
     whole = megatron_flops_per_step(arch, sequences=job.batch.global_, seq_len=job.batch.seq_len)
     return whole / job.parallel.world_size
-
-
-def _release(published: PublishedJob) -> tuple[int, int]:
-    major, minor = (published.facts.release or "0.19").split(".")[:2]
-    return int(major), int(minor)
 
 
 def _error(predicted: float | None, measured: float | None) -> float | None:

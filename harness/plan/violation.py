@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from harness.arch.dispatcher import asked_dispatcher
 from harness.arch.parallel import Batch, Parallel
 from harness.config.megatron_args import MegatronArgs
+from harness.config.releases import Release
 from harness.cost.hardware import Gpu
 
 FLAG_OF_SETTING = {
@@ -53,9 +54,9 @@ class Case:
     args: MegatronArgs
     parallel: Parallel
     batch: Batch
-    release: tuple[int, ...]
+    release: Release
     gpus_per_node: int | None
-    te: tuple[int, ...] | None = None
+    te: Release | None = None
     gpu: Gpu | None = None
     env: Mapping[str, str] | None = None
 
@@ -84,7 +85,7 @@ class Case:
         """What the flex dispatcher sends tokens with; None with another dispatcher."""
         return asked_dispatcher(self.args).backend
 
-    def older_te(self, *least: int) -> bool:
+    def older_te(self, least: Release) -> bool:
         """Whether Transformer Engine is known to be older than `least`."""
         return self.te is not None and self.te < least
 
@@ -94,16 +95,11 @@ def refused(constraint: str, found: str, allowed: str, fix: str, *about: str) ->
     return Violation(constraint=constraint, message=f"{found}; allowed: {allowed}", fix=fix, names=names(*about))
 
 
-def needs_te(constraint: str, found: str, least: str, *about: str) -> Violation:
+def needs_te(constraint: str, found: str, least: Release, *about: str) -> Violation:
     """`found` on a Transformer Engine that is too old for it."""
     wanted = f"Transformer Engine {least}"
     fix = f"an image with {wanted}, or leave it out"
     return refused(constraint, f"{found} on an older Transformer Engine", f"{wanted} or later", fix, *about)
-
-
-def dotted(version: Iterable[int]) -> str:
-    """`2.8`."""
-    return ".".join(map(str, version))
 
 
 def names(*settings_and_flags: str) -> tuple[str, ...]:

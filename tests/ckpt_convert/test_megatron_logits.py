@@ -19,6 +19,7 @@ from ckpt_convert.conversion import convert, open_folder, plan_conversion
 from ckpt_convert.families.exact import Exact
 from ckpt_convert.writing.progress import Silent
 from harness.config.megatron_args import MegatronArgs
+from harness.config.releases import Release
 
 pytestmark = pytest.mark.slow
 
@@ -121,7 +122,7 @@ def test_logits_equal_transformers(converted: Converted, tmp_path: Path, mapping
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_exact_checkpoint_holds_nothing_else(ranks: Ranks, tmp_path: Path, family: str) -> None:
     """Megatron at its strictest: no name too many and none too few."""
-    exact = make_converted(family, ranks, tmp_path, Exact(release=(0, 19), spec="local"))
+    exact = make_converted(family, ranks, tmp_path, Exact(release=Release(0, 19), spec="local"))
     out = tmp_path / "out.npz"
     found = computed(exact.run(out, *EP2, *STRICTEST, world_size=2, task=AT_ANY_STRICTNESS), out)
     np.testing.assert_allclose(found["logits"], exact.logits, rtol=0, atol=TOLERANCE)
@@ -160,7 +161,7 @@ def test_groups_scored_by_their_sum_route_otherwise(ranks: Ranks, tmp_path: Path
 
 def test_what_is_not_filled_is_named(ranks: Ranks, tmp_path: Path) -> None:
     """Transformer Engine's spec calls norms otherwise, and at this strictness Megatron goes on without them."""
-    other = make_converted("DeepSeek-V3", ranks, tmp_path, Exact(release=(0, 19), spec="te"))
+    other = make_converted("DeepSeek-V3", ranks, tmp_path, Exact(release=Release(0, 19), spec="te"))
     job = other.run(tmp_path / "out.npz", *LENIENT, task=AT_ANY_STRICTNESS)
     assert job.exit_codes == (2,)
     ending = " was not filled: the checkpoint does not have it under these flags"

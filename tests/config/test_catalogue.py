@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.config.megatron_args import ArgValue
-from harness.config.releases import Catalogue, Option, check, known, load
+from harness.config.releases import EMBEDDED_RELEASE, Catalogue, Option, Release, check, known, load
 from harness.config.releases.layer_pattern import layer_pattern
 from harness.errors import ConfigError
 
@@ -36,8 +38,8 @@ def _found(flag: str, value: ArgValue, catalogue: Catalogue = _NEWEST) -> str | 
 
 
 def test_every_release_is_there_and_whole() -> None:
-    assert known() == tuple(_COUNTS)
-    assert {minor: (load(minor).release, len(load(minor).options)) for minor in known()} == _COUNTS
+    assert tuple(map(str, known())) == tuple(_COUNTS)
+    assert {str(it): (load(it).version, len(load(it).options)) for it in known()} == _COUNTS
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,7 @@ def test_every_release_is_there_and_whole() -> None:
     ],
 )
 def test_releases_as_users_write_them(written: str, release: str) -> None:
-    assert load(written).release == release
+    assert load(written).version == release
     assert load(written) is load(release), "a release is read once"
 
 
@@ -67,16 +69,16 @@ def test_an_unknown_release_names_the_known_ones(written: str) -> None:
 
 def test_options_differ_between_releases_as_their_history_says() -> None:
     first = {
-        flag: next(minor for minor in known() if load(minor).option(flag))
+        flag: next(it for it in known() if load(it).option(flag))
         for flag in ("--moe-enable-deepep", "--pipeline-model-parallel-layout", "--moe-router-fusion")
     }
     assert first == {
-        "--moe-enable-deepep": "0.12",
-        "--pipeline-model-parallel-layout": "0.13",
-        "--moe-router-fusion": "0.14",
+        "--moe-enable-deepep": Release(0, 12),
+        "--pipeline-model-parallel-layout": Release(0, 13),
+        "--moe-router-fusion": Release(0, 14),
     }
-    assert [minor for minor in known() if load(minor).option("--moe-extended-ep")] == []
-    assert [minor for minor in known() if load(minor).option("--moe-extended-tp")][-1] == "0.16"
+    assert [it for it in known() if load(it).option("--moe-extended-ep")] == []
+    assert [it for it in known() if load(it).option("--moe-extended-tp")][-1] == Release(0, 16)
 
 
 def test_nearest_names() -> None:
@@ -155,7 +157,7 @@ def test_a_word_that_looks_false_is_no_boolean() -> None:
 
 def test_every_default_passes_its_own_check() -> None:
     """Defaults are what Megatron itself uses, so a refused one would be our mistake."""
-    options = [option for minor in known() for option in load(minor).options.values()]
+    options = [option for it in known() for option in load(it).options.values()]
     refused = [option.flag for option in options if (words := _as_written(option)) and check(option, words)]
     assert refused == []
 
@@ -198,3 +200,26 @@ def test_importing_reads_no_catalogue_and_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["0", "False", "False"]
+
+
+@pytest.mark.parametrize("written", ["0.15", "0.15.3", "core_r0.15.0", "core_v0.15.0rc3", "v0.15.dev1", " 0.15 "])
+def test_a_release_is_told_by_its_first_two_numbers(written: str) -> None:
+    assert Release.parse(written) == Release(0, 15)
+    assert str(Release.parse(written)) == "0.15"
+
+
+@pytest.mark.parametrize("written", ["", "15", "0.", "main", "0.15-3", "0.15.", "core-0.15"])
+def test_what_is_no_release(written: str) -> None:
+    with pytest.raises(ValueError, match="is no release such as"):
+        Release.parse(written)
+
+
+def test_releases_are_in_the_order_of_their_numbers() -> None:
+    assert Release(0, 9) < Release(0, 10) < Release(1, 0) == max(Release(1, 0), Release(0, 99))
+
+
+def test_the_embedded_release_is_the_one_that_is_pinned() -> None:
+    """By pyproject.toml, and known by a catalogue."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (pin,) = (it for it in project["optional-dependencies"]["engine"] if it.startswith("megatron-core"))
+    assert pin == f"megatron-core=={load(EMBEDDED_RELEASE).version}"

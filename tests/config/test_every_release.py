@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.config.releases import check, known, load
+from harness.config.releases import Release, check, known, load
 from harness.config.roots import Roots
 
 MODELS = Roots.standard().names("model")
@@ -38,18 +38,17 @@ def test_argv_is_accepted_by_every_release(resolve, model: str, toggle: str, clu
             assert value is False or check(options[flag], value) is None, f"{release}: {flag} {value}"
 
 
-@pytest.mark.parametrize("release", known())
-def test_what_differs_between_releases(resolve, release: str) -> None:
-    minor = int(release.split(".")[1])
+@pytest.mark.parametrize("release", known(), ids=str)
+def test_what_differs_between_releases(resolve, release: Release) -> None:
     flags = resolve("MODEL=DeepSeek-V3", f"MCORE_RELEASE_VERSION={release}", cluster="template").megatron_args
-    assert flags.text("--rope-type") == ("yarn" if minor >= 14 else "")
+    assert flags.text("--rope-type") == ("yarn" if release >= Release(0, 14) else "")
     assert (flags.text("--mscale"), flags.text("--mscale-all-dim")) == ("1.0", "1.0")
     assert flags.text("--moe-layer-freq") == "([0]*3+[1]*58)"
-    assert ("--mtp-num-layers" in flags) == (minor >= 12)
-    assert ("--moe-flex-dispatcher-backend" in flags) == (minor >= 16)
-    assert ("--moe-enable-deepep" in flags) == (12 <= minor < 16)
+    assert ("--mtp-num-layers" in flags) == (release >= Release(0, 12))
+    assert ("--moe-flex-dispatcher-backend" in flags) == (release >= Release(0, 16))
+    assert ("--moe-enable-deepep" in flags) == (Release(0, 12) <= release < Release(0, 16))
     mixtral = resolve("MODEL=Mixtral-8x7B", f"MCORE_RELEASE_VERSION={release}", cluster="template").megatron_args
-    assert ("--moe-layer-freq" in mixtral) == (minor <= 12)
+    assert ("--moe-layer-freq" in mixtral) == (release <= Release(0, 12))
     assert "--moe-router-pre-softmax" not in mixtral
 
 

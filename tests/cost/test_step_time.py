@@ -7,6 +7,7 @@ from planned import planned
 
 from harness.arch.precision import Precision
 from harness.config.megatron_args import MegatronArgs
+from harness.config.releases import Release
 from harness.cost.constants import FITTED
 from harness.cost.hardware import Gpu, find_gpu
 from harness.cost.step_time import StepTime, step_time
@@ -94,9 +95,9 @@ def test_a_precision_that_the_gpu_lacks(v3: Training) -> None:
 
 
 def test_an_older_release_is_slower_in_fp8_alone(v3: Training) -> None:
-    old, bf16 = replace(v3, release=(0, 14)), replace(v3, precision=Precision.BF16)
+    old, bf16 = replace(v3, release=Release(0, 14)), replace(v3, precision=Precision.BF16)
     assert predicted(old).total_s > predicted(v3).total_s
-    assert predicted(replace(bf16, release=(0, 14))).total_s == predicted(bf16).total_s
+    assert predicted(replace(bf16, release=Release(0, 14))).total_s == predicted(bf16).total_s
 
 
 def test_constants_say_what_they_mean() -> None:

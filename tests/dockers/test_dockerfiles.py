@@ -9,7 +9,7 @@ import pytest
 from check_image import read_pins, read_requirements
 
 from harness.config.conf_file import read_conf
-from harness.config.releases.catalogue import known
+from harness.config.releases.catalogue import Release, known
 from harness.config.schema import SETTINGS
 from harness.plan.constraints.gpu import WANTED_BY_BACKEND
 
@@ -137,7 +137,7 @@ def test_megatron_is_where_and_what_the_template_says() -> None:
     release = re.fullmatch(r"core_v(\d+\.\d+)\.\d+", PINS["MEGATRON_TAG"])
     assert release
     assert release[1] == settings["MCORE_RELEASE_VERSION"] == SETTINGS["MCORE_RELEASE_VERSION"].default
-    assert release[1] in known()
+    assert Release.parse(release[1]) in known()
     assert settings["MEGATRON_PATH"] == PINS["MEGATRON_PATH"]
 
 

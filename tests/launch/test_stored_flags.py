@@ -9,7 +9,7 @@ import pytest
 from ckpt_convert.families.model import model_of_config
 from harness.config.megatron_args import ArgValue
 from harness.config.provenance import Resolved
-from harness.config.releases import known
+from harness.config.releases import Release, known
 from harness.launch.checkpoint.loaded import checkpoint_notices, checkpoint_problems
 from harness.launch.job import job_spec
 from harness.launch.place import Place
@@ -56,10 +56,10 @@ def notices(resolved: Resolved, place: Place = "local") -> list[str]:
     return checkpoint_notices(resolved, job_spec(resolved, place))
 
 
-@pytest.mark.parametrize("release", known())
+@pytest.mark.parametrize("release", known(), ids=str)
 @pytest.mark.parametrize("model", sorted(path.stem for path in PUBLISHED.glob("*.json")))
 def test_the_shipped_models_fit_what_the_converter_stores(
-    resolve: Resolve, checkpoint: Callable[..., Path], model: str, release: str
+    resolve: Resolve, checkpoint: Callable[..., Path], model: str, release: Release
 ) -> None:
     """In every release, whatever its flags are called and however numbers are spelt."""
     folder = checkpoint(stored(model))

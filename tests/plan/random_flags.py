@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 from harness.config.megatron_args import ArgValue, MegatronArgs
+from harness.config.releases import Release
 
 type Draw = Callable[[st.SearchStrategy[object]], object]
 type Flags = dict[str, ArgValue]
@@ -36,7 +37,7 @@ class Configuration:
     args: MegatronArgs
     world_size: int
     gpu: str
-    te: tuple[int, ...]
+    te: Release
     env: Mapping[str, str]
 
 
@@ -379,7 +380,8 @@ def configurations(draw: Draw) -> Configuration:
     flags["--transformer-impl"] = dice.one(*["transformer_engine"] * 9, "local")
     if flags.pop("--fp8-quantizer-factory", False):
         flags["--fp8-quantizer-factory"] = "package.module.factory"
-    gpu, te = dice.one("B200", "B200", "H100"), dice.one(*[(2, 14)] * 6, (2, 9), (2, 5), (2, 0), (1, 10), (1, 6))
+    gpu = dice.one("B200", "B200", "H100")
+    te = Release.parse(dice.one(*["2.14"] * 6, "2.9", "2.5", "2.0", "1.10", "1.6"))
     world_size = dice.mostly(48, 8, 16, 32)
     return Configuration(args=MegatronArgs(flags), world_size=world_size, gpu=gpu, te=te, env=environment(dice, flags))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.config.megatron_args import ArgValue, MegatronArgs
+from harness.config.releases import Release
 from harness.plan.constraints.check import check
 
 FLAGS = json.loads((Path(__file__).parents[1] / "arch" / "published_flags.json").read_text())
@@ -154,8 +155,8 @@ def test_names_lead_to_the_origins() -> None:
 
 def test_query_groups_may_be_shared_by_ranks_since_016() -> None:
     args = flags("Qwen2-57B-A14B", {"TP": 4, "ETP": 1, "GBS": 256}, num_query_groups="2")
-    assert check(args, 64, release="0.16") == []
-    assert [str(violation) for violation in check(args, 64, release="0.15")] == [
+    assert check(args, 64, release=Release(0, 16)) == []
+    assert [str(violation) for violation in check(args, 64, release=Release(0, 15))] == [
         "TP=4 does not divide --num-query-groups 2; allowed: 1, 2; fix: TP=2"
     ]
 
@@ -203,7 +204,7 @@ GPUS = [
 
 @pytest.mark.parametrize(("gpu", "extra", "message"), GPUS)
 def test_what_a_gpu_cannot_do(gpu: str, extra: dict[str, str], message: str | None) -> None:
-    found = check(flags("DeepSeek-V2-Lite", LITE, **extra), 16, gpus_per_node=8, te=(2, 8), gpu=gpu)
+    found = check(flags("DeepSeek-V2-Lite", LITE, **extra), 16, gpus_per_node=8, te=Release(2, 8), gpu=gpu)
     assert [str(violation) for violation in found] == ([] if message is None else [message])
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from harness.config.megatron_args import ArgValue, MegatronArgs
+from harness.config.releases import Release
 from harness.plan.constraints.check import check
 
 BASE: dict[str, ArgValue] = {
@@ -55,9 +56,10 @@ LAYOUT = "--pipeline-model-parallel-layout"
 MTP_APART: dict[str, ArgValue] = {**MTP, **PIPELINE, LAYOUT: "Et*4|t*3|tm|L"}
 
 
-def said(flags: dict[str, ArgValue], release: str, te: tuple[int, ...] | None = None) -> list[str]:
+def said(flags: dict[str, ArgValue], release: str, te: Release | None = None) -> list[str]:
     """All that `check` says of the base with `flags` on sixteen ranks."""
-    return [str(violation) for violation in check(MegatronArgs({**BASE, **flags}), 16, release=release, te=te)]
+    args = MegatronArgs({**BASE, **flags})
+    return [str(violation) for violation in check(args, 16, release=Release.parse(release), te=te)]
 
 
 MESSAGES: list[tuple[str, dict[str, ArgValue], str]] = [
@@ -254,14 +256,15 @@ def test_rules_end_and_begin_with_a_release(accepting: str, refusing: str, flags
 
 def test_delayed_gradients_reduced_on_the_way_want_a_transformer_engine() -> None:
     flags = DELAY | {"--overlap-grad-reduce": True}
-    assert said(flags, "0.19", te=(2, 7)) == [
+    assert said(flags, "0.19", te=Release(2, 7)) == [
         "--delay-wgrad-compute with --overlap-grad-reduce on Transformer Engine 2.7; "
         "allowed: Transformer Engine 2.8 or later; "
         "fix: an image with Transformer Engine 2.8, or leave --delay-wgrad-compute out"
     ]
-    assert said(flags, "0.19", te=(2, 8, 0)) == said(flags, "0.19", te=None) == said(flags, "0.14", te=(2, 7)) == []
-    assert len(said(flags, "0.14", te=(2, 6))) == 1
-    assert len(said(DELAY | {"--no-gradient-accumulation-fusion": True}, "0.19", te=(2, 6))) == 1
+    assert said(flags, "0.19", te=Release.parse("2.8.0")) == said(flags, "0.19", te=None) == []
+    assert said(flags, "0.14", te=Release(2, 7)) == []
+    assert len(said(flags, "0.14", te=Release(2, 6))) == 1
+    assert len(said(DELAY | {"--no-gradient-accumulation-fusion": True}, "0.19", te=Release(2, 6))) == 1
 
 
 @pytest.mark.parametrize("rate", ["0", "-1e-4", "nan", "inf", "fast"])
@@ -277,24 +280,24 @@ def test_a_schedule_in_its_own_unit_may_run() -> None:
     assert said(rates | unit | {"--lr-warmup-fraction": "0.1"}, "0.11") == []
 
 
-TE_NEEDS: list[tuple[tuple[int, ...], str, dict[str, ArgValue]]] = [
-    ((1, 7), "0.19", FP8),
-    ((1, 11), "0.19", FP8 | {"--moe-grouped-gemm": True}),
-    ((2, 7), "0.19", {"--fp4-format": "e2m1"}),
-    ((2, 6), "0.19", SELECTIVE | FP8 | {"--fp8-recipe": "tensorwise", "--recompute-modules": ("layernorm",)}),
-    ((2, 1), "0.11", {"--moe-permute-fusion": True}),
-    ((2, 9), "0.16", {"--log-max-attention-logit": True}),
-    ((2, 10), "0.16", DELAY | TE_GRAPHS | {"--cuda-graph-scope": ("moe_router",)}),
-    ((2, 12), "0.17", DELAY | {"--overlap-grad-reduce": True, "--cuda-graph-scope": ("attn",)}),
-    ((2, 3), "0.18", {"--overlap-dispatch-backward-with-experts-wgrad": True}),
+TE_NEEDS: list[tuple[Release, str, dict[str, ArgValue]]] = [
+    (Release(1, 7), "0.19", FP8),
+    (Release(1, 11), "0.19", FP8 | {"--moe-grouped-gemm": True}),
+    (Release(2, 7), "0.19", {"--fp4-format": "e2m1"}),
+    (Release(2, 6), "0.19", SELECTIVE | FP8 | {"--fp8-recipe": "tensorwise", "--recompute-modules": ("layernorm",)}),
+    (Release(2, 1), "0.11", {"--moe-permute-fusion": True}),
+    (Release(2, 9), "0.16", {"--log-max-attention-logit": True}),
+    (Release(2, 10), "0.16", DELAY | TE_GRAPHS | {"--cuda-graph-scope": ("moe_router",)}),
+    (Release(2, 12), "0.17", DELAY | {"--overlap-grad-reduce": True, "--cuda-graph-scope": ("attn",)}),
+    (Release(2, 3), "0.18", {"--overlap-dispatch-backward-with-experts-wgrad": True}),
 ]
 
 
 @pytest.mark.parametrize(("least", "release", "flags"), TE_NEEDS)
-def test_what_a_transformer_engine_must_have(least: tuple[int, ...], release: str, flags: dict[str, ArgValue]) -> None:
-    older = (least[0], least[1] - 1)
-    (violation,) = check(MegatronArgs({**BASE, **flags}), 16, release=release, te=older)
-    assert f"allowed: Transformer Engine {least[0]}.{least[1]} or later" in str(violation)
+def test_what_a_transformer_engine_must_have(least: Release, release: str, flags: dict[str, ArgValue]) -> None:
+    older = Release(least.major, least.minor - 1)
+    (violation,) = check(MegatronArgs({**BASE, **flags}), 16, release=Release.parse(release), te=older)
+    assert f"allowed: Transformer Engine {least} or later" in str(violation)
     assert said(flags, release, te=least) == said(flags, release, te=None) == []
 
 
@@ -315,6 +318,6 @@ ENVIRONMENTS: list[tuple[str, dict[str, ArgValue], dict[str, str], dict[str, str
 def test_what_the_environment_must_say(
     release: str, flags: dict[str, ArgValue], wrong: dict[str, str], right: dict[str, str]
 ) -> None:
-    args = MegatronArgs({**BASE, **flags})
-    assert len(check(args, 16, release=release, te=(2, 12), gpu="H100", env=wrong)) == 1
-    assert check(args, 16, release=release, te=(2, 12), gpu="H100", env=right) == check(args, 16, release=release) == []
+    args, known = MegatronArgs({**BASE, **flags}), {"te": Release(2, 12), "gpu": "H100"}
+    assert len(check(args, 16, release=Release.parse(release), env=wrong, **known)) == 1
+    assert check(args, 16, release=Release.parse(release), env=right, **known) == said(flags, release) == []

@@ -1,17 +1,16 @@
 """The options of one Megatron release, read from the JSON file beside this module."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from harness.config.releases.release import Release
 from harness.errors import ConfigError, nearest
 
 _FOLDER = Path(__file__).parent
-_RELEASE = re.compile(r"(?:core_[rv]|v)?(\d+\.\d+)(?:\.\w+)*")
 _SWITCH_ACTIONS = frozenset({"store_true", "store_false", "boolean_optional"})
 
 
@@ -44,20 +43,15 @@ class Option:
 
 @dataclass(frozen=True, kw_only=True)
 class Catalogue:
-    """Every option of one release, by flag."""
+    """Every option of one release, by flag. `version` is the one that was looked at, with its patch: 0.19.2."""
 
-    release: str
+    version: str
     options: Mapping[str, Option]
 
     @property
-    def number(self) -> tuple[int, ...]:
-        """(0, 19) of release 0.19.2: what can be compared."""
-        return tuple(int(part) for part in self.series.split("."))
-
-    @property
-    def series(self) -> str:
-        """`0.19` of release 0.19.2: as a catalogue is called."""
-        return ".".join(self.release.split(".")[:2])
+    def release(self) -> Release:
+        """The release, 0.19 of version 0.19.2."""
+        return Release.parse(self.version)
 
     def option(self, flag: str) -> Option | None:
         """The option of this name; None if the release has none."""
@@ -68,23 +62,30 @@ class Catalogue:
         return nearest(flag, self.options)
 
 
-def known() -> tuple[str, ...]:
-    """The releases there is a catalogue for, oldest first: `0.11`, `0.12`, …"""
-    names = (path.stem for path in _FOLDER.glob("*.json"))
-    return tuple(sorted(names, key=lambda name: tuple(map(int, name.split(".")))))
+@lru_cache
+def known() -> tuple[Release, ...]:
+    """The releases there is a catalogue for, oldest first: 0.11, 0.12, …"""
+    return tuple(sorted(Release.parse(path.stem) for path in _FOLDER.glob("*.json")))
 
 
-def load(release: str) -> Catalogue:
-    """The catalogue for a release as users write it: `0.19`, `0.19.2`, `core_r0.15.0`, `core_v0.16.1`."""
-    found = _RELEASE.fullmatch(release.strip())
-    if found is None or found[1] not in known():
+def load(release: Release | str) -> Catalogue:
+    """The catalogue for a release, or for one as users write it: `0.19`, `0.19.2`, `core_r0.15.0`, `core_v0.16.1`.
+
+    ConfigError for one that has no catalogue.
+    """
+    try:
+        found = Release.parse(str(release))
+    except ValueError:
+        found = None
+    if found not in known():
         raise ConfigError(
-            f"Megatron release {release!r}: there is no catalogue of its options; known: {', '.join(known())}"
+            f"Megatron release {str(release)!r}: there is no catalogue of its options; "
+            f"known: {', '.join(map(str, known()))}"
         )
-    return _read(found[1])
+    return _read(found)
 
 
-def releases_with(flag: str) -> tuple[str, ...]:
+def releases_with(flag: str) -> tuple[Release, ...]:
     """The releases that have a flag, oldest first."""
     return tuple(release for release in known() if _read(release).option(flag))
 
@@ -98,13 +99,13 @@ def parse(text: str) -> Catalogue:
     """A catalogue from its JSON text, as shipped or as `releases dump` prints it."""
     content = json.loads(text)
     options = {flag: _option(flag, entry) for flag, entry in content["options"].items()}
-    return Catalogue(release=content["release"], options=options)
+    return Catalogue(version=content["release"], options=options)
 
 
 @lru_cache
-def _read(minor: str) -> Catalogue:
-    """The shipped catalogue of one minor release, e.g. `0.19`."""
-    return parse((_FOLDER / f"{minor}.json").read_text(encoding="utf-8"))
+def _read(release: Release) -> Catalogue:
+    """The shipped catalogue of one release."""
+    return parse((_FOLDER / f"{release}.json").read_text(encoding="utf-8"))
 
 
 def _option(flag: str, entry: Mapping[str, Any]) -> Option:

@@ -28,7 +28,7 @@ def load(draft: Draft) -> Iterator[Word]:
 
 def save(draft: Draft) -> Iterator[Word]:
     """SAVE_INTERVAL=n saves every n steps into the run's own folder, and when the job is told to end; unset: never."""
-    if draft.number("SAVE_INTERVAL"):
+    if draft.integer("SAVE_INTERVAL"):
         yield Flag(flag="--save", value="${RUN_DIR}/checkpoints")
         yield Flag(flag="--save-interval", value=draft.text("SAVE_INTERVAL"))
         yield Flag(flag="--ckpt-format", value="torch_dist")

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 from harness.config.draft import Derived, Draft, Flag, Notice, Problem, Word
 from harness.config.layers import LAYER_ORDER
+from harness.config.releases import Release
 
-NULL_COUNTS_EOD = (0, 18)  # from here on NullTokenizer's --vocab-size includes the end-of-document token
+NULL_COUNTS_EOD = Release(0, 18)  # from here on NullTokenizer's --vocab-size includes the end-of-document token
 SAMPLE = "data/sample-1/alice_text_document"  # in OUTPUT_PATH; a new text gets a new number, see harness/data/sample
 BYTE_EOD = 256  # the byte-level tokenizer's end of document, see harness/data/tokenizers.py
 
@@ -54,9 +55,9 @@ def is_weight(word: str) -> bool:
 def vocabulary(draft: Draft) -> Iterator[Word]:
     """Mock and byte-level data need no tokenizer model; all else takes TOKENIZER_MODEL."""
     plain = draft.text("DATASET") in ("mock", "sample") and not draft.text("TOKENIZER_MODEL")
-    if draft.has("--tokenizer-type"):
-        plain = draft.arg("--tokenizer-type") == "NullTokenizer"
-    size = draft.number("VOCAB_SIZE")
+    if draft.flags.has("--tokenizer-type"):
+        plain = draft.flags.text("--tokenizer-type") == "NullTokenizer"
+    size = draft.integer("VOCAB_SIZE")
     if plain:
         yield Flag(flag="--tokenizer-type", value="NullTokenizer")
         size -= 0 if draft.release >= NULL_COUNTS_EOD else 1

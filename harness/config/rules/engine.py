@@ -26,17 +26,17 @@ def device(draft: Draft) -> Iterator[Word]:
         yield Notice(text=f"this machine has {draft.gpus} GPUs, so GPUS_PER_NODE={draft.gpus}")
         yield Derived(name="GPUS_PER_NODE", value=draft.gpus)
         if draft.layer_rank("EP", LAYER_ORDER) < LAYER_ORDER.index("environment"):
-            yield Derived(name="EP", value=math.gcd(draft.number("EP"), draft.gpus))
+            yield Derived(name="EP", value=math.gcd(draft.integer("EP"), draft.gpus))
 
 
 def gpus(draft: Draft) -> Iterator[Word]:
     """GPUS counts the GPUs of the whole job: NNODES follows, and GPUS_PER_NODE where they do not fill a node."""
-    wanted, node = draft.number("GPUS"), draft.number("GPUS_PER_NODE")
+    wanted, node = draft.integer("GPUS"), draft.integer("GPUS_PER_NODE")
     if not wanted:
         return
     where = f"GPUS={wanted} ({draft.origin('GPUS')})"
     rank = draft.layer_rank("GPUS", LAYER_ORDER)
-    if draft.layer_rank("NNODES", LAYER_ORDER) >= rank and draft.number("NNODES") * node != wanted:
+    if draft.layer_rank("NNODES", LAYER_ORDER) >= rank and draft.integer("NNODES") * node != wanted:
         also = f"NNODES={draft.text('NNODES')} ({draft.origin('NNODES')})"
         yield Problem(text=f"{where}, but {also} with GPUS_PER_NODE={node}; keep one of them")
     elif wanted < node and draft.layer_rank("GPUS_PER_NODE", LAYER_ORDER) < rank:

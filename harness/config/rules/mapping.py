@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from harness.config.balanced_layout import balanced_layout
 from harness.config.draft import Derived, Draft, Flag, Notice, Problem, Word, shown_settings
 from harness.config.layers import LAYER_ORDER
+from harness.config.releases import Release
 
-_LAYOUT = (0, 13)  # the first release with --pipeline-model-parallel-layout
-_MTP_IN_LAYOUT = (0, 14)  # the first release whose layouts name MTP modules
+_LAYOUT = Release(0, 13)  # the first release with --pipeline-model-parallel-layout
+_MTP_IN_LAYOUT = Release(0, 14)  # the first release whose layouts name MTP modules
 
 
 def layers_per_virtual_stage(draft: Draft) -> Iterator[Word]:
@@ -16,9 +17,9 @@ def layers_per_virtual_stage(draft: Draft) -> Iterator[Word]:
     Layers per virtual stage are counted on a middle pipeline rank, after PP_FIRST and PP_LAST are taken off:
     DeepSeek-V2 at PP=16, VPP=2 with 2 + 2 has (60 - 4) / 14 / 2 = 2.
     """
-    per_rank, vpp, per_stage = _middle_layers(draft), draft.number("VPP"), draft.number("LAYERS_PER_VP")
+    per_rank, vpp, per_stage = _middle_layers(draft), draft.integer("VPP"), draft.integer("LAYERS_PER_VP")
     wrote = {name: draft.layer_rank(name, LAYER_ORDER) for name in ("LAYERS_PER_VP", "VPP")}
-    if draft.number("PP") == 1 or not per_rank or draft.text("PP_LAYOUT"):
+    if draft.integer("PP") == 1 or not per_rank or draft.text("PP_LAYOUT"):
         return
     if not per_stage or wrote["LAYERS_PER_VP"] < wrote["VPP"]:
         if per_rank % vpp == 0:
@@ -37,24 +38,24 @@ def layers_per_virtual_stage(draft: Draft) -> Iterator[Word]:
 
 def no_pipeline(draft: Draft) -> Iterator[Word]:
     """With one pipeline stage there is nothing to interleave, so VPP is 1."""
-    if draft.number("PP") == 1 and draft.number("VPP") > 1:
+    if draft.integer("PP") == 1 and draft.integer("VPP") > 1:
         yield Notice(text=f"VPP={draft.text('VPP')} ({draft.origin('VPP')}) has no effect at PP=1")
         yield Derived(name="VPP", value=1)
-    if draft.number("PP") == 1 and draft.number("NUM_LAYERS"):
-        yield Derived(name="LAYERS_PER_VP", value=draft.number("NUM_LAYERS"))
+    if draft.integer("PP") == 1 and draft.integer("NUM_LAYERS"):
+        yield Derived(name="LAYERS_PER_VP", value=draft.integer("NUM_LAYERS"))
 
 
 def uneven_layers(draft: Draft) -> Iterator[Word]:
     """Where PP was changed above the layer that chose PP_FIRST and PP_LAST, choose them anew for this PP."""
-    pp, layers = draft.number("PP"), draft.number("NUM_LAYERS")
-    given = [name for name in ("PP_FIRST", "PP_LAST") if draft.number(name)]
+    pp, layers = draft.integer("PP"), draft.integer("NUM_LAYERS")
+    given = [name for name in ("PP_FIRST", "PP_LAST") if draft.integer(name)]
     if pp < 2 or draft.text("PP_LAYOUT"):
         return
     if given and (_middle_layers(draft) or not _stale(draft, given)):
         return
-    if not given and layers % (pp * draft.number("VPP")) == 0:
+    if not given and layers % (pp * draft.integer("VPP")) == 0:
         return
-    split = _balanced(layers, pp, draft.number("VPP"))
+    split = _balanced(layers, pp, draft.integer("VPP"))
     if split is None:
         return
     first, last = split
@@ -73,17 +74,17 @@ def uneven_layers(draft: Draft) -> Iterator[Word]:
 
 def balanced_stages(draft: Draft) -> Iterator[Word]:
     """Where neither even stages nor PP_FIRST and PP_LAST can hold the layers, a layout is chosen."""
-    pp, vpp, layers = draft.number("PP"), draft.number("VPP"), draft.number("NUM_LAYERS")
-    given = [name for name in ("PP_FIRST", "PP_LAST") if draft.number(name)]
+    pp, vpp, layers = draft.integer("PP"), draft.integer("VPP"), draft.integer("NUM_LAYERS")
+    given = [name for name in ("PP_FIRST", "PP_LAST") if draft.integer(name)]
     if pp < 2 or _divides(draft) or draft.text("PP_LAYOUT") or (given and not _stale(draft, given)):
         return
-    if draft.release < _LAYOUT or draft.has("--pipeline-model-parallel-layout"):
+    if draft.release < _LAYOUT or draft.flags.has("--pipeline-model-parallel-layout"):
         return
-    mtp_layers = int(draft.arg("--mtp-num-layers") or 0) if draft.release >= _MTP_IN_LAYOUT else 0
+    mtp_layers = draft.flags.integer("--mtp-num-layers") if draft.release >= _MTP_IN_LAYOUT else 0
     stages = pp * vpp
     if stages > layers:
         return
-    chosen = balanced_layout(layers, stages, dense_layers=draft.number("DENSE_LAYERS"), mtp_layers=mtp_layers)
+    chosen = balanced_layout(layers, stages, dense_layers=draft.integer("DENSE_LAYERS"), mtp_layers=mtp_layers)
     yield Notice(
         text=f"NUM_LAYERS={layers} over PP={pp} VPP={vpp} does not divide: taking PP_LAYOUT='{chosen}'; "
         "set PP_LAYOUT to choose"
@@ -108,31 +109,31 @@ def layout(draft: Draft) -> Iterator[Word]:
 
 def virtual_pipeline(draft: Draft) -> Iterator[Word]:
     """VPP beyond 1 interleaves the pipeline."""
-    if draft.number("VPP") > 1 and draft.number("PP") > 1 and not draft.has("--pipeline-model-parallel-layout"):
+    if draft.integer("VPP") > 1 and draft.integer("PP") > 1 and not draft.flags.has("--pipeline-model-parallel-layout"):
         yield Flag(flag="--num-virtual-stages-per-pipeline-rank", value=draft.text("VPP"))
 
 
 def uneven_pipeline(draft: Draft) -> Iterator[Word]:
     """PP_FIRST and PP_LAST give the end stages their own number of layers."""
-    if draft.number("PP") < 2 or draft.has("--pipeline-model-parallel-layout"):
+    if draft.integer("PP") < 2 or draft.flags.has("--pipeline-model-parallel-layout"):
         return
-    if draft.number("PP_FIRST"):
+    if draft.integer("PP_FIRST"):
         yield Flag(flag="--decoder-first-pipeline-num-layers", value=draft.text("PP_FIRST"))
-    if draft.number("PP_LAST") and (draft.number("PP") > 2 or not draft.number("PP_FIRST")):  # of two, one says it
+    if draft.integer("PP_LAST") and (draft.integer("PP") > 2 or not draft.integer("PP_FIRST")):  # of two, one says it
         yield Flag(flag="--decoder-last-pipeline-num-layers", value=draft.text("PP_LAST"))
 
 
 def sequence_parallel(draft: Draft) -> Iterator[Word]:
     """Megatron wants sequence parallel wherever MoE layers meet tensor parallel."""
-    if draft.number("TP") > 1:
+    if draft.integer("TP") > 1:
         yield Flag(flag="--sequence-parallel")
 
 
 def _middle_layers(draft: Draft) -> int:
     """Layers on a middle pipeline rank, 0 if they do not come out whole."""
-    ends = [draft.number(name) for name in ("PP_FIRST", "PP_LAST") if draft.number(name)]
-    ranks = draft.number("PP") - len(ends)
-    left = draft.number("NUM_LAYERS") - sum(ends)
+    ends = [draft.integer(name) for name in ("PP_FIRST", "PP_LAST") if draft.integer(name)]
+    ranks = draft.integer("PP") - len(ends)
+    left = draft.integer("NUM_LAYERS") - sum(ends)
     if ranks == 0:
         return ends[0] if left == 0 and ends[0] == ends[1] else 0
     return left // ranks if left > 0 and left % ranks == 0 else 0
@@ -140,11 +141,11 @@ def _middle_layers(draft: Draft) -> int:
 
 def _divides(draft: Draft) -> bool:
     """Whether every virtual stage gets a whole number of layers."""
-    ends = [draft.number(name) for name in ("PP_FIRST", "PP_LAST") if draft.number(name)]
-    between, left = draft.number("PP") - len(ends), draft.number("NUM_LAYERS") - sum(ends)
+    ends = [draft.integer(name) for name in ("PP_FIRST", "PP_LAST") if draft.integer(name)]
+    between, left = draft.integer("PP") - len(ends), draft.integer("NUM_LAYERS") - sum(ends)
     counts = [*ends, left // between if between else 0]
     whole = left == 0 if between == 0 else left > 0 and left % between == 0
-    return whole and all(count % draft.number("VPP") == 0 for count in counts)
+    return whole and all(count % draft.integer("VPP") == 0 for count in counts)
 
 
 def _divisors(number: int) -> str:

@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 
 from harness.config.draft import Draft, Flag, Notice, Problem, Replace, Word
+from harness.config.releases import Release
 
-_ROPE_TYPE = (0, 14)  # the first release with --rope-type; YaRN's original length is fixed there
-_Q_NORM_WITHOUT_LORA = (0, 19)  # the release whose Transformer Engine spec wants a q norm that no model has
+_ROPE_TYPE = Release(0, 14)  # the first release with --rope-type; YaRN's original length is fixed there
+_Q_NORM_WITHOUT_LORA = Release(0, 19)  # the release whose Transformer Engine spec wants a q norm that no model has
 
 
 def yarn(draft: Draft) -> Iterator[Word]:
     """Multi-latent attention rotates with YaRN; from 0.14 on that must be said, and can be fused only there."""
-    if not draft.has("--multi-latent-attention"):
+    if not draft.flags.has("--multi-latent-attention"):
         return
     if draft.release >= _ROPE_TYPE:
         yield Flag(flag="--rope-type", value="yarn")
@@ -19,8 +20,8 @@ def yarn(draft: Draft) -> Iterator[Word]:
 
 def long_context(draft: Draft) -> Iterator[Word]:
     """SEQ_LEN beyond `--max-position-embeddings` raises it. Up to 0.13 that is also YaRN's original length."""
-    limit = draft.arg("--max-position-embeddings")
-    seq_len = draft.number("SEQ_LEN")
+    limit = draft.flags.text("--max-position-embeddings")
+    seq_len = draft.integer("SEQ_LEN")
     if not limit.isdigit() or seq_len <= int(limit):
         return
     origin = draft.flags.entry("--max-position-embeddings")
@@ -40,13 +41,14 @@ def long_context(draft: Draft) -> Iterator[Word]:
 
 def _stretches_positions(draft: Draft) -> bool:
     """Whether YaRN does anything; at a factor of 1 it is plain rope, whatever its original length."""
-    return draft.has("--multi-latent-attention") and draft.arg("--rotary-scaling-factor") not in ("1", "1.0")
+    factor = draft.flags.text("--rotary-scaling-factor")
+    return draft.flags.has("--multi-latent-attention") and factor not in ("1", "1.0")
 
 
 def missing_q_norm(draft: Draft) -> Iterator[Word]:
     """0.19's Transformer Engine spec gives q a norm even without q LoRA; no published model has one there."""
-    adds_norm = not draft.embedded and draft.release >= _Q_NORM_WITHOUT_LORA and draft.has("--qk-layernorm")
-    if not adds_norm or not draft.has("--multi-latent-attention") or draft.has("--q-lora-rank"):
+    adds_norm = not draft.embedded and draft.release >= _Q_NORM_WITHOUT_LORA and draft.flags.has("--qk-layernorm")
+    if not adds_norm or not draft.flags.has("--multi-latent-attention") or draft.flags.has("--q-lora-rank"):
         return
     yield Notice(
         text=f"Megatron 0.19 with Transformer Engine adds a q norm that {draft.text('MODEL')} does not have, and "

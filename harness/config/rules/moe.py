@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 
 from harness.config.draft import Blocker, Draft, Drop, Env, Flag, Notice, Problem, Word
+from harness.config.releases import Release
 
-_FLEX = (0, 12)  # the first release with the flex dispatcher
-_FLEX_BACKENDS = (0, 16)  # the first release that names flex's backend; before, flex meant DeepEP
-_PERMUTE_FUSION_TE = (2, 1)
-_A2A_OVERLAP = (0, 14)
-_DELAYED_WGRAD_TE = (2, 8)  # older ones cannot delay weight gradients beside --overlap-grad-reduce
-_FREQ_AS_LIST = (0, 12)  # the last release that needs a list for per-layer checkpoint keys
+_FLEX = Release(0, 12)  # the first release with the flex dispatcher
+_FLEX_BACKENDS = Release(0, 16)  # the first release that names flex's backend; before, flex meant DeepEP
+_PERMUTE_FUSION_TE = Release(2, 1)
+_A2A_OVERLAP = Release(0, 14)
+_DELAYED_WGRAD_TE = Release(2, 8)  # older ones cannot delay weight gradients beside --overlap-grad-reduce
+_FREQ_AS_LIST = Release(0, 12)  # the last release that needs a list for per-layer checkpoint keys
 
 GROUP_SCORE_ENVIRONMENT = "MOE_HARNESS_GROUP_SCORE"
 """What tells the engine's router; see harness/engine/router.py."""
@@ -24,7 +25,7 @@ RULE_ENVIRONMENT = (
 
 def extended_ep(draft: Draft) -> Iterator[Word]:
     """Old launch lines carry `--moe-extended-ep`: experts are spread over TP, which today is ETP 1."""
-    if draft.has("--moe-extended-ep"):
+    if draft.flags.has("--moe-extended-ep"):
         why = "--moe-extended-ep is in no Megatron release since 0.11; --expert-tensor-parallel-size 1 says the same"
         yield Drop(flag="--moe-extended-ep", why=why)
         yield Flag(flag="--expert-tensor-parallel-size", value="1")
@@ -62,13 +63,13 @@ def _flex(draft: Draft, backend: str, where: str) -> Iterator[Word]:
 
 def grouped_gemm(draft: Draft) -> Iterator[Word]:
     """MOE_GROUPED_GEMM=1 runs all experts of a rank as one grouped GEMM."""
-    if draft.on("MOE_GROUPED_GEMM"):
+    if draft.switch("MOE_GROUPED_GEMM"):
         yield Flag(flag="--moe-grouped-gemm")
 
 
 def permute_fusion(draft: Draft) -> Iterator[Word]:
     """PERMUTE_FUSION=1 is Transformer Engine's fused token permutation, from its version 2.1 on."""
-    if not draft.on("PERMUTE_FUSION") or draft.embedded:
+    if not draft.switch("PERMUTE_FUSION") or draft.embedded:
         return
     if draft.te >= _PERMUTE_FUSION_TE:
         yield Flag(flag="--moe-permute-fusion")
@@ -80,7 +81,7 @@ def permute_fusion(draft: Draft) -> Iterator[Word]:
 
 def moe_layer_freq(draft: Draft) -> Iterator[Word]:
     """DENSE_LAYERS, then MoE layers up to NUM_LAYERS. Up to 0.12 only a list gives per-layer checkpoint keys."""
-    dense, layers = draft.number("DENSE_LAYERS"), draft.number("NUM_LAYERS")
+    dense, layers = draft.integer("DENSE_LAYERS"), draft.integer("NUM_LAYERS")
     if not layers:
         return
     if dense >= layers:
@@ -95,7 +96,7 @@ def moe_layer_freq(draft: Draft) -> Iterator[Word]:
 
 def force_balance(draft: Draft) -> Iterator[Word]:
     """FORCE_BALANCE=1 routes evenly: a benchmark of the hardware, not a training run."""
-    if draft.on("FORCE_BALANCE"):
+    if draft.switch("FORCE_BALANCE"):
         yield Flag(flag="--moe-router-force-load-balancing")
 
 
@@ -104,7 +105,7 @@ def group_score(draft: Draft) -> Iterator[Word]:
     if draft.text("GROUP_SCORE") != "max":
         return
     where = f"GROUP_SCORE=max ({draft.origin('GROUP_SCORE')})"
-    if not draft.has("--moe-router-group-topk"):
+    if not draft.flags.has("--moe-router-group-topk"):
         yield Notice(text=f"{where} has no effect: without --moe-router-group-topk there are no groups to score")
     elif not draft.embedded:
         yield Blocker(
@@ -117,7 +118,7 @@ def group_score(draft: Draft) -> Iterator[Word]:
 
 def a2a_overlap(draft: Draft) -> Iterator[Word]:
     """A2A_OVERLAP=1 hides the experts' all-to-all behind the other micro-batch's GEMMs; else the usual stream order."""
-    wanted = draft.on("A2A_OVERLAP")
+    wanted = draft.switch("A2A_OVERLAP")
     where = f"A2A_OVERLAP=1 ({draft.origin('A2A_OVERLAP')})"
     if wanted and draft.embedded:
         yield Notice(text=f"{where} has no effect: the embedded engine has no Transformer Engine")
@@ -139,7 +140,5 @@ def _delayed_weight_gradients(draft: Draft) -> Iterator[Word]:
     if draft.te >= _DELAYED_WGRAD_TE:
         yield Flag(flag="--delay-wgrad-compute")
     else:
-        needs = ".".join(map(str, _DELAYED_WGRAD_TE))
-        yield Notice(
-            text=f"no --delay-wgrad-compute: it needs Transformer Engine {needs}, not {draft.text('TE_VERSION')}"
-        )
+        needs = f"it needs Transformer Engine {_DELAYED_WGRAD_TE}, not {draft.text('TE_VERSION')}"
+        yield Notice(text=f"no --delay-wgrad-compute: {needs}")

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 from harness.config.draft import Draft, Flag, Notice, Problem, Word
+from harness.config.releases import Release
 
-_NARROW_MOMENTS = (0, 13)  # the first release whose --exp-avg-dtype takes bf16
-_MXFP8_PARAMETERS = (0, 13)  # the first release that keeps parameters in mxfp8
-_OFFLOAD = (0, 12)  # the first release with --optimizer-cpu-offload
-_BLOCKWISE = (0, 13)  # the first release with --fp8-recipe blockwise
-_RECIPES = (0, 12)  # the first release with --fp8-recipe
+_NARROW_MOMENTS = Release(0, 13)  # the first release whose --exp-avg-dtype takes bf16
+_MXFP8_PARAMETERS = Release(0, 13)  # the first release that keeps parameters in mxfp8
+_OFFLOAD = Release(0, 12)  # the first release with --optimizer-cpu-offload
+_BLOCKWISE = Release(0, 13)  # the first release with --fp8-recipe blockwise
+_RECIPES = Release(0, 12)  # the first release with --fp8-recipe
 
 
 def precision(draft: Draft) -> Iterator[Word]:
@@ -25,16 +26,16 @@ def _fp8(draft: Draft, chosen: str) -> Iterator[Word]:
     if chosen == "mxfp8":
         if draft.release < _RECIPES:
             yield Problem(
-                text=f"PR=mxfp8 ({draft.origin('PR')}): Megatron {_dotted(draft)} has no --fp8-recipe; 0.12 has"
+                text=f"PR=mxfp8 ({draft.origin('PR')}): Megatron {draft.release} has no --fp8-recipe; 0.12 has"
             )
         yield from _recipe(draft, "e4m3", "mxfp8")
     elif draft.release >= _BLOCKWISE:
         yield from _recipe(draft, "e4m3", "blockwise")
     else:
-        yield Notice(text=f"PR=fp8 means delayed scaling on Megatron {_dotted(draft)}; blockwise came with 0.13")
+        yield Notice(text=f"PR=fp8 means delayed scaling on Megatron {draft.release}; blockwise came with 0.13")
         yield from _recipe(draft, "hybrid", "delayed")
     gathers = chosen == "fp8" or draft.release >= _MXFP8_PARAMETERS
-    if gathers and not draft.on("OPTIMIZER_OFFLOAD"):  # an offloaded optimizer cannot gather fp8 parameters
+    if gathers and not draft.switch("OPTIMIZER_OFFLOAD"):  # an offloaded optimizer cannot gather fp8 parameters
         yield Flag(flag="--fp8-param-gather")
         if chosen == "mxfp8":
             yield Flag(flag="--reuse-grad-buf-for-mxfp8-param-ag")
@@ -56,13 +57,13 @@ def _recipe(draft: Draft, number_format: str, recipe: str) -> Iterator[Word]:
 
 def optimizer_offload(draft: Draft) -> Iterator[Word]:
     """OPTIMIZER_OFFLOAD=1 keeps optimizer states in host memory and steps there."""
-    if not draft.on("OPTIMIZER_OFFLOAD"):
+    if not draft.switch("OPTIMIZER_OFFLOAD"):
         return
     where = f"OPTIMIZER_OFFLOAD=1 ({draft.origin('OPTIMIZER_OFFLOAD')})"
     if draft.embedded:
         yield Notice(text=f"{where} has no effect: the embedded engine has no Transformer Engine")
     elif draft.release < _OFFLOAD:
-        yield Problem(text=f"{where}: Megatron {_dotted(draft)} cannot offload its optimizer; 0.12 and newer can")
+        yield Problem(text=f"{where}: Megatron {draft.release} cannot offload its optimizer; 0.12 and newer can")
     else:
         yield Flag(flag="--optimizer-cpu-offload")
         yield Flag(flag="--overlap-cpu-optimizer-d2h-h2d")
@@ -71,16 +72,12 @@ def optimizer_offload(draft: Draft) -> Iterator[Word]:
 
 def tp_comm_overlap(draft: Draft) -> Iterator[Word]:
     """TP_COMM_OVERLAP=1 needs tensor parallel, and a Transformer Engine with UserBuffers."""
-    if not draft.on("TP_COMM_OVERLAP"):
+    if not draft.switch("TP_COMM_OVERLAP"):
         return
     where = f"TP_COMM_OVERLAP=1 ({draft.origin('TP_COMM_OVERLAP')})"
     if draft.embedded:
         yield Notice(text=f"{where} has no effect: the embedded engine has no Transformer Engine")
-    elif draft.number("TP") < 2:
+    elif draft.integer("TP") < 2:
         yield Notice(text=f"{where} has no effect at TP=1")
     else:
         yield Flag(flag="--tp-comm-overlap")
-
-
-def _dotted(draft: Draft) -> str:
-    return ".".join(map(str, draft.release))

@@ -12,7 +12,7 @@ def profile(draft: Draft) -> Iterator[Word]:
     chosen = draft.text("PROFILE")
     if chosen in ("", "0"):
         return
-    last = min(LAST_STEP, draft.number("TRAIN_ITERS"))
+    last = min(LAST_STEP, draft.integer("TRAIN_ITERS"))
     if draft.text("DEVICE") == "cpu":
         yield Notice(text=f"PROFILE={chosen} has no effect on CPU ranks: Megatron profiles CUDA")
         return

@@ -11,8 +11,8 @@ _BY_ITERATIONS = ("--lr-decay-iters", "--lr-warmup-iters")
 
 def learning_rate(draft: Draft) -> Iterator[Word]:
     """LR from scratch, LR_FROM_CHECKPOINT after loading; decayed to a tenth."""
-    name = "LR_FROM_CHECKPOINT" if draft.has("--load") and draft.text("LR_FROM_CHECKPOINT") else "LR"
-    rate = draft.arg("--lr") or draft.text(name)
+    name = "LR_FROM_CHECKPOINT" if draft.flags.has("--load") and draft.text("LR_FROM_CHECKPOINT") else "LR"
+    rate = draft.flags.text("--lr") or draft.text(name)
     if not rate:
         return
     if not _is_rate(rate):
@@ -20,18 +20,18 @@ def learning_rate(draft: Draft) -> Iterator[Word]:
         yield Problem(text=f"{where} is no learning rate; write a number above 0, such as 3.0e-4")
         return
     yield Flag(flag="--lr", value=rate)
-    if not draft.arg("--min-lr"):
+    if not draft.flags.text("--min-lr"):
         yield Flag(flag="--min-lr", value=f"{float(rate) / 10:.3g}")
 
 
 def one_unit(draft: Draft) -> Iterator[Word]:
     """A run is counted in iterations or in samples, and its learning rate schedule in the same unit."""
     length, others = (
-        ("--train-samples", _BY_ITERATIONS) if draft.has("--train-samples") else ("--train-iters", _BY_SAMPLES)
+        ("--train-samples", _BY_ITERATIONS) if draft.flags.has("--train-samples") else ("--train-iters", _BY_SAMPLES)
     )
     for flag in others:
-        if draft.has(flag):
-            yield Drop(flag=flag, why=f"{flag} {draft.arg(flag)} left out: the run is counted by {length}")
+        if draft.flags.has(flag):
+            yield Drop(flag=flag, why=f"{flag} {draft.flags.text(flag)} left out: the run is counted by {length}")
 
 
 def _is_rate(text: str) -> bool:

@@ -15,7 +15,7 @@ def wandb(draft: Draft) -> Iterator[Word]:
         yield Derived(name="WANDB_MODE", value=mode)
     yield Notice(text=f"WandB: {mode}, as {why}")
     yield Env(name="WANDB_MODE", value=mode)
-    if mode == "disabled" and not draft.has("--wandb-project"):
+    if mode == "disabled" and not draft.flags.has("--wandb-project"):
         return
     release = draft.text("MCORE_RELEASE_VERSION")
     flags = {
@@ -23,7 +23,7 @@ def wandb(draft: Draft) -> Iterator[Word]:
         "--wandb-exp-name": experiment_name(draft),
         "--wandb-save-dir": "${RUN_DIR}/wandb",
     }
-    yield from (Flag(flag=flag, value=value) for flag, value in flags.items() if not draft.has(flag))
+    yield from (Flag(flag=flag, value=value) for flag, value in flags.items() if not draft.flags.has(flag))
 
 
 def _mode(asked: str, *, keyed: bool) -> tuple[str, str]:
@@ -39,7 +39,7 @@ def _mode(asked: str, *, keyed: bool) -> tuple[str, str]:
 
 def tensorboard(draft: Draft) -> Iterator[Word]:
     """Megatron logs to WandB only beside TensorBoard; the embedded engine goes without where neither is asked for."""
-    if not draft.embedded or draft.has("--wandb-project"):
+    if not draft.embedded or draft.flags.has("--wandb-project"):
         yield Flag(flag="--tensorboard-dir", value="${RUN_DIR}/tensorboard")
 
 

@@ -6,17 +6,17 @@ from pathlib import Path
 from harness.arch.model import padded_vocab_size
 from harness.config.checkpoint import GROUP_SCORE, UNNORMED_QUERY, Limit
 from harness.config.provenance import Resolved
-from harness.config.releases import Catalogue, load
+from harness.config.releases import Catalogue, Release, load
 from harness.launch.checkpoint.conversion_record import CheckpointRecord, read_record
 from harness.launch.checkpoint.stored_flags import MTP, contradictions, counted_vocabulary, has
 from harness.launch.job import JobSpec
 from harness.launch.preflight import host_path
 from harness.launch.script.quoting import RUN_DIR
 
-LAST_STACKED_LAYERS = (0, 12)
+LAST_STACKED_LAYERS = Release(0, 12)
 """Up to here layers are told apart in a checkpoint only where `--moe-layer-freq` is a list (transformer_block.py)."""
 
-LAST_EXACT_VOCABULARY = (0, 11)
+LAST_EXACT_VOCABULARY = Release(0, 11)
 """Up to here an embedding is loaded only into one of as many rows."""
 
 
@@ -54,20 +54,20 @@ def checkpoint_notices(resolved: Resolved, spec: JobSpec) -> list[str]:
 def _wishes_of_old_releases(record: CheckpointRecord, resolved: Resolved) -> Iterator[str]:
     """What later releases do not care about."""
     catalogue, asked = _catalogue(resolved), counted_vocabulary(resolved)
-    release, folder = f"Megatron {catalogue.series}", record.folder
+    release, folder = f"Megatron {catalogue.release}", record.folder
     pattern = record.flags.text("--moe-layer-freq")
-    if catalogue.number <= LAST_STACKED_LAYERS and pattern and "[" not in asked.text("--moe-layer-freq"):
+    if catalogue.release <= LAST_STACKED_LAYERS and pattern and "[" not in asked.text("--moe-layer-freq"):
         yield (
             f"{resolved.at('--moe-layer-freq')}{release} finds the layers of the checkpoint in {folder}"
             f" only where --moe-layer-freq is a list; write --moe-layer-freq '{pattern}'"
         )
     there, wanted = record.vocabulary_rows, padded_vocab_size(asked)
-    if catalogue.number <= LAST_EXACT_VOCABULARY and there and there != wanted:
+    if catalogue.release <= LAST_EXACT_VOCABULARY and there and there != wanted:
         tp = asked.integer("--tensor-model-parallel-size", 1)
         yield (
             f"{resolved.at('LOAD_PATH')}{release} pads the vocabulary to {wanted} rows here, and loads no embedding of"
             f" {there}, as the checkpoint in {folder} has; convert it for this release and mapping:"
-            f" --exact --target-release {catalogue.series} --tp {tp}"
+            f" --exact --target-release {catalogue.release} --tp {tp}"
         )
 
 
@@ -98,7 +98,7 @@ def _limits(record: CheckpointRecord, resolved: Resolved) -> list[Limit]:
     if resolved.embedded:
         lifted.add(UNNORMED_QUERY)
         lifted |= {GROUP_SCORE} if resolved.text("GROUP_SCORE") == "max" else set()
-    release = _catalogue(resolved).series
+    release = str(_catalogue(resolved).release)
     return [limit for limit in record.limits if release in limit.releases and limit.name not in lifted]
 
 

@@ -43,10 +43,7 @@ def contradictions(record: CheckpointRecord, resolved: Resolved) -> list[str]:
 def counted_vocabulary(resolved: Resolved) -> MegatronArgs:
     """The job's flags, `--vocab-size` with the token that NullTokenizer adds in older releases."""
     flags = resolved.megatron_args
-    if (
-        flags.text("--tokenizer-type") != "NullTokenizer"
-        or load(resolved.text("MCORE_RELEASE_VERSION")).number >= NULL_COUNTS_EOD
-    ):
+    if flags.text("--tokenizer-type") != "NullTokenizer" or resolved.release >= NULL_COUNTS_EOD:
         return flags
     return MegatronArgs({**flags, "--vocab-size": str(flags.integer("--vocab-size") + 1)})
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
+from harness.config.releases import Release
 from harness.plan.violation import Case, Violation, either, names, neighbouring_multiples
 
 MTP_POSITIONS = ("rope", "none")
-MTP_OVER_CONTEXT_PARALLEL = (0, 14)  # first release that splits the sequences of MTP modules
-ONE_VIRTUAL_STAGE_IS_NONE = (0, 14)  # first release that takes VPP=1 for the plain schedule
+MTP_OVER_CONTEXT_PARALLEL = Release(0, 14)  # first release that splits the sequences of MTP modules
+ONE_VIRTUAL_STAGE_IS_NONE = Release(0, 14)  # first release that takes VPP=1 for the plain schedule
 
 
 def global_batch(case: Case) -> Iterator[Violation]:

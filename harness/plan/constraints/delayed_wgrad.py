@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 
+from harness.config.releases import Release
 from harness.cost.captured import cuda_graphs, written_modules
 from harness.plan.constraints.overlap import OVERLAP
-from harness.plan.violation import Case, Violation, dotted, names, needs_te, refused
+from harness.plan.violation import Case, Violation, names, needs_te, refused
 
 DELAY = "--delay-wgrad-compute"
 DISPATCH_OVERLAP = "--overlap-dispatch-backward-with-experts-wgrad"
 
-OVERLAP_OF_DELAYED = (0, 14)  # first release in which only the overlapped schedule puts weight gradients off
-CAPTURES_DELAYED = (0, 16)
-CHECKS_CAPTURED = (0, 17)
+OVERLAP_OF_DELAYED = Release(0, 14)  # first release in which only the overlapped schedule puts weight gradients off
+CAPTURES_DELAYED = Release(0, 16)
+CHECKS_CAPTURED = Release(0, 17)
+CAPTURES_DELAYED_TE = Release(2, 10)
+CAPTURES_REDUCED_TE = Release(2, 12)
+DISPATCH_OVERLAP_TE = Release(2, 3)
 
 
 def delayed(case: Case) -> Iterator[Violation]:
@@ -35,8 +39,12 @@ def captured(case: Case) -> Iterator[Violation]:
     args, graphs = case.args, cuda_graphs(case.args, case.release)
     if not args.switch(DELAY):
         return
-    if graphs.implementation == "transformer_engine" and case.release >= CAPTURES_DELAYED and case.older_te(2, 10):
-        yield needs_te("delayed-wgrad", f"{DELAY} with CUDA graphs", "2.10", "TE_VERSION", DELAY)
+    if (
+        graphs.implementation == "transformer_engine"
+        and case.release >= CAPTURES_DELAYED
+        and case.older_te(CAPTURES_DELAYED_TE)
+    ):
+        yield needs_te("delayed-wgrad", f"{DELAY} with CUDA graphs", CAPTURES_DELAYED_TE, "TE_VERSION", DELAY)
     if args.switch("--overlap-grad-reduce") and case.release >= CHECKS_CAPTURED and _captures_weights(case):
         yield from _captured_and_reduced(case)
 
@@ -50,9 +58,9 @@ def _captures_weights(case: Case) -> bool:
 
 def _captured_and_reduced(case: Case) -> Iterator[Violation]:
     args, unfused = case.args, "--no-gradient-accumulation-fusion"
-    if case.older_te(2, 12):
+    if case.older_te(CAPTURES_REDUCED_TE):
         found = f"{DELAY} and --overlap-grad-reduce with captured weights"
-        yield needs_te("delayed-wgrad", found, "2.12", "TE_VERSION", DELAY)
+        yield needs_te("delayed-wgrad", found, CAPTURES_REDUCED_TE, "TE_VERSION", DELAY)
     if args.switch(unfused):
         yield _delay_refused(f"of captured weights with {unfused}", "without", f"leave {unfused} out", unfused)
     biased = not args.switch("--disable-bias-linear") or args.switch("--add-qkv-bias")
@@ -69,8 +77,8 @@ def dispatch_overlap(case: Case) -> Iterator[Violation]:
     for other in (OVERLAP, DELAY):
         if args.switch(other):
             yield refused("delayed-wgrad", f"{flag} with {other}", "one of the two", f"leave {flag} out", flag, other)
-    if case.older_te(2, 3):
-        yield needs_te("delayed-wgrad", flag, "2.3", "TE_VERSION", flag)
+    if case.older_te(DISPATCH_OVERLAP_TE):
+        yield needs_te("delayed-wgrad", flag, DISPATCH_OVERLAP_TE, "TE_VERSION", flag)
 
 
 def _reduced_while_delayed(case: Case) -> Iterator[Violation]:
@@ -80,12 +88,15 @@ def _reduced_while_delayed(case: Case) -> Iterator[Violation]:
         if case.args.switch(reduce):
             yield _delay_refused(f"with {reduce}", "one of the two", f"leave {reduce} out", reduce)
         return
-    least_of = {reduce: (2, 7) if case.release == OVERLAP_OF_DELAYED else (2, 8), no_fusion: (2, 7)}
+    least_of = {
+        reduce: Release(2, 7) if case.release == OVERLAP_OF_DELAYED else Release(2, 8),
+        no_fusion: Release(2, 7),
+    }
     for flag, least in least_of.items():
-        if case.te is not None and case.older_te(*least) and case.args.switch(flag):
-            wanted = dotted(least)
+        if case.te is not None and case.older_te(least) and case.args.switch(flag):
+            wanted = str(least)
             yield _delay_refused(
-                f"with {flag} on Transformer Engine {dotted(case.te)}",
+                f"with {flag} on Transformer Engine {case.te}",
                 f"Transformer Engine {wanted} or later",
                 f"an image with Transformer Engine {wanted}",
                 "TE_VERSION",

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 
+from harness.config.releases import Release
 from harness.plan.violation import Case, Violation, names, refused
 
-HYBRIDEP_ON_ONE_RANK = (0, 17)  # first release whose flex dispatcher takes HybridEP without peers
-PADS_WITH_HYBRIDEP = (0, 16)
-SHARED_OVERLAP_WITH_FLEX = (0, 18)
-GLOBAL_AUX_LOSS = (0, 15)
-CAPACITY_BY_ALLTOALL = (0, 11)  # the one release whose allgather dispatcher has no capacity
-RANK_CAPACITY_WITH_NCCLEP = (0, 19)
+HYBRIDEP_ON_ONE_RANK = Release(0, 17)  # first release whose flex dispatcher takes HybridEP without peers
+PADS_WITH_HYBRIDEP = Release(0, 16)
+SHARED_OVERLAP_WITH_FLEX = Release(0, 18)
+GLOBAL_AUX_LOSS = Release(0, 15)
+CAPACITY_BY_ALLTOALL = Release(0, 11)  # the one release whose allgather dispatcher has no capacity
+RANK_CAPACITY_WITH_NCCLEP = Release(0, 19)
 SETTING, FLEX = "MOE_TOKEN_DISPATCHER", "--moe-flex-dispatcher-backend"
 DEEPEP = "--moe-enable-deepep"
 CAPACITY, PADDED = "--moe-expert-capacity-factor", "--moe-pad-expert-input-to-capacity"

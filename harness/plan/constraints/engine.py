@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 
-from harness.plan.violation import Case, Violation, dotted
-
-ENGINE_RELEASE = (0, 19)
-"""The Megatron-Core release whose interfaces harness/engine is written to."""
+from harness.config.releases import EMBEDDED_RELEASE, Release
+from harness.plan.violation import Case, Violation
 
 
 def fp8(case: Case) -> Iterator[Violation]:
@@ -19,13 +17,12 @@ def fp8(case: Case) -> Iterator[Violation]:
         )
 
 
-def engine_release(release: tuple[int, ...]) -> Iterator[Violation]:
+def engine_release(release: Release) -> Iterator[Violation]:
     """The embedded engine imports the megatron-core that is installed with it."""
-    if release[:2] != ENGINE_RELEASE:
-        asked, has = (dotted(it[:2]) for it in (release, ENGINE_RELEASE))
+    if release != EMBEDDED_RELEASE:
         yield Violation(
             constraint="engine-release",
-            message=f"the embedded engine is Megatron-Core {has}, not {asked}",
-            fix=f"MCORE_RELEASE_VERSION={has}, or set MEGATRON_PATH to a checkout of {asked}",
+            message=f"the embedded engine is Megatron-Core {EMBEDDED_RELEASE}, not {release}",
+            fix=f"MCORE_RELEASE_VERSION={EMBEDDED_RELEASE}, or set MEGATRON_PATH to a checkout of {release}",
             names=("MCORE_RELEASE_VERSION",),
         )

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from harness.config.releases import Release
 from harness.plan.constraints.optimizer import FSDP, SPREAD
-from harness.plan.violation import Case, Violation, dotted, needs_te, refused
+from harness.plan.violation import Case, Violation, needs_te, refused
 
 FP8, FP4, RECIPE = "--fp8-format", "--fp4-format", "--fp8-recipe"
 GATHER = {"--fp8-param-gather": FP8, "--fp4-param-gather": FP4}
@@ -11,14 +12,14 @@ REUSE = "--reuse-grad-buf-for-mxfp8-param-ag"
 OUTPUT_PROJECTION = "--fp8-output-proj"
 EDGES = ("--num-layers-at-start-in-bf16", "--num-layers-at-end-in-bf16")
 
-GATHER_CHECKS_FORMAT = (0, 12)
+GATHER_CHECKS_FORMAT = Release(0, 12)
 
 
 def formats(case: Case) -> Iterator[Violation]:
     """One number format for the GEMMs, and one for everything else (validate_args)."""
     args = case.args
     for one, other in (("--bf16", "--fp16"), (FP8, FP4)):
-        if args.get(one, False) is not False and args.get(other, False) is not False:
+        if args.has(one) and args.has(other):
             yield refused("precision", f"{one} with {other}", "one of the two", f"leave {other} out", "PR", one, other)
     half = args.switch("--bf16") or args.switch("--fp16")
     residual, entropy = "--fp32-residual-connection", "--fp16-lm-cross-entropy"
@@ -81,11 +82,11 @@ def transformer_engine(case: Case) -> Iterator[Violation]:
     args = case.args
     needs = []
     if case.fp8_recipe is not None and case.experts:
-        needs.append(((1, 7), "fp8 experts", "PR"))
+        needs.append((Release(1, 7), "fp8 experts", "PR"))
         if args.switch("--moe-grouped-gemm"):
-            needs.append(((1, 11), "fp8 in --moe-grouped-gemm", "--moe-grouped-gemm"))
+            needs.append((Release(1, 11), "fp8 in --moe-grouped-gemm", "--moe-grouped-gemm"))
     if FP4 in args:
-        needs.append(((2, 7), FP4, FP4))
-    late = [need for need in needs if case.older_te(*need[0])]
+        needs.append((Release(2, 7), FP4, FP4))
+    late = [need for need in needs if case.older_te(need[0])]
     for least, found, about in late[-1:]:
-        yield needs_te("fp8", found, dotted(least), "TE_VERSION", about)
+        yield needs_te("fp8", found, least, "TE_VERSION", about)

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 
+from harness.config.releases import Release
 from harness.plan.violation import Case, Violation, refused
 
 MEGATRON, TORCH = "--use-megatron-fsdp", "--use-torch-fsdp2"
 FORMAT, DEFAULT_FORMAT = "--ckpt-format", "torch_dist"
 CONNECTIONS = "CUDA_DEVICE_MAX_CONNECTIONS"
 OPTIMIZERS = ("sgd", "adam")
-CHECKS_OPTIMIZER = (0, 18)
-CHECKS_FORMATS = {"torch_dcp": (0, 12), "fsdp_dtensor": (0, 14)}
+CHECKS_OPTIMIZER = Release(0, 18)
+CHECKS_FORMATS = {"torch_dcp": Release(0, 12), "fsdp_dtensor": Release(0, 14)}
 
 
 def megatron_fsdp(case: Case) -> Iterator[Violation]:

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 
+from harness.config.releases import Release
 from harness.plan.violation import Case, Violation, needs_te, refused
 
 NO_ROPE_FUSION = "--no-rope-fusion"
-YARN_ONLY = (0, 13)  # first release that checks which rotary embedding MLA fuses
-ONE_ROPE_TYPE = (0, 14)
-NO_TE_CROSS_ENTROPY = (0, 18)
+YARN_ONLY = Release(0, 13)  # first release that checks which rotary embedding MLA fuses
+ONE_ROPE_TYPE = Release(0, 14)
+NO_TE_CROSS_ENTROPY = Release(0, 18)
+INTERLEAVED_TE = Release(2, 3)
+PERMUTE_FUSION_TE = Release(2, 1)
+ATTENTION_LOGIT_TE = Release(2, 9)
 PERMUTE_FUSION = "--moe-permute-fusion"
 INTERLEAVED = "--rotary-interleaved"
 
@@ -25,8 +29,8 @@ def rotary(case: Case) -> Iterator[Violation]:
     if latent and args.switch(INTERLEAVED):
         found, fix = f"{INTERLEAVED} with --multi-latent-attention", f"leave {INTERLEAVED} out"
         yield refused("fusion", found, "one of the two", fix, INTERLEAVED)
-    if not latent and fused and args.switch(INTERLEAVED) and case.older_te(2, 3):
-        yield needs_te("fusion", f"fused {INTERLEAVED}", "2.3", INTERLEAVED, "TE_VERSION")
+    if not latent and fused and args.switch(INTERLEAVED) and case.older_te(INTERLEAVED_TE):
+        yield needs_te("fusion", f"fused {INTERLEAVED}", INTERLEAVED_TE, INTERLEAVED, "TE_VERSION")
 
 
 def _fuses_rope(case: Case) -> bool:
@@ -58,8 +62,8 @@ def activation(case: Case) -> Iterator[Violation]:
 
 def permutation(case: Case) -> Iterator[Violation]:
     """Fused token permutation is Transformer Engine's (TransformerConfig)."""
-    if case.args.switch(PERMUTE_FUSION) and case.older_te(2, 1):
-        yield needs_te("fusion", PERMUTE_FUSION, "2.1", "TE_VERSION", PERMUTE_FUSION)
+    if case.args.switch(PERMUTE_FUSION) and case.older_te(PERMUTE_FUSION_TE):
+        yield needs_te("fusion", PERMUTE_FUSION, PERMUTE_FUSION_TE, "TE_VERSION", PERMUTE_FUSION)
 
 
 def cross_entropy(case: Case) -> Iterator[Violation]:
@@ -79,5 +83,5 @@ def projections(case: Case) -> Iterator[Violation]:
 def attention_logits(case: Case) -> Iterator[Violation]:
     """The largest logit comes out of Transformer Engine's attention (validate_args)."""
     for flag in ("--qk-clip", "--log-max-attention-logit"):
-        if case.args.switch(flag) and case.older_te(2, 9):
-            yield needs_te("fusion", flag, "2.9", "TE_VERSION", flag)
+        if case.args.switch(flag) and case.older_te(ATTENTION_LOGIT_TE):
+            yield needs_te("fusion", flag, ATTENTION_LOGIT_TE, "TE_VERSION", flag)

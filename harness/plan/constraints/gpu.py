@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 from harness.arch.precision import Precision
+from harness.config.releases import Release
 from harness.plan.constraints.fp8 import FP4, RECIPE
-from harness.plan.violation import Case, Violation, dotted, needs_te, refused
+from harness.plan.violation import Case, Violation, needs_te, refused
 
 MXFP8_ARCHITECTURES = ("Blackwell", "CDNA4")
-BLOCKWISE_TE = {"Hopper": (2, 3), "Blackwell": (2, 9)}  # TE release notes 2.3 and 2.9; CUDA 12.9 besides
+BLOCKWISE_TE = {"Hopper": Release(2, 3), "Blackwell": Release(2, 9)}  # TE release notes 2.3 and 2.9; CUDA 12.9 besides
 WANTED_BY_BACKEND = "Hopper, Blackwell"
 
 
@@ -32,8 +33,8 @@ def _blockwise(case: Case, architecture: str) -> Iterator[Violation]:
     if least is None:
         fix = "--fp8-recipe delayed, or PR=bf16"
         yield refused("gpu", f"blockwise fp8 on {architecture}", ", ".join(BLOCKWISE_TE), fix, "PR", RECIPE)
-    elif case.older_te(*least):
-        yield needs_te("gpu", f"blockwise fp8 on {architecture}", dotted(least), "TE_VERSION", "PR", RECIPE)
+    elif case.older_te(least):
+        yield needs_te("gpu", f"blockwise fp8 on {architecture}", least, "TE_VERSION", "PR", RECIPE)
 
 
 def dispatcher(case: Case) -> Iterator[Violation]:

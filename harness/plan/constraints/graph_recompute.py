@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from harness.config.releases import Release
 from harness.cost.captured import CudaGraphs, cuda_graphs, written_modules
 from harness.cost.recomputed import granularity, recomputed_modules
 from harness.plan.constraints.graphs import IMPL
@@ -9,8 +10,8 @@ from harness.plan.violation import Case, Violation, refused
 
 GRANULARITY, MODULES = "--recompute-granularity", "--recompute-modules"
 DROPOUT = 0.1  # Megatron's default, of attention and of hidden states
-ATTENTION_ALONE = (0, 15)  # the one release that recomputes beside captured attention, and beside nothing else
-ANY_MODULE = (0, 16)
+ATTENTION_ALONE = Release(0, 15)  # the one release that recomputes beside captured attention, and beside nothing else
+ANY_MODULE = Release(0, 16)
 
 
 def graphs_and_recompute(case: Case) -> Iterator[Violation]:

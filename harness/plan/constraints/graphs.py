@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from harness.arch.model import moe_layers
+from harness.config.releases import Release
 from harness.cost.captured import (
     MODULES,
     SCOPE,
@@ -17,10 +18,10 @@ IMPL = "--cuda-graph-impl"
 NAN_CHECK = "--no-check-for-nan-in-loss-and-grad"
 OF_ITERATIONS = ("full_iteration", "full_iteration_inference")
 
-MODULES_SINCE = (0, 16)  # first release that captures parts other than attention
-ITERATIONS_SINCE = (0, 14)
-ONE_WORD = (0, 18)  # first release in which the old words exclude each other
-PADDED_EXPERTS = ((0, 16), (0, 17))
+MODULES_SINCE = Release(0, 16)  # first release that captures parts other than attention
+ITERATIONS_SINCE = Release(0, 14)
+ONE_WORD = Release(0, 18)  # first release in which the old words exclude each other
+PADDED_EXPERTS = (Release(0, 16), Release(0, 17))
 
 
 def words(case: Case) -> Iterator[Violation]:

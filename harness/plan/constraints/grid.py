@@ -6,6 +6,7 @@ from math import gcd, lcm
 from harness.arch.attention import kv_heads
 from harness.arch.model import padded_vocab_size
 from harness.arch.moe import ffn_hidden
+from harness.config.releases import Release
 from harness.plan.constraints.routing import readable_moe_pattern
 from harness.plan.violation import (
     Case,
@@ -18,7 +19,7 @@ from harness.plan.violation import (
     neighbours,
 )
 
-SPLIT_KV_HEADS_OF_A_GROUP = (0, 16)  # first release in which several TP ranks may share a query group
+SPLIT_KV_HEADS_OF_A_GROUP = Release(0, 16)  # first release in which several TP ranks may share a query group
 
 
 def world_size(case: Case) -> Iterator[Violation]:

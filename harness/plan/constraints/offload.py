@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from harness.config.releases import Release
 from harness.cost.captured import cuda_graphs
 from harness.cost.recomputed import asked_granularity, granularity, recomputed_modules
 from harness.plan.violation import Case, Violation, refused
@@ -9,15 +10,15 @@ from harness.plan.violation import Case, Violation, refused
 LAYERS = "--cpu-offloading-num-layers"
 FINE, MODULES = "--fine-grained-activation-offloading", "--offload-modules"
 KNOWN = ("core_attn", "attn_proj", "expert_fc1", "moe_act", "attn_norm", "mlp_norm", "qkv_linear")
-FUSED, FUSED_SINCE = "fused_group_mlp", (0, 19)
+FUSED, FUSED_SINCE = "fused_group_mlp", Release(0, 19)
 INSIDE_EXPERTS = frozenset({"moe_act", "expert_fc1", FUSED})
 FUSER = "--use-transformer-engine-op-fuser"
 ENVIRONMENT = "NVTE_CPU_OFFLOAD_V1"
 FRACTION, WARMUP = "--activation-offload-fraction", "--cuda-graph-warmup-steps"
 IN_FLIGHT = "--fine-grained-offloading-max-inflight-offloads"
 
-GRAPHS_SINCE = (0, 18)
-LOCAL_GRAPHS_SINCE = (0, 19)
+GRAPHS_SINCE = Release(0, 18)
+LOCAL_GRAPHS_SINCE = Release(0, 19)
 
 
 def layers(case: Case) -> Iterator[Violation]:
@@ -46,7 +47,7 @@ def modules(case: Case) -> Iterator[Violation]:
     kind, chosen = args.text("--transformer-impl", "transformer_engine"), _chosen(case)
     if kind != "transformer_engine":
         yield refused("offload", f"{FINE} with --transformer-impl {kind}", "transformer_engine", fix, FINE)
-    if case.env is not None and not case.older_te(2, 10) and case.te and case.env.get(ENVIRONMENT) != "1":
+    if case.env is not None and not case.older_te(Release(2, 10)) and case.te and case.env.get(ENVIRONMENT) != "1":
         found = f"{FINE} on Transformer Engine 2.10 or later without {ENVIRONMENT}=1"
         yield refused("offload", found, "with it", f"{ENVIRONMENT}=1", ENVIRONMENT, FINE)
     known = [*KNOWN, *([FUSED] if case.release >= FUSED_SINCE else [])]

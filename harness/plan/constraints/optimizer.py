@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from harness.config.releases import Release
 from harness.plan.violation import Case, Violation, refused
 
 SPREAD, FSDP = "--use-distributed-optimizer", "--use-megatron-fsdp"
@@ -11,7 +12,7 @@ PRECISION_AWARE = "--use-precision-aware-optimizer"
 OFFLOAD = "--optimizer-cpu-offload"
 STATES = ("--main-grads-dtype", "--main-params-dtype", "--exp-avg-dtype", "--exp-avg-sq-dtype")
 
-OFFLOAD_CHECKS_PARAMETERS = (0, 14)
+OFFLOAD_CHECKS_PARAMETERS = Release(0, 14)
 
 
 def overlap(case: Case) -> Iterator[Violation]:

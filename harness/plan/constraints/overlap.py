@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from harness.config.releases import Release
 from harness.cost.captured import MODULES, SCOPE, cuda_graphs
 from harness.cost.recomputed import asked_granularity, recomputed_modules
 from harness.plan.violation import Case, Violation, names
@@ -11,11 +12,11 @@ EARLY_RELEASE = "--ep-overlap-early-attn-memory-release"
 FULL_RECOMPUTE = ("--recompute-method", "--recompute-num-layers")
 WHOLE_MLP_GRAPHS = {"moe", "mlp"}
 
-CHECKS_GRAPHS = (0, 16)
-MTP_WANTS_PIPELINE = ((0, 16), (0, 17))
-CHECKS_MOE_RECOMPUTE = (0, 17)
-LOCAL_GRAPHS = (0, 18)
-TAKES_ZERO_MTP = (0, 19)
+CHECKS_GRAPHS = Release(0, 16)
+MTP_WANTS_PIPELINE = (Release(0, 16), Release(0, 17))
+CHECKS_MOE_RECOMPUTE = Release(0, 17)
+LOCAL_GRAPHS = Release(0, 18)
+TAKES_ZERO_MTP = Release(0, 19)
 
 
 def expert_overlap(case: Case) -> Iterator[Violation]:

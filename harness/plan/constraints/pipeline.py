@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from harness.arch.layout import layout_problems, layout_stages
 from harness.arch.parallel import pipeline_units
+from harness.config.releases import Release
 from harness.plan.violation import (
     FLAG_OF_SETTING,
     Case,
@@ -18,8 +19,8 @@ from harness.plan.violation import (
 LAYOUT = "--pipeline-model-parallel-layout"
 ACCOUNT = ("--account-for-embedding-in-pipeline-split", "--account-for-loss-in-pipeline-split")
 VIRTUAL = (FLAG_OF_SETTING["VPP"], FLAG_OF_SETTING["LAYERS_PER_VP"], LAYOUT)
-MTP_IN_LAYOUTS = (0, 14)  # first release whose layouts name MTP modules
-MTP_APART_FROM_LOSS = (0, 16)  # first release that runs them on a stage without the loss
+MTP_IN_LAYOUTS = Release(0, 14)  # first release whose layouts name MTP modules
+MTP_APART_FROM_LOSS = Release(0, 16)  # first release that runs them on a stage without the loss
 
 
 def pipeline_flags(case: Case) -> Iterator[Violation]:

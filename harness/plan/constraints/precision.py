@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
+from harness.config.releases import Release
 from harness.plan.violation import Case, Violation, names
 
 PADDING = ("--moe-router-padding-for-fp8", "--moe-router-padding-for-quantization")
 WITHOUT_PADDING = ("allgather", "alltoall_seq")
-GROUPED_GEMM_OF_ANY_PRECISION = (0, 16)  # first release that does not insist on bf16
-PADDING_FOR_FP4 = (0, 16)
-FP16_EXPERTS = (0, 16)  # first release that splits experts trained in fp16
+GROUPED_GEMM_OF_ANY_PRECISION = Release(0, 16)  # first release that does not insist on bf16
+PADDING_FOR_FP4 = Release(0, 16)
+FP16_EXPERTS = Release(0, 16)  # first release that splits experts trained in fp16
 
 
 def grouped_gemm(case: Case) -> Iterator[Violation]:

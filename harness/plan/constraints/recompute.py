@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 
+from harness.config.releases import Release
 from harness.cost.recomputed import asked_granularity
 from harness.plan.violation import Case, Violation, needs_te, refused
 
 GRANULARITY, METHOD, NUMBER = "--recompute-granularity", "--recompute-method", "--recompute-num-layers"
 MODULES = "--recompute-modules"
 FIRST_MODULES = ("core_attn", "moe_act", "layernorm", "mla_up_proj", "mlp", "moe")
-LATER_MODULES = {"shared_experts": (0, 14), "gdn_norm_out": (0, 19)}
+LATER_MODULES = {"shared_experts": Release(0, 14), "gdn_norm_out": Release(0, 19)}
 OUTPUT_DISCARDING = ("moe_act", "layernorm")  # modules whose output is freed, and computed again for the backward pass
-CHECKS_FP8 = (0, 14)
+CHECKS_FP8 = Release(0, 14)
+DISCARDS_FP8_TE = Release(2, 6)
 
 
 def granularity(case: Case) -> Iterator[Violation]:
@@ -68,8 +70,8 @@ def _in_fp8(case: Case, discarding: list[str]) -> Iterator[Violation]:
     if case.fp8_recipe == "delayed":
         fix = f"--fp8-recipe blockwise, or leave {' '.join(discarding)} out"
         yield refused("recompute", f"{found} with delayed scaling", "other recipes", fix, MODULES, "--fp8-recipe")
-    if case.older_te(2, 6):
-        yield needs_te("recompute", found, "2.6", MODULES, "TE_VERSION")
+    if case.older_te(DISCARDS_FP8_TE):
+        yield needs_te("recompute", found, DISCARDS_FP8_TE, MODULES, "TE_VERSION")
 
 
 def distributed(case: Case) -> Iterator[Violation]:

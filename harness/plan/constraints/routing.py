@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 from harness.arch.model import moe_layers
+from harness.config.releases import Release
 from harness.errors import ConfigError
 from harness.plan.violation import Case, Violation, divisors, either, listed, names, neighbours, refused
 
 BALANCING, COEFFICIENTS = "--moe-router-load-balancing-type", "--moe-aux-loss-coeff"
-BIASED_SCORES = {"sigmoid": (0, 11), "sqrtsoftplus": (0, 18)}  # and the first release that biases them
+BIASED_SCORES = {"sigmoid": Release(0, 11), "sqrtsoftplus": Release(0, 18)}  # and the first release that biases them
 
 
 def readable_moe_pattern(case: Case) -> tuple[bool, ...]:

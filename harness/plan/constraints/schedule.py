@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from harness.config.releases import Release
 from harness.plan.violation import Case, Violation, refused
 
 LENGTHS = {
@@ -11,8 +12,8 @@ LENGTHS = {
 }
 WARMUP = {"--train-iters": "--lr-warmup-iters", "--train-samples": "--lr-warmup-samples"}
 DECAY_STYLE, DECAY_ENDS = "--weight-decay-incr-style", ("--start-weight-decay", "--end-weight-decay")
-SCHEDULE_OF_EVALUATION = (0, 17)  # first release that lets a run without training say what it likes
-RAMPUP_BY_ITERATIONS = (0, 18)
+SCHEDULE_OF_EVALUATION = Release(0, 17)  # first release that lets a run without training say what it likes
+RAMPUP_BY_ITERATIONS = Release(0, 18)
 
 
 def units(case: Case) -> Iterator[Violation]:

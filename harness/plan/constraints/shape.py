@@ -7,14 +7,15 @@ from collections.abc import Iterator
 
 from harness.arch.layer_pattern import moe_layer_pattern
 from harness.config.megatron_args import MegatronArgs
+from harness.config.releases import Release
 from harness.errors import ConfigError
 from harness.plan.violation import Case, Violation, refused
 
 OF_LATENT_ATTENTION = ("--q-lora-rank", "--kv-lora-rank", "--qk-head-dim", "--qk-pos-emb-head-dim", "--v-head-dim")
 OF_EXPERTS = ("--moe-shared-expert-intermediate-size", "--moe-router-num-groups")
 EXPERT_SIZE = "--moe-ffn-hidden-size"
-CHECKS_EXPERT_SIZE = (0, 12)
-MIXED_WITHOUT_EXPERTS = (0, 18)
+CHECKS_EXPERT_SIZE = Release(0, 12)
+MIXED_WITHOUT_EXPERTS = Release(0, 18)
 
 
 def attention(case: Case) -> Iterator[Violation]:

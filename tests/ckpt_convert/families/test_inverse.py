@@ -16,6 +16,7 @@ from ckpt_convert.families.model import model_of_config
 from ckpt_convert.families.rule import interleave
 from ckpt_convert.megatron.names import universal_names
 from ckpt_convert.tensors import Dtype, TensorInfo
+from harness.config.releases import Release
 
 type Matrices = dict[str, np.ndarray[Any, Any]]
 
@@ -100,13 +101,17 @@ def test_there_and_back_is_nothing(name: str, data: st.DataObject) -> None:
 @pytest.mark.parametrize("name", TINY)
 def test_names_of_both_specs_and_a_padded_vocabulary_come_back(name: str, spec: Any) -> None:
     model = model_of_config(tiny(name), "config.json")
-    release = (0, 16) if "--moe-shared-expert-gate" in model.flags or "--mtp-num-layers" in model.flags else (0, 11)
+    release = (
+        Release(0, 16)
+        if "--moe-shared-expert-gate" in model.flags or "--mtp-num-layers" in model.flags
+        else Release(0, 11)
+    )
     tensors = infos(model.table().shapes())
     rows = random_rows(tensors, model.table().copies)
     exact = Exact(release=release, spec=spec, tp=8)
     there = to_megatron(model, tensors, dtype=Dtype.F16, where="here", exact=exact)
     megatron = assembled(there.tensors, rows)
-    if release == (0, 11):
+    if release == Release(0, 11):
         embedding = megatron["embedding.word_embeddings.weight"]
         assert embedding.shape[0] == 600  # 300 tokens, 75 · TP 8 rows at a time
         assert not embedding[300:].any()

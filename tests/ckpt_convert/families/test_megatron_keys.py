@@ -11,6 +11,7 @@ from ckpt_convert.families.blueprints import to_megatron
 from ckpt_convert.families.exact import Exact
 from ckpt_convert.families.model import model_of_config
 from ckpt_convert.tensors import Dtype
+from harness.config.releases import Release
 
 HERE = Path(__file__).parent
 MODELS = {name: model_of_config(tiny(name), "config.json") for name in TINY}
@@ -32,7 +33,7 @@ def test_exact_layout_is_what_the_local_spec_asks_for(name: str, asked: dict[str
         infos(model.table().shapes()),
         dtype=Dtype.F32,
         where="here",
-        exact=Exact(release=(0, 19), spec="local"),
+        exact=Exact(release=Release(0, 19), spec="local"),
     )
     assert {tensor.name: list(tensor.shape) for tensor in written.tensors} == asked[name]["tensors"]
     assert sorted(written.objects) == sorted(asked[name]["objects"])

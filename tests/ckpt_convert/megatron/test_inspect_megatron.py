@@ -11,7 +11,7 @@ import torch
 from torch_side import TorchDist
 
 from ckpt_convert.inspect import inspect
-from harness.config.releases import known, load
+from harness.config.releases import Release, known, load
 
 TRACKER = "latest_checkpointed_iteration.txt"
 
@@ -103,15 +103,15 @@ def test_an_empty_tracker(whole_folder: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("release", known())
-def test_each_release_by_its_arguments(tmp_path: Path, release: str) -> None:
+@pytest.mark.parametrize("release", known(), ids=str)
+def test_each_release_by_its_arguments(tmp_path: Path, release: Release) -> None:
     """Every release is told by the arguments of its own command line."""
     args = Namespace(**{option.dest: None for option in load(release).options.values()}, rank=0, world_size=8)
     writer = TorchDist(tmp_path / "release", files=1)
     writer.tensor("output_layer.weight", torch.randn(4, 4))
     writer.close(common={"args": args})
     found = inspect(tmp_path / "release")
-    assert (found.release, found.mapping["world"], found.step) == (release, 8, None)
+    assert (found.release, found.mapping["world"], found.step) == (str(release), 8, None)
 
 
 def test_a_legacy_folder(tmp_path: Path) -> None:
