@@ -7,14 +7,14 @@ import click
 from harness.cli import request
 from harness.cli.verdict import cost, foresee, notices, problems
 from harness.errors import ConfigError
-from harness.launch.place import Place
+from harness.launch.executor import Executor
 
 
 @click.command("check")
 @request.config_arguments
 @request.FORCE
 @click.pass_context
-def command(ctx: click.Context, words: Sequence[str], place: Place, force: bool) -> None:
+def command(ctx: click.Context, words: Sequence[str], place: Executor, force: bool) -> None:
     """Check a configuration against Megatron's own rules and this machine; exit code 2 if it cannot run."""
     resolved = request.resolved(ctx, words, place)
     foreseen = foresee(resolved, force=force)

@@ -15,7 +15,7 @@ from harness.errors import ConfigError
 from harness.launch.one_process_job import OneProcessJob, one_process_job, render_one_process
 from harness.launch.rundir import create_run_dir
 from harness.launch.slurm.submit import Refused, require_sbatch, submit_script
-from harness.results.submission import forget
+from harness.runs.submission import forget
 
 # Only the cluster's settings are read of what is resolved, but nothing is resolved without a model and its data.
 _ANY_TRAINING = ("MODEL=Mixtral-8x7B", "DATASET=mock", "PRETRAIN=1")

@@ -7,7 +7,7 @@ import click
 from harness.cli import request
 from harness.cli.verdict import cost, foresee, notices, problems
 from harness.errors import ConfigError
-from harness.launch.place import Place
+from harness.launch.executor import Executor
 from harness.launch.plan import plan_launch
 from harness.plan.forecast import figures
 
@@ -22,7 +22,7 @@ from harness.plan.forecast import figures
 def command(
     ctx: click.Context,
     words: Sequence[str],
-    place: Place,
+    place: Executor,
     dry_run: bool,
     force: bool,
     keep: bool,

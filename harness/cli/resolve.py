@@ -9,14 +9,14 @@ import click
 from harness.cli import request
 from harness.cli.verdict import foresee, violations
 from harness.config.provenance import History, Resolved
-from harness.launch.place import Place
+from harness.launch.executor import Executor
 
 
 @click.command("resolve")
 @request.config_arguments
 @click.option("--json", "as_json", is_flag=True, help="One object: settings, argv, env, origins, notices, refused.")
 @click.pass_context
-def command(ctx: click.Context, words: Sequence[str], place: Place, as_json: bool) -> None:
+def command(ctx: click.Context, words: Sequence[str], place: Executor, as_json: bool) -> None:
     """Print what MODEL=… and all other settings come to; Megatron flags after --.
 
     What Megatron would refuse is a notice here, and so is memory that may not suffice, where the GPU is known; `check`

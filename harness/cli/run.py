@@ -10,10 +10,10 @@ from harness.config.provenance import Resolved
 from harness.launch.plan import Launch
 from harness.launch.run import Outcome, Run, open_run, run_here
 from harness.launch.supervisor_lock import supervising
-from harness.report.table import show_summary
-from harness.results import recorder
-from harness.results.measured import parser_of
-from harness.results.record import RunRecord, SweepPoint
+from harness.report.text.table import show_summary
+from harness.runs import recorder
+from harness.runs.measured import parser_of
+from harness.runs.record import RunRecord, SweepPoint
 
 
 def run_launch(

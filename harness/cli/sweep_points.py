@@ -13,12 +13,12 @@ from harness.config.roots import NAMED_BY, Roots
 from harness.config.schema import SETTINGS
 from harness.config.words import typed_words
 from harness.errors import ConfigError
-from harness.launch.place import Place
+from harness.launch.executor import Executor
 from harness.launch.plan import Launch, plan_launch
-from harness.launch.sweep import Point, expand
 from harness.plan.forecast import figures
-from harness.report.sweep_table import PlannedJob
-from harness.results.store import StoredRun
+from harness.report.text.sweep_table import PlannedJob
+from harness.runs.campaign.points import Point, expand
+from harness.runs.store import StoredRun
 
 if TYPE_CHECKING:  # a sweep without a known GPU starts faster without the cost model
     from harness.plan.candidate import Candidate
@@ -38,7 +38,7 @@ class SweepJob:
         """What the run's record keeps of the prediction."""
         return figures(self.candidate) if self.candidate else None
 
-    def planned(self, place: Place, run: StoredRun | None, *, to_run: bool) -> PlannedJob:
+    def planned(self, place: Executor, run: StoredRun | None, *, to_run: bool) -> PlannedJob:
         """Its row in the table that is shown before anything is submitted; `run` is the newest that it has."""
         spec, predicted = self.launch.spec, self.predicted
         gpus, step_s = spec.nodes * spec.gpus_per_node, (predicted or {}).get("step_time_s")
@@ -88,14 +88,14 @@ def points_of(ctx: click.Context, words: Sequence[str], *, zipped: bool) -> tupl
     return points
 
 
-def place_of(points: Sequence[Point], place: Place | None) -> Place:
+def executor_of(points: Sequence[Point], place: Executor | None) -> Executor:
     """Where all of them run: as `launch` would choose, on Slurm if any of them needs it."""
-    usual = {request.usual_place(point.words) for point in points}
+    usual = {request.usual_executor(point.words) for point in points}
     return place or ("slurm" if "slurm" in usual else "local")
 
 
 def check_points(
-    ctx: click.Context, points: Sequence[Point], place: Place, *, slurm_options: Sequence[str], force: bool
+    ctx: click.Context, points: Sequence[Point], place: Executor, *, slurm_options: Sequence[str], force: bool
 ) -> Checked:
     """Resolve and check every point; touches nothing. `slurm_options` are further options of sbatch, for all points."""
     resolved: dict[str, Resolved | None] = {}

@@ -14,11 +14,11 @@ from harness.errors import EnvironmentProblem
 from harness.launch.processes import processes_of
 from harness.launch.run import Run, open_run
 from harness.launch.slurm.lanes import lane_options
-from harness.results.adopt import never_became_a_job
-from harness.results.record import UNFINISHED
-from harness.results.settle import settle_all
-from harness.results.store import StoredRun
-from harness.results.submission import PATIENCE_S, first_word, submit_recorded
+from harness.runs.reconcile.reconcile import reconcile_all
+from harness.runs.reconcile.recover_job import never_became_a_job
+from harness.runs.record import UNFINISHED
+from harness.runs.store import StoredRun
+from harness.runs.submission import PATIENCE_S, first_word, submit_recorded
 
 _SBATCH_S = 120
 """How long an sbatch that outlived its driver is waited for; without its controller it gives up far sooner."""
@@ -38,12 +38,12 @@ class SlurmDriver:
         for run in found.values():
             if never_became_a_job(run.record):
                 _await_sbatch(run)
-        settled = settle_all(list(found.values()))
-        runs = dict(zip(found, settled.runs, strict=True))
+        reconciled = reconcile_all(list(found.values()))
+        runs = dict(zip(found, reconciled.runs, strict=True))
         unsent = {point: run for point, run in runs.items() if never_became_a_job(run.record)}
-        if unsent and settled.unreachable:
+        if unsent and reconciled.unreachable:
             raise EnvironmentProblem(
-                f"Slurm does not answer ({settled.unreachable}), and only it knows whether it has the jobs of"
+                f"Slurm does not answer ({reconciled.unreachable}), and only it knows whether it has the jobs of"
                 f" {', '.join(unsent)}; give this command again when it does"
             )
         return Taken(runs={point: run for point, run in runs.items() if point not in unsent}, unsent=unsent)

@@ -9,9 +9,9 @@ from harness.config.provenance import Resolved
 from harness.cost.hardware import Gpu
 from harness.errors import ConfigError
 from harness.launch.checkpoint.loaded import checkpoint_notices, checkpoint_problems
+from harness.launch.executor import Executor
 from harness.launch.job import job_spec
 from harness.launch.job_rules import unused_here
-from harness.launch.place import Place
 from harness.launch.preflight import path_problems
 from harness.launch.slurm.time_limit import parse_time_limit_s
 from harness.plan.constraints.engine import engine_release
@@ -34,7 +34,7 @@ def foresee(resolved: Resolved, *, force: bool) -> Forecast:
     return replace(found, notices=(*found.notices, *found.problems), problems=()) if force else found
 
 
-def cost(resolved: Resolved, place: Place, found: "Candidate | None") -> str:
+def cost(resolved: Resolved, place: Executor, found: "Candidate | None") -> str:
     """What a step is predicted to take where the machine is known, and what a Slurm job's time limit may cost."""
     parts = [f"predicted: {_predicted(found)}"] if found else []
     if place == "slurm" and resolved.text("DEVICE") != "cpu":
@@ -54,7 +54,7 @@ def gpu_hours(resolved: Resolved) -> float:
     return world_size(resolved) * parse_time_limit_s(resolved.text("RUN_TIME")) / 3600
 
 
-def problems(resolved: Resolved, place: Place) -> list[str]:
+def problems(resolved: Resolved, place: Executor) -> list[str]:
     """What Megatron or this machine would refuse, all of it. Only Slurm's nodes know the paths of a Slurm job."""
     found = violations(resolved)
     try:
@@ -65,7 +65,7 @@ def problems(resolved: Resolved, place: Place) -> list[str]:
     return [*found, *(path_problems(resolved, spec) if place != "slurm" else ())]
 
 
-def notices(resolved: Resolved, place: Place) -> list[str]:
+def notices(resolved: Resolved, place: Executor) -> list[str]:
     """What is worth knowing of settings that have no say, and of the checkpoint that the job starts from."""
     try:
         return [*unused_here(resolved, place), *checkpoint_notices(resolved, job_spec(resolved, place))]

@@ -9,9 +9,9 @@ from typing import Literal
 from harness.config.megatron_args import MegatronArgs
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError
+from harness.launch.executor import Executor, Runtime
 from harness.launch.job_rules import chosen_runtime, job_problems
 from harness.launch.mounts import Mount, parse_mounts
-from harness.launch.place import Place, Runtime
 from harness.launch.resume import FRESH_ONLY, saves_into_run
 from harness.launch.script.quoting import RUN_DIR
 from harness.launch.slurm.sbatch_args import split_sbatch_args, split_srun_args
@@ -35,7 +35,7 @@ class JobSpec:
     """
 
     name: str
-    place: Place
+    place: Executor
     device: Device
     nodes: int
     gpus_per_node: int
@@ -71,7 +71,7 @@ class JobSpec:
 
 def job_spec(
     resolved: Resolved,
-    place: Place,
+    place: Executor,
     *,
     slurm_options: Sequence[str] = (),
     python: str = sys.executable,

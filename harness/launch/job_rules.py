@@ -7,8 +7,8 @@ from pathlib import Path
 
 from harness.config.provenance import Resolved
 from harness.config.secrets import is_secret
+from harness.launch.executor import Executor, Runtime
 from harness.launch.mounts import parse_mounts, path_problem
-from harness.launch.place import Place, Runtime
 from harness.launch.script.quoting import unquotable
 from harness.launch.slurm.sbatch_args import split_sbatch_args, split_srun_args
 from harness.launch.slurm.time_limit import parse_time_limit_s
@@ -34,7 +34,7 @@ def chosen_runtime(resolved: Resolved) -> Runtime:
     return known[resolved.text("CONTAINER_RUNTIME") or "pyxis"]
 
 
-def job_problems(resolved: Resolved, place: Place, slurm_options: Sequence[str] = ()) -> list[str]:
+def job_problems(resolved: Resolved, place: Executor, slurm_options: Sequence[str] = ()) -> list[str]:
     """All reasons why this configuration cannot become a job of this place; empty if it can."""
     problems = [*_name_problems(resolved), *_parse_problems(resolved), *_word_problems(resolved)]
     if place == "slurm":
@@ -107,7 +107,7 @@ def _option_problems(slurm_options: Sequence[str]) -> Iterator[str]:
             yield f"{option}: {error}"
 
 
-def unused_here(resolved: Resolved, place: Place) -> list[str]:
+def unused_here(resolved: Resolved, place: Executor) -> list[str]:
     """Settings that someone typed for a job of Slurm, and that have no say in one of this place."""
     if place == "slurm":
         return []
@@ -117,18 +117,18 @@ def unused_here(resolved: Resolved, place: Place) -> list[str]:
     return [f"{' and '.join(given)}: for Slurm alone, without a say in --on {place}"] if given else []
 
 
-def _slurm_only_problems(place: Place, slurm_options: Sequence[str]) -> Iterator[str]:
+def _slurm_only_problems(place: Executor, slurm_options: Sequence[str]) -> Iterator[str]:
     if slurm_options:
         yield f"{' '.join(slurm_options)} is for Slurm, and --on {place} is not; leave it out, or use --on slurm"
 
 
-def _one_node_problems(resolved: Resolved, place: Place) -> Iterator[str]:
+def _one_node_problems(resolved: Resolved, place: Executor) -> Iterator[str]:
     nodes = resolved.integer("NNODES", 1)
     if nodes != 1:
         yield f"{resolved.at('NNODES')}NNODES={nodes}, but --on {place} is one node; set NNODES=1, or use --on slurm"
 
 
-def _image_problems(resolved: Resolved, place: Place) -> Iterator[str]:
+def _image_problems(resolved: Resolved, place: Executor) -> Iterator[str]:
     image, runtime = resolved.settings.get("CONTAINER_IMAGE"), chosen_runtime(resolved)
     if image is None or runtime == "none":
         return

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from harness.config.provenance import Resolved
 from harness.config.secrets import is_secret, named_in
 from harness.errors import ConfigError
+from harness.launch.executor import Executor
 from harness.launch.job import JobSpec, job_spec
-from harness.launch.place import Place
 from harness.launch.script.render import render_script
 
 
@@ -22,7 +22,7 @@ class Launch:
 
 
 def plan_launch(
-    resolved: Resolved, place: Place, *, slurm_options: Sequence[str] = (), python: str = sys.executable
+    resolved: Resolved, place: Executor, *, slurm_options: Sequence[str] = (), python: str = sys.executable
 ) -> Launch:
     """The job and its script; touches nothing. `slurm_options` are further options of sbatch, e.g. `--segment=4`."""
     spec = job_spec(resolved, place, slurm_options=slurm_options, python=python)

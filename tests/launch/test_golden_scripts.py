@@ -10,8 +10,8 @@ import pytest
 from golden_script import read_golden, write_golden
 
 from harness.config.provenance import Resolved
+from harness.launch.executor import Executor
 from harness.launch.job import job_spec
-from harness.launch.place import Place
 from harness.launch.script.render import render_script
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -28,7 +28,7 @@ CLUSTER = {
 FLAGS = {"--num-layers": "27", "--swiglu": True, "--data-path": ("0.3", "/data/a", "0.7", "/data/b")}
 HOSTILE = {"--wandb-exp-name": 'it\'s "$(id)" `id` \\ $HOME !', "--title": "two lines\n#SBATCH --uid=0", "--empty": ""}
 
-type Case = tuple[Place, dict[str, Any]]
+type Case = tuple[Executor, dict[str, Any]]
 
 CASES: Mapping[str, Case] = {
     "slurm-container-checkout": (

@@ -9,8 +9,8 @@ import pytest
 
 import harness.launch.script
 from harness.launch.script.slurm_job import _patterns
-from harness.results.triage.cause import find_cause
-from harness.results.triage.evidence import Evidence
+from harness.runs.triage.cause import find_cause
+from harness.runs.triage.evidence import Evidence
 
 SHELL = Path(harness.launch.script.__file__).parent / "shell"
 

@@ -12,8 +12,8 @@ from harness.errors import EnvironmentProblem
 from harness.launch.plan import plan_launch
 from harness.launch.run import open_run
 from harness.launch.slurm.submit import Refused, submit_script
-from harness.results.store import list_runs
-from harness.results.submission import submit_recorded
+from harness.runs.store import list_runs
+from harness.runs.submission import submit_recorded
 
 type Configured = Callable[..., Resolved]
 type Program = Callable[[str, str], Path]

@@ -11,8 +11,8 @@ from harness.config.megatron_args import ArgValue
 from harness.config.provenance import Resolved
 from harness.config.releases import Release, known
 from harness.launch.checkpoint.loaded import checkpoint_notices, checkpoint_problems
+from harness.launch.executor import Executor
 from harness.launch.job import job_spec
-from harness.launch.place import Place
 
 PUBLISHED = Path(__file__).parent.parent / "fixtures/hf_configs"
 
@@ -48,11 +48,11 @@ def checkpoint(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def problems(resolved: Resolved, place: Place = "local") -> list[str]:
+def problems(resolved: Resolved, place: Executor = "local") -> list[str]:
     return checkpoint_problems(resolved, job_spec(resolved, place))
 
 
-def notices(resolved: Resolved, place: Place = "local") -> list[str]:
+def notices(resolved: Resolved, place: Executor = "local") -> list[str]:
     return checkpoint_notices(resolved, job_spec(resolved, place))
 
 
