@@ -18,8 +18,8 @@ from harness.plan.machine import machine
 from harness.plan.neighbours import neighbours, show_neighbour
 from harness.plan.predict import candidate_of
 from harness.plan.published.rows import PublishedRow
-from harness.plan.score import case_of, predicted_tflops
-from harness.plan.space.recompute_sets import shown
+from harness.plan.score import predictable_row, predicted_tflops
+from harness.plan.space.recompute_sets import show_recompute
 from harness.plan.verdict import violations_of
 from harness.report.text.prediction import candidate_data, show_exchange, show_memory, show_room, show_step
 from harness.report.text.table import MISSING, plain_table
@@ -53,7 +53,7 @@ def _head(found: Candidate) -> str:
     lines = [
         f"{job.arch.name} on {par.world_size:,} {found.gpu.name}: {mapping}, MBS={size.micro} GBS={size.global_}"
         f" SEQ_LEN={size.seq_len}",
-        f"{job.precision}, tokens by {show_exchange(job)}, recomputed: {shown(job.recompute)},"
+        f"{job.precision}, tokens by {show_exchange(job)}, recomputed: {show_recompute(job.recompute)},"
         f" fullest expert rank {job.imbalance:.2f} x the mean",
     ]
     return "\n".join([*lines, *([f"layout: {found.layout}"] if found.layout else [])])
@@ -79,10 +79,10 @@ def _utilisation_rows(found: Candidate) -> list[tuple[str, str]]:
     """The three conventions' shares of one peak, each by its own name."""
     names = {Counting.MEGATRON: "MFU", Counting.MODEL: "MFU (model FLOPs)", Counting.HARDWARE: "HFU (hardware FLOPs)"}
     shares = _utilisation(found)
-    told = {name: MISSING if share is None else f"{share:.1%} of the dense peak" for name, share in shares.items()}
+    texts = {name: MISSING if share is None else f"{share:.1%} of the dense peak" for name, share in shares.items()}
     if found.mfu is not None:
-        told[_key(Counting.MEGATRON)] += " (Megatron's convention)"
-    return [(name, told[_key(counting)]) for counting, name in names.items()]
+        texts[_key(Counting.MEGATRON)] += " (Megatron's convention)"
+    return [(name, texts[_key(counting)]) for counting, name in names.items()]
 
 
 def _flops_per_token(found: Candidate) -> dict[str, float]:
@@ -118,13 +118,14 @@ def _published(found: Candidate) -> list[str]:
 def _as_run(row: PublishedRow) -> str:
     """A line on how that run differed beside its mapping, and what is predicted for it; empty if nothing can be."""
     try:
-        case = case_of(row)
+        case = predictable_row(row)
     except HarnessError:
         return ""
     job = case.job
     return (
         f"\n  that run is predicted at {predicted_tflops(job, case.gpu, case.gpu.constants):.0f}: tokens by"
-        f" {show_exchange(job)}, recomputed: {shown(job.recompute)}, fullest expert rank {job.imbalance:.2f} x the mean"
+        f" {show_exchange(job)}, recomputed: {show_recompute(job.recompute)},"
+        f" fullest expert rank {job.imbalance:.2f} x the mean"
     )
 
 

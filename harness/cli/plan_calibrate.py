@@ -9,8 +9,7 @@ from harness.cli.runs_found import ROOT
 from harness.cost.hardware import CPU_RANK, Gpu, find_gpu
 from harness.cost.step_time import step_time
 from harness.errors import ConfigError
-from harness.plan.calibration import calibrate
-from harness.plan.fit import Measured
+from harness.plan.fit import Measured, calibrate
 from harness.plan.predict import job_of
 from harness.report.text.table import plain_table
 from harness.runs.calibration_file import save_calibration

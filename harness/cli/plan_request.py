@@ -13,11 +13,10 @@ from harness.config.words import typed_words
 from harness.cost.hardware import Gpu
 from harness.errors import ConfigError
 from harness.plan.candidate import Candidate
-from harness.plan.launch_line import launch_line
 from harness.plan.machine import machine
+from harness.plan.space.execution_options import base_of
 from harness.plan.space.settings import AXES, UNEVEN
 from harness.plan.space.space import Space, space
-from harness.plan.space.ways import base_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +58,7 @@ class PlanRequest:
         """The command that launches a candidate."""
         invocation: Invocation = self.ctx.obj
         cluster = {"CLUSTER": base_of(self.resolve).text("CLUSTER")}
-        return launch_line({**cluster, **self.carried}, found, invocation.extra)
+        return found.launch_command({**cluster, **self.carried}, invocation.extra)
 
 
 def plan_request(ctx: click.Context, words: Sequence[str]) -> PlanRequest:

@@ -1,4 +1,4 @@
-"""What a layer's time depends on beside the network: how one micro-batch is cut, and how its work is done."""
+"""What a layer's time depends on beside the network: how one micro-batch is split, and how its work is done."""
 
 from dataclasses import dataclass
 

@@ -12,8 +12,8 @@ from harness.arch.precision import asked_precision
 from harness.arch.stages import pipeline
 from harness.config.megatron_args import MegatronArgs
 from harness.config.releases import EMBEDDED_RELEASE, Release
-from harness.cost.captured import cuda_graphs
-from harness.cost.recomputed import granularity, recomputed_modules
+from harness.cost.cuda_graphs import cuda_graphs
+from harness.cost.recompute_flags import granularity, recomputed_modules
 from harness.cost.training import Dispatcher, Graphs, Optimizer, Overlap, Recompute, Training
 
 BYTES_OF_DTYPE = {"fp32": 4, "fp16": 2, "bf16": 2, "fp8": 1}

@@ -35,10 +35,10 @@ def distance(row: PublishedRow, found: Candidate) -> float:
 
 def show_neighbour(row: PublishedRow) -> str:
     """`368 TFLOP/s/GPU: FP8 blockwise, 1,024 GPUs, TP2 EP64 VPP4 MBS1 GBS8192 (arXiv 2603.07685 …)`."""
-    return f"{row.tflops_per_gpu:g} TFLOP/s/GPU: {', '.join(_said(row))} ({row.source})"
+    return f"{row.tflops_per_gpu:g} TFLOP/s/GPU: {', '.join(_description(row))} ({row.source})"
 
 
-def _said(row: PublishedRow) -> Iterator[str]:
+def _description(row: PublishedRow) -> Iterator[str]:
     sizes = {"TP": row.tp, "PP": row.pp, "VPP": row.vpp, "EP": row.ep, "CP": row.cp, "MBS": row.mbs, "GBS": row.gbs}
     yield row.precision or "precision not stated"
     if row.n_gpus:

@@ -29,7 +29,7 @@ AIM_MEDIAN, AIM_P90, AIM_MEMORY = 0.08, 0.20, 0.10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class PredictableRow:
     """A published row as a job that can be predicted."""
 
     row: PublishedRow
@@ -82,7 +82,7 @@ class Accuracy:
     bias: float
 
 
-def case_of(row: PublishedRow) -> Case:
+def predictable_row(row: PublishedRow) -> PredictableRow:
     """The job of a row. Unusable where the row does not say enough."""
     published = published_job(row)
     gpu = find_gpu(published.gpu)
@@ -92,7 +92,7 @@ def case_of(row: PublishedRow) -> Case:
     job = training(published.args, published.world_size, name=row.model, release=release)
     if release < WITHDRAWN_TE_LOSS:
         job = replace(job, te_cross_entropy=published.facts.cross_entropy == "te")
-    return Case(row=row, published=published, job=job, gpu=gpu)
+    return PredictableRow(row=row, published=published, job=job, gpu=gpu)
 
 
 def score(rows: Iterable[PublishedRow], constants: Constants = FITTED) -> list[ScoredRow]:
@@ -100,12 +100,12 @@ def score(rows: Iterable[PublishedRow], constants: Constants = FITTED) -> list[S
     return [_scored(row, constants) for row in rows]
 
 
-def cases(rows: Iterable[PublishedRow]) -> list[Case]:
+def measured_rows(rows: Iterable[PublishedRow]) -> list[PredictableRow]:
     """The usable rows with a measured speed."""
     found = []
     for row in rows:
         try:
-            case = case_of(row)
+            case = predictable_row(row)
         except HarnessError:
             continue
         if case.step_s is not None:
@@ -126,7 +126,7 @@ def accuracy(errors: Sequence[float]) -> Accuracy:
 
 def _scored(row: PublishedRow, constants: Constants) -> ScoredRow:
     try:
-        case = case_of(row)
+        case = predictable_row(row)
         tflops = predicted_tflops(case.job, case.gpu, constants)
         memory_bytes = _allocated_bytes(case)
     except HarnessError as error:
@@ -145,7 +145,7 @@ def _scored(row: PublishedRow, constants: Constants) -> ScoredRow:
     return scored
 
 
-def _allocated_bytes(case: Case) -> int:
+def _allocated_bytes(case: PredictableRow) -> int:
     """What torch allocates at its peak: on the last pipeline rank for functional tests, on the first for all others."""
     stages = stage_memory(case.job)
     return stages[-1 if case.published.facts.ci else 0].allocated_bytes

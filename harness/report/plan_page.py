@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from harness.plan.candidate import Candidate
-from harness.plan.search import Found
-from harness.plan.space.recompute_sets import shown
+from harness.plan.search import SearchResult
+from harness.plan.space.recompute_sets import show_recompute
 from harness.report.scatter import Dot, render_scatter
 from harness.report.text.prediction import show_exchange
 from harness.units import GIB, show_seconds
@@ -19,7 +19,7 @@ HEADERS = (
 )
 
 
-def render_page(title: str, found: Found, command: str, *, best: int) -> str:
+def render_page(title: str, found: SearchResult, command: str, *, best: int) -> str:
     """The page; the `best` first grids get a number in the plot and a row in the table."""
     top, hbm_gib = found.best[:best], found.best[0].gpu.hbm_bytes / GIB
     plot = render_scatter(_dots(found, top), limit=hbm_gib, x_title="memory (GiB)", y_title="tokens/s/GPU")
@@ -27,7 +27,7 @@ def render_page(title: str, found: Found, command: str, *, best: int) -> str:
     return _PAGE.format(plot=plot, table=_table(top), **texts)
 
 
-def _dots(found: Found, top: Sequence[Candidate]) -> list[Dot]:
+def _dots(found: SearchResult, top: Sequence[Candidate]) -> list[Dot]:
     """Every way to run that was timed, and the best of each grid on top."""
     ranks = {id(one): rank for rank, one in enumerate(top, start=1)}
     return [
@@ -45,7 +45,7 @@ def _described(one: Candidate) -> str:
     par = one.parallel
     return (
         f"TP{par.tp} PP{par.pp} VPP{par.vpp} EP{par.ep} ETP{par.etp} CP{par.cp} MBS{one.batch.micro},"
-        f" {show_exchange(one.job)}, recompute {shown(one.job.recompute)}:"
+        f" {show_exchange(one.job)}, recompute {show_recompute(one.job.recompute)}:"
         f" {one.peak.total_bytes / GIB:.1f} GiB, {one.tokens_per_s_per_gpu:,.0f} tokens/s/GPU"
     )
 
@@ -62,7 +62,7 @@ def _rows(top: Sequence[Candidate]) -> Iterator[tuple[str, ...]]:
         yield (
             *map(str, (rank, par.tp, par.pp, par.vpp, par.ep, par.etp, par.cp, one.batch.micro)),
             show_exchange(one.job),
-            shown(one.job.recompute),
+            show_recompute(one.job.recompute),
             f"{one.peak.total_bytes / GIB:.1f}",
             show_seconds(one.step_time.total_s),
             f"{one.tflops_per_gpu:.0f}",
@@ -71,7 +71,7 @@ def _rows(top: Sequence[Candidate]) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _counts(found: Found) -> str:
+def _counts(found: SearchResult) -> str:
     counts = found.counts
     return (
         f"{counts.enumerated:,} ways to run {counts.grids:,} grids: {counts.too_large:,} do not fit,"

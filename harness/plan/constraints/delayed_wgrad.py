@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from harness.config.releases import Release
-from harness.cost.captured import cuda_graphs, written_modules
+from harness.cost.cuda_graphs import cuda_graphs, written_modules
 from harness.plan.constraints.overlap import OVERLAP
 from harness.plan.violation import Case, Violation, names, needs_te, refused
 

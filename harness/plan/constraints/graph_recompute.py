@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from harness.config.releases import Release
-from harness.cost.captured import CudaGraphs, cuda_graphs, written_modules
-from harness.cost.recomputed import granularity, recomputed_modules
+from harness.cost.cuda_graphs import CudaGraphs, cuda_graphs, written_modules
+from harness.cost.recompute_flags import granularity, recomputed_modules
 from harness.plan.constraints.graphs import IMPL
 from harness.plan.violation import Case, Violation, refused
 

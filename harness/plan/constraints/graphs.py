@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from harness.arch.model import moe_layers
 from harness.config.releases import Release
-from harness.cost.captured import (
+from harness.cost.cuda_graphs import (
     MODULES,
     SCOPE,
     asked_implementation,

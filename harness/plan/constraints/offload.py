@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from harness.config.releases import Release
-from harness.cost.captured import cuda_graphs
-from harness.cost.recomputed import asked_granularity, granularity, recomputed_modules
+from harness.cost.cuda_graphs import cuda_graphs
+from harness.cost.recompute_flags import asked_granularity, granularity, recomputed_modules
 from harness.plan.violation import Case, Violation, refused
 
 LAYERS = "--cpu-offloading-num-layers"

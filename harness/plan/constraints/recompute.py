@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from harness.config.releases import Release
-from harness.cost.recomputed import asked_granularity
+from harness.cost.recompute_flags import asked_granularity
 from harness.plan.violation import Case, Violation, needs_te, refused
 
 GRANULARITY, METHOD, NUMBER = "--recompute-granularity", "--recompute-method", "--recompute-num-layers"

@@ -1,4 +1,4 @@
-"""One micro-batch as a rank sees it: its tokens, their bytes, and the parts of a tensor that the rank has."""
+"""The shard of one micro-batch that a rank has: its tokens, their bytes, and its parts of a tensor."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -23,8 +23,8 @@ SAVED_INPUT_BYTES: Mapping[Precision, float] = MappingProxyType(
 """Bytes of one saved element of a GEMM's input with its scales."""
 
 
-class Cut(NamedTuple):
-    """How one micro-batch is cut for a rank: what the bytes of a layer depend on beside the layer."""
+class MicrobatchShard(NamedTuple):
+    """How one micro-batch is split for a rank: what the bytes of a layer depend on beside the layer itself."""
 
     tokens: int
     own_tokens: int
@@ -56,11 +56,11 @@ class Cut(NamedTuple):
         return self.own_tokens * top_k * self.etp * self.expert_share
 
 
-def cut(job: Training, implementation: Implementation = TRANSFORMER_ENGINE) -> Cut:
-    """The cut of a job's micro-batches; a capacity factor caps the load of the fullest rank."""
+def microbatch_shard(job: Training, implementation: Implementation = TRANSFORMER_ENGINE) -> MicrobatchShard:
+    """The shard of a job's micro-batches on one rank; a capacity factor caps the load of the fullest rank."""
     tokens, tp = job.tokens_per_rank, job.parallel.tp
     share = job.imbalance if job.capacity_factor is None else min(job.imbalance, job.capacity_factor)
-    return Cut(
+    return MicrobatchShard(
         tokens=tokens,
         own_tokens=tokens // tp if job.sequence_parallel else tokens,
         expert_share=share,

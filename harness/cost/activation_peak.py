@@ -1,4 +1,4 @@
-"""What comes and goes with the micro-batches of a rank, at the fullest moment of the schedule."""
+"""The activation peak of each pipeline rank: what its micro-batches hold at the fullest moment of the schedule."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from harness.arch.shards import RankParameters, rank_parameters
 from harness.arch.stages import Pipeline, Stage
 from harness.cost.activations import Saved, boundary_bytes, ends_activations, layer_activations, mtp_activations
 from harness.cost.buffers import dummy_gradient_bytes
-from harness.cost.cut import Cut
 from harness.cost.in_flight import in_flight
+from harness.cost.microbatch_shard import MicrobatchShard
 from harness.cost.training import Recompute
 from harness.cost.transients import CrossEntropy, layer_backward_bytes, loss_bytes
 
@@ -26,10 +26,10 @@ class Schedule(NamedTuple):
     overlapped: bool
 
 
-class Moving(NamedTuple):
-    """Of one rank: its parameters, and what comes and goes with the micro-batches."""
+class ActivationPeak(NamedTuple):
+    """One rank at its fullest moment: its parameters, and what its micro-batches hold beside them, in bytes."""
 
-    held: RankParameters
+    parameters: RankParameters
     saved: Saved
     transient: Mapping[str, int]
     peak_bytes: int
@@ -37,32 +37,32 @@ class Moving(NamedTuple):
 
 
 @lru_cache(maxsize=1 << 14)
-def moving(
+def activation_peaks(
     arch: ModelArch,
     pipeline: Pipeline,
     mapping: Parallel,
-    shape: Cut,
+    shard: MicrobatchShard,
     recompute: Recompute,
     schedule: Schedule,
     loss: CrossEntropy,
-) -> tuple[Moving, ...]:
-    """All that needs a look at the layers, for every pipeline rank: searches ask again and again."""
-    parts = []
+) -> tuple[ActivationPeak, ...]:
+    """The peak of every pipeline rank. Cached: searches ask for the same pipelines again and again."""
+    peaks = []
     for rank, stages in enumerate(pipeline):
         moments = in_flight(rank, len(pipeline), len(stages), *schedule)
         kinds = _kinds(arch, stages, recompute)
-        saved = _saved(arch, kinds, moments, shape, recompute)
-        transient = _transient(arch, kinds, shape, recompute, loss, overlapped=schedule.overlapped)
-        parts.append(
-            Moving(
-                held=rank_parameters(arch, stages, mapping),
+        saved = _saved(arch, kinds, moments, shard, recompute)
+        transient = _transient(arch, kinds, shard, recompute, loss, overlapped=schedule.overlapped)
+        peaks.append(
+            ActivationPeak(
+                parameters=rank_parameters(arch, stages, mapping),
                 saved=saved,
                 transient=transient,
                 peak_bytes=sum(saved.values()) + sum(transient.values()),
                 dummy_gradients_bytes=dummy_gradient_bytes(arch, stages, mapping.tp, mapping.etp),
             )
         )
-    return tuple(parts)
+    return tuple(peaks)
 
 
 class _Kinds(NamedTuple):
@@ -96,12 +96,12 @@ def _checkpointed(layers: int, recompute: Recompute) -> int:
 
 
 def _saved(
-    arch: ModelArch, kinds: _Kinds, moments: tuple[tuple[int, ...], ...], shape: Cut, recompute: Recompute
+    arch: ModelArch, kinds: _Kinds, moments: tuple[tuple[int, ...], ...], shard: MicrobatchShard, recompute: Recompute
 ) -> Saved:
     """Saved bytes by module over the micro-batches in flight, at the fullest moment of the schedule."""
-    parts = [layer_activations(layer, arch.hidden, shape) for layer in kinds.layers]
+    parts = [layer_activations(layer, arch.hidden, shard) for layer in kinds.layers]
     others = [
-        _beside_layers(arch, stage, shape, recompute, checkpointed)
+        _beside_layers(arch, stage, shard, recompute, checkpointed)
         for stage, checkpointed in zip(kinds.stages, kinds.checkpointed, strict=True)
     ]
     fullest = moments[0]
@@ -121,21 +121,29 @@ def _saved(
     return total
 
 
-def _beside_layers(arch: ModelArch, stage: Stage, shape: Cut, recompute: Recompute, checkpointed: int) -> Saved:
+def _beside_layers(
+    arch: ModelArch, stage: Stage, shard: MicrobatchShard, recompute: Recompute, checkpointed: int
+) -> Saved:
     """What one micro-batch leaves in a virtual stage beside its layers."""
-    parts = {"layer inputs": checkpointed * boundary_bytes(arch, shape)} if checkpointed else {}
+    parts = {"layer inputs": checkpointed * boundary_bytes(arch, shard)} if checkpointed else {}
     if stage.mtp_layers:
-        inner = layer_activations(arch.mtp_layer, arch.hidden, shape).values()
+        inner = layer_activations(arch.mtp_layer, arch.hidden, shard).values()
         full = recompute.granularity == "full"
-        one = 2 * boundary_bytes(arch, shape) if full else sum(inner) + mtp_activations(arch, shape)
+        one = 2 * boundary_bytes(arch, shard) if full else sum(inner) + mtp_activations(arch, shard)
         parts["mtp"] = stage.mtp_layers * one
     if stage.loss:
-        parts["output_layer"] = ends_activations(arch, shape)
+        parts["output_layer"] = ends_activations(arch, shard)
     return parts
 
 
 def _transient(
-    arch: ModelArch, kinds: _Kinds, shape: Cut, recompute: Recompute, loss: CrossEntropy, *, overlapped: bool
+    arch: ModelArch,
+    kinds: _Kinds,
+    shard: MicrobatchShard,
+    recompute: Recompute,
+    loss: CrossEntropy,
+    *,
+    overlapped: bool,
 ) -> dict[str, int]:
     """The larger of two moments: the loss, where it stands on this rank, and the backward pass of one layer.
 
@@ -144,14 +152,14 @@ def _transient(
     again = recompute.granularity == "full" or overlapped
     layer = max(
         (
-            layer_backward_bytes(layer, arch.hidden, shape)
-            + (sum(layer_activations(layer, arch.hidden, shape).values()) if again else 0)
+            layer_backward_bytes(layer, arch.hidden, shard)
+            + (sum(layer_activations(layer, arch.hidden, shard).values()) if again else 0)
             for layer in kinds.layers
         ),
         default=0,
     )
     if any(stage.loss for stage in kinds.stages):
-        logits = loss_bytes(arch, shape, kind=loss, mtp_layers=arch.mtp_layers)
+        logits = loss_bytes(arch, shard, kind=loss, mtp_layers=arch.mtp_layers)
         if logits > layer:
             return {"loss": logits}
     return {"layer": layer}

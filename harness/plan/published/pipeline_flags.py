@@ -16,14 +16,14 @@ ENDS = {"--account-for-embedding-in-pipeline-split": True, "--account-for-loss-i
 
 
 @dataclass(frozen=True, kw_only=True)
-class Split:
+class PipelineFlags:
     """Flags that split the layers, and what was assumed for it."""
 
     flags: Mapping[str, ArgValue]
     assumed: tuple[str, ...] = ()
 
 
-def pipeline_split(flags: Mapping[str, ArgValue], vpp: int, facts: Facts) -> Split:
+def pipeline_flags(flags: Mapping[str, ArgValue], vpp: int, facts: Facts) -> PipelineFlags:
     """The split of a job over PP·`vpp` stages: as stated, else even, else balanced as well as a layout can.
 
     ValueError where there are more stages than layers to fill them.
@@ -32,23 +32,23 @@ def pipeline_split(flags: Mapping[str, ArgValue], vpp: int, facts: Facts) -> Spl
     pp = parallel(args, 1).pp
     stages = pp * vpp if pp > 1 else 1  # nothing is interleaved without a pipeline
     if stages == 1:
-        return Split(flags={})
+        return PipelineFlags(flags={})
     virtual: dict[str, ArgValue] = {"--num-virtual-stages-per-pipeline-rank": str(vpp)} if vpp > 1 else {}
     layers, mtp = args.integer("--num-layers"), args.integer("--mtp-num-layers")
     if facts.layout == "ends" and (layers + 2) % stages == 0:
-        return Split(flags={**virtual, **ENDS})
+        return PipelineFlags(flags={**virtual, **ENDS})
     if facts.layout not in (None, "ends"):
         layout = facts.layout if mtp else facts.layout.replace("m", "")
         fits = not layout_problems(layout, pp=pp, num_layers=layers, mtp_layers=mtp)
         if fits and len(layout_stages(layout)) == stages:
-            return Split(flags={LAYOUT: layout})
+            return PipelineFlags(flags={LAYOUT: layout})
     if layers % stages == 0 and not mtp:
-        return Split(flags=virtual)
+        return PipelineFlags(flags=virtual)
     return _balanced(args, stages)
 
 
-def _balanced(args: MegatronArgs, stages: int) -> Split:
+def _balanced(args: MegatronArgs, stages: int) -> PipelineFlags:
     arch = model_arch(args)
     dense = sum(isinstance(layer.ffn, Dense) for layer in arch.layers)
     layout = balanced_layout(len(arch.layers), stages, dense_layers=dense, mtp_layers=arch.mtp_layers)
-    return Split(flags={LAYOUT: layout}, assumed=(f"layers over {stages} stages as {layout}",))
+    return PipelineFlags(flags={LAYOUT: layout}, assumed=(f"layers over {stages} stages as {layout}",))

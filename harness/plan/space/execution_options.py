@@ -1,4 +1,4 @@
-"""Ways to run any mapping: how tokens travel to their experts, and what is computed again."""
+"""The options to run any mapping with: token dispatcher, its overlap with computation, and what is recomputed."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -12,9 +12,9 @@ from harness.cost.hardware import Gpu
 from harness.cost.training import Recompute, Training
 from harness.errors import ConfigError
 from harness.plan.predict import job_of
+from harness.plan.space.pipeline_splits import PipelineSplit, split_flags
 from harness.plan.space.recompute_sets import FLAGS, recompute_flags, recompute_sets
 from harness.plan.space.settings import WHOLE
-from harness.plan.space.splits import Split, split_flags
 from harness.plan.verdict import violations_of
 from harness.plan.violation import FLAG_OF_SETTING, Violation
 
@@ -23,7 +23,7 @@ type Resolve = Callable[[Mapping[str, str]], Resolved]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
+class ExecutionOption:
     """The settings that ask for it, the unsplit model's job with them, and the sets that may be recomputed."""
 
     settings: Mapping[str, str]
@@ -47,7 +47,7 @@ def dispatchers(gpu: Gpu) -> tuple[str, ...]:
     return ("alltoall", "hybridep" if gpu.nvlink_domain > 8 else "deepep")
 
 
-def asked_ways(resolve: Resolve, gpu: Gpu, fixed: Mapping[str, str]) -> Iterator[tuple[Mapping[str, str], Resolved]]:
+def asked_options(resolve: Resolve, gpu: Gpu, fixed: Mapping[str, str]) -> Iterator[tuple[Mapping[str, str], Resolved]]:
     """Each dispatcher with and without A2A_OVERLAP, as far as the user left it open and the release has it."""
     chosen = (fixed["MOE_TOKEN_DISPATCHER"],) if "MOE_TOKEN_DISPATCHER" in fixed else dispatchers(gpu)
     overlaps = (fixed["A2A_OVERLAP"],) if "A2A_OVERLAP" in fixed else ("0", "1")
@@ -61,12 +61,14 @@ def asked_ways(resolve: Resolve, gpu: Gpu, fixed: Mapping[str, str]) -> Iterator
                     raise
 
 
-def ways(resolve: Resolve, gpu: Gpu, split: Split, fixed: Mapping[str, str]) -> tuple[list[Way], list[Violation]]:
+def execution_options(
+    resolve: Resolve, gpu: Gpu, split: PipelineSplit, fixed: Mapping[str, str]
+) -> tuple[list[ExecutionOption], list[Violation]]:
     """What Megatron would run on a mapping with virtual stages (`split`) and experts in parts; and else why not."""
-    found: list[Way] = []
+    found: list[ExecutionOption] = []
     refused: list[Violation] = []
     seen = set()
-    for settings, resolved in asked_ways(resolve, gpu, fixed):
+    for settings, resolved in asked_options(resolve, gpu, fixed):
         job = job_of(resolved)
         if (job.dispatcher, job.overlap) in seen:  # a release, or the embedded engine, that has no such thing
             continue
@@ -74,7 +76,7 @@ def ways(resolve: Resolve, gpu: Gpu, split: Split, fixed: Mapping[str, str]) -> 
         verdicts = {one: _violations(resolved, job, split, one, gpu) for one in _recomputes(resolved, job)}
         allowed = tuple(one for one, violations in verdicts.items() if not violations)
         if allowed:
-            found.append(Way(settings=settings, resolved=resolved, job=job, recomputes=allowed))
+            found.append(ExecutionOption(settings=settings, resolved=resolved, job=job, recomputes=allowed))
         refused = refused or next(iter(verdicts.values()))
     return found, refused
 
@@ -87,7 +89,9 @@ def _recomputes(resolved: Resolved, job: Training) -> tuple[Recompute, ...]:
     return tuple(one for one in recompute_sets(job.arch) if has_modules or one.granularity != "selective")
 
 
-def _violations(resolved: Resolved, job: Training, split: Split, recompute: Recompute, gpu: Gpu) -> list[Violation]:
+def _violations(
+    resolved: Resolved, job: Training, split: PipelineSplit, recompute: Recompute, gpu: Gpu
+) -> list[Violation]:
     """What Megatron refuses of it on a mapping that has room for everything else."""
     ep = experts(job.arch)
     nodes = split.pp * ep

@@ -1,4 +1,4 @@
-"""Ways to cut a network into pipeline stages: evenly, or by a balanced layout."""
+"""How a network is split into pipeline stages: evenly, or by a balanced layout."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ PP, VPP, LAYOUT = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Split:
+class PipelineSplit:
     """PP ranks of VPP virtual stages; `layout` is `--pipeline-model-parallel-layout`, empty where all are alike."""
 
     pp: int
@@ -26,7 +26,7 @@ class Split:
     pipeline: Pipeline
 
 
-def splits(arch: ModelArch, pp: int) -> Iterator[Split]:
+def pipeline_splits(arch: ModelArch, pp: int) -> Iterator[PipelineSplit]:
     """Each number of virtual stages that makes the longest stage shorter than the one before did."""
     longest = len(arch.layers) + 1
     for vpp in range(1, len(arch.layers) // pp + 1 if pp > 1 else 2):
@@ -49,7 +49,7 @@ def split_flags(pp: int, vpp: int, layout: str) -> dict[str, ArgValue]:
     return flags
 
 
-def _split(arch: ModelArch, pp: int, vpp: int) -> Split | None:
+def _split(arch: ModelArch, pp: int, vpp: int) -> PipelineSplit | None:
     """Evenly where that comes out whole and there are no MTP modules, which would stand beside the last layers."""
     layers, layout = len(arch.layers), ""
     if pp > 1 and (layers % (pp * vpp) or arch.mtp_layers):
@@ -60,4 +60,4 @@ def _split(arch: ModelArch, pp: int, vpp: int) -> Split | None:
             return None
     network: dict[str, ArgValue] = {"--num-layers": str(layers), "--mtp-num-layers": str(arch.mtp_layers)}
     args = MegatronArgs({**network, **split_flags(pp, vpp, layout)})
-    return Split(pp=pp, vpp=vpp, layout=layout, pipeline=pipeline(args))
+    return PipelineSplit(pp=pp, vpp=vpp, layout=layout, pipeline=pipeline(args))
