@@ -8,8 +8,8 @@ import click
 from harness.cli import request
 from harness.cli.machines import calibrated
 from harness.cli.main import Invocation
+from harness.config.arguments import parse_arguments
 from harness.config.provenance import Resolved
-from harness.config.words import typed_words
 from harness.cost.hardware import Gpu
 from harness.errors import ConfigError
 from harness.plan.candidate import Candidate
@@ -63,7 +63,7 @@ class PlanRequest:
 
 def plan_request(ctx: click.Context, words: Sequence[str]) -> PlanRequest:
     """What was typed, checked as far as any verb checks it."""
-    typed = typed_words(words)
+    typed = parse_arguments(words)
     uneven = [name for name in UNEVEN if name in typed]
     if uneven:
         raise ConfigError([f"command line: {name}: plan chooses how layers are split; leave it out" for name in uneven])

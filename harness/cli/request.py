@@ -11,11 +11,12 @@ from click.shell_completion import CompletionItem
 
 from harness.cli import screen
 from harness.cli.main import Invocation
+from harness.config.arguments import parse_arguments
 from harness.config.provenance import Resolved
+from harness.config.request import Request
 from harness.config.roots import NAMED_BY, Roots
 from harness.config.schema import SETTINGS
-from harness.config.sources import Request, resolve_request
-from harness.config.words import typed_words
+from harness.config.sources import resolve_request
 from harness.launch.executor import Executor
 
 EXECUTORS = ("local", "interactive", "slurm")
@@ -90,7 +91,7 @@ def resolved(ctx: click.Context, words: Sequence[str], place: Executor) -> Resol
     """Resolve what the user typed, in this environment, for a place."""
     invocation: Invocation = ctx.obj
     request = Request(
-        words=words,
+        arguments=words,
         extra=invocation.extra,
         environ=dict(os.environ),
         default_cluster="template" if place == "slurm" else "laptop",
@@ -102,7 +103,7 @@ def resolved(ctx: click.Context, words: Sequence[str], place: Executor) -> Resol
 
 def planned(ctx: click.Context, words: Sequence[str]) -> Resolved:
     """Resolve for a verb that predicts: a job on a cluster, of the template if none is named."""
-    return resolved(ctx, as_planned(typed_words(words)), "slurm")
+    return resolved(ctx, as_planned(parse_arguments(words)), "slurm")
 
 
 def as_planned(settings: Mapping[str, str]) -> list[str]:

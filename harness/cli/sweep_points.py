@@ -8,10 +8,10 @@ import click
 
 from harness.cli import request
 from harness.cli.verdict import foresee, gpu_hours, notices, problems
+from harness.config.arguments import parse_arguments
 from harness.config.provenance import Resolved
 from harness.config.roots import NAMED_BY, Roots
 from harness.config.schema import SETTINGS
-from harness.config.words import typed_words
 from harness.errors import ConfigError
 from harness.launch.executor import Executor
 from harness.launch.plan import Launch, plan_launch
@@ -76,7 +76,7 @@ class Checked:
 
 def points_of(ctx: click.Context, words: Sequence[str], *, zipped: bool) -> tuple[Point, ...]:
     """The points that the words name. ConfigError holds every mistake in them."""
-    typed = typed_words(words)
+    typed = parse_arguments(words)
     points: tuple[Point, ...] = ()
     found = _not_found(typed)
     try:

@@ -7,24 +7,8 @@ from harness.arch.dispatcher import asked_dispatcher
 from harness.arch.parallel import Batch, Parallel
 from harness.config.megatron_args import MegatronArgs
 from harness.config.releases import Release
+from harness.config.setting_flags import FLAG_OF_SETTING
 from harness.cost.hardware import Gpu
-
-FLAG_OF_SETTING = {
-    "TP": "--tensor-model-parallel-size",
-    "CP": "--context-parallel-size",
-    "PP": "--pipeline-model-parallel-size",
-    "EP": "--expert-model-parallel-size",
-    "ETP": "--expert-tensor-parallel-size",
-    "VPP": "--num-virtual-stages-per-pipeline-rank",
-    "LAYERS_PER_VP": "--num-layers-per-virtual-pipeline-stage",
-    "PP_FIRST": "--decoder-first-pipeline-num-layers",
-    "PP_LAST": "--decoder-last-pipeline-num-layers",
-    "MBS": "--micro-batch-size",
-    "GBS": "--global-batch-size",
-    "SEQ_LEN": "--seq-length",
-    "NUM_LAYERS": "--num-layers",
-    "MOE_TOKEN_DISPATCHER": "--moe-token-dispatcher-type",
-}
 
 
 @dataclass(frozen=True, kw_only=True)

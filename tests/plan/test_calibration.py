@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from cli_command import moe_harness
 
+from harness.config.request import Request
 from harness.config.roots import Roots
-from harness.config.sources import Request, resolve_request
+from harness.config.sources import resolve_request
 from harness.cost.calibration import Calibration
 from harness.cost.constants import FITTED
 from harness.cost.hardware import CPU_RANK, find_gpu
@@ -23,7 +24,7 @@ RECORD = Path(__file__).parents[1] / "fixtures/records/version-1.json"
 
 
 def laptop_job(*words: str) -> Training:
-    resolved = resolve_request(Request(words=words), Roots.standard())
+    resolved = resolve_request(Request(arguments=words), Roots.standard())
     return training(resolved.megatron_args, 2)
 
 

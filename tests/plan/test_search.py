@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from planned import planned
 
+from harness.config.arguments import parse_arguments
 from harness.config.provenance import Resolved
-from harness.config.words import typed_words
 from harness.cost.hardware import find_gpu
 from harness.cost.memory import peak_stage, stage_memory
 from harness.cost.step_time import step_time
@@ -108,7 +108,7 @@ def test_the_command_of_a_candidate_launches_exactly_it(asked: dict[str, str]) -
         words = shlex.split(one.launch_command({"CLUSTER": "template", **asked}, ()))
         assert words[:2] == ["moe-harness", "launch"]
         at = words.index("--") if "--" in words else len(words)
-        launched = resolve(typed_words(words[2:at]), tuple(words[at + 1 :]))
+        launched = resolve(parse_arguments(words[2:at]), tuple(words[at + 1 :]))
         assert job_of(launched) == one.job
         assert violations_of(launched, of.gpu) == []
 

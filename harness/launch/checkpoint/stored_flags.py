@@ -9,6 +9,7 @@ from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.config.provenance import Resolved
 from harness.config.releases import Catalogue, load
 from harness.config.rules.data import NULL_COUNTS_EOD
+from harness.config.setting_flags import SETTING_OF_FLAG
 from harness.errors import ConfigError
 from harness.launch.checkpoint.conversion_record import CheckpointRecord
 
@@ -23,8 +24,6 @@ _STRUCTURE = (
     *("--moe-router-enable-expert-bias", "--moe-router-num-groups", "--moe-router-group-topk"),
     *("--moe-router-topk-scaling-factor", "--untie-embeddings-and-output-weights", "--rotary-scaling-factor", MTP),
 )
-# The settings through which the shipped models take a flag: the fix is to change these.
-_SETTING = {"--num-layers": "NUM_LAYERS", "--vocab-size": "VOCAB_SIZE"}
 
 
 def contradictions(record: CheckpointRecord, resolved: Resolved) -> list[str]:
@@ -113,7 +112,7 @@ def _contradiction(
     if checkpoint is None:
         return f"{where}{_worded(flag, job)}: the checkpoint in {record.folder} has nothing of the kind; leave it out"
     needed = _worded(flag, record.flags.get(flag, checkpoint))
-    fix = f"{_SETTING[flag]}={record.flags.text(flag)}" if flag in _SETTING else needed
+    fix = f"{SETTING_OF_FLAG[flag]}={record.flags.text(flag)}" if flag in SETTING_OF_FLAG else needed
     found = _worded(flag, resolved.megatron_args[flag]) if written else "the job does not say so"
     return f"{where}{found}: the checkpoint in {record.folder} needs {needed}; write {fix}"
 

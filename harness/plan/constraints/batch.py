@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from harness.config.releases import Release
+from harness.plan.constraints.pipeline import PER_STAGE
 from harness.plan.violation import Case, Violation, either, names, neighbouring_multiples
 
 MTP_POSITIONS = ("rope", "none")
@@ -51,7 +52,7 @@ def interleaving(case: Case) -> Iterator[Violation]:
             constraint="interleaving",
             message=f"VPP={par.vpp} with PP={par.pp}; allowed: PP of {least} or more",
             fix=f"VPP=1, or PP={least} or more",
-            names=names("VPP", "LAYERS_PER_VP", "PP"),
+            names=names("VPP", "LAYERS_PER_VP", PER_STAGE, "PP"),
         )
     else:
         yield from _micro_batch_groups(case)
@@ -59,13 +60,13 @@ def interleaving(case: Case) -> Iterator[Violation]:
 
 def _interleaving_of_one(case: Case, least: int) -> Iterator[Violation]:
     """Early releases interleave whenever a flag is there, even one virtual stage."""
-    flags = [flag for flag in names("VPP", "LAYERS_PER_VP") if flag in case.args]
+    flags = [flag for flag in names("VPP", "LAYERS_PER_VP", PER_STAGE) if flag in case.args]
     if flags and case.parallel.pp < least and case.release < ONE_VIRTUAL_STAGE_IS_NONE:
         yield Violation(
             constraint="interleaving",
             message=f"{flags[0]} with PP={case.parallel.pp}; allowed before Megatron 0.14: PP of {least} or more",
             fix=f"leave {flags[0]} out, or PP={least} or more",
-            names=names("VPP", "LAYERS_PER_VP", "PP"),
+            names=names("VPP", "LAYERS_PER_VP", PER_STAGE, "PP"),
         )
 
 
@@ -92,7 +93,7 @@ def _micro_batch_groups(case: Case) -> Iterator[Violation]:
             message=f"VPP={par.vpp} with {micro_batches} micro-batches (GBS={size.global_} over MBS·DP = {unit}); "
             f"allowed: multiples of {group}",
             fix=f"{either('GBS', neighbouring_multiples(size.global_, unit * group))}, or VPP=1",
-            names=names("GBS", "VPP", "LAYERS_PER_VP", "PP"),
+            names=names("GBS", "VPP", "LAYERS_PER_VP", PER_STAGE, "PP"),
         )
 
 

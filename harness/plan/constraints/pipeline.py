@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from harness.arch.layout import layout_problems, layout_stages
 from harness.arch.parallel import pipeline_units
 from harness.config.releases import Release
+from harness.config.setting_flags import FLAG_OF_SETTING
 from harness.plan.violation import (
-    FLAG_OF_SETTING,
     Case,
     Violation,
     divisors,
@@ -16,9 +16,10 @@ from harness.plan.violation import (
     neighbours,
 )
 
-LAYOUT = "--pipeline-model-parallel-layout"
+LAYOUT = FLAG_OF_SETTING["PP_LAYOUT"]
+PER_STAGE = "--num-layers-per-virtual-pipeline-stage"  # LAYERS_PER_VP reaches Megatron as VPP instead
 ACCOUNT = ("--account-for-embedding-in-pipeline-split", "--account-for-loss-in-pipeline-split")
-VIRTUAL = (FLAG_OF_SETTING["VPP"], FLAG_OF_SETTING["LAYERS_PER_VP"], LAYOUT)
+VIRTUAL = (FLAG_OF_SETTING["VPP"], PER_STAGE, LAYOUT)
 MTP_IN_LAYOUTS = Release(0, 14)  # first release whose layouts name MTP modules
 MTP_APART_FROM_LOSS = Release(0, 16)  # first release that runs them on a stage without the loss
 
@@ -34,12 +35,12 @@ def pipeline_flags(case: Case) -> Iterator[Violation]:
         yield _contradiction(uneven + account)
     if LAYOUT in case.args and uneven + account:
         yield _contradiction([LAYOUT, *uneven, *account])
-    if uneven and FLAG_OF_SETTING["LAYERS_PER_VP"] in virtual:
+    if uneven and PER_STAGE in virtual:
         yield Violation(
             constraint="pipeline-flags",
-            message=f"{' and '.join(uneven)} with {FLAG_OF_SETTING['LAYERS_PER_VP']}",
+            message=f"{' and '.join(uneven)} with {PER_STAGE}",
             fix=f"say it with {FLAG_OF_SETTING['VPP']} (VPP)",
-            names=names("LAYERS_PER_VP", "PP_FIRST", "PP_LAST"),
+            names=names("LAYERS_PER_VP", PER_STAGE, "PP_FIRST", "PP_LAST"),
         )
 
 
@@ -107,17 +108,17 @@ def _even(case: Case) -> Iterator[Violation]:
             names=names("PP", "NUM_LAYERS"),
         )
         return
-    per_stage = case.args.integer(FLAG_OF_SETTING["LAYERS_PER_VP"]) or units // pp // vpp
+    per_stage = case.args.integer(PER_STAGE) or units // pp // vpp
     if units // pp % vpp or units // pp % max(1, per_stage):
         allowed = divisors(units // pp)
-        virtual = f"LAYERS_PER_VP={per_stage}" if FLAG_OF_SETTING["LAYERS_PER_VP"] in case.args else f"VPP={vpp}"
+        virtual = f"LAYERS_PER_VP={per_stage}" if PER_STAGE in case.args else f"VPP={vpp}"
         setting, _, value = virtual.partition("=")
         yield Violation(
             constraint="pipeline-layers",
             message=f"{virtual} does not divide the {units // pp} layers of a stage ({what}, PP={pp}); "
             f"allowed: {listed(allowed)}",
             fix=either(setting, neighbours(int(value), allowed)),
-            names=names("VPP", "LAYERS_PER_VP", "PP", "NUM_LAYERS"),
+            names=names("VPP", "LAYERS_PER_VP", PER_STAGE, "PP", "NUM_LAYERS"),
         )
 
 

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 from harness.arch.shape_problems import MOST, MOST_LAYERS
 from harness.config.megatron_args import MegatronArgs
-from harness.plan.violation import FLAG_OF_SETTING, Violation
+from harness.config.setting_flags import FLAG_OF_SETTING, SETTING_OF_FLAG
+from harness.plan.constraints.pipeline import PER_STAGE
+from harness.plan.violation import Violation
 
 REQUIRED = (
     "--num-layers",
@@ -17,7 +19,8 @@ REQUIRED = (
 )
 POSITIVE = (
     *REQUIRED,
-    *(flag for flag in FLAG_OF_SETTING.values() if flag not in {*REQUIRED, "--moe-token-dispatcher-type"}),
+    *(FLAG_OF_SETTING[name] for name in ("TP", "CP", "PP", "EP", "ETP", "VPP", "PP_FIRST", "PP_LAST", "GBS")),
+    PER_STAGE,
     "--eval-global-batch-size",
     "--eval-micro-batch-size",
     "--ffn-hidden-size",
@@ -98,8 +101,8 @@ def _too_large(args: MegatronArgs) -> Iterator[Violation]:
 
 
 def _violation(flag: str, message: str, fix: str) -> Violation:
-    settings = tuple(setting for setting, carrier in FLAG_OF_SETTING.items() if carrier == flag)
-    return Violation(constraint="sizes", message=message, fix=fix, names=(*settings, flag))
+    names = (SETTING_OF_FLAG[flag], flag) if flag in SETTING_OF_FLAG else (flag,)
+    return Violation(constraint="sizes", message=message, fix=fix, names=names)
 
 
 def _at_least(text: str, least: int) -> bool:

@@ -14,12 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from harness.arch.parallel import world_size
 from harness.config.megatron_args import ArgValue
 from harness.config.provenance import Resolved
+from harness.config.setting_flags import FLAG_OF_SETTING
 from harness.cost.hardware import Gpu
 from harness.cost.training import Training
 from harness.plan.space.execution_options import with_flags
 from harness.plan.space.pipeline_splits import PipelineSplit, pipeline_splits, split_flags
 from harness.plan.verdict import violations_of
-from harness.plan.violation import FLAG_OF_SETTING, divisors
+from harness.plan.violation import divisors
 
 MOST_TP = 8
 LEAST_TOKENS_OF_A_RANK = 4096

@@ -8,6 +8,7 @@ from harness.arch.moe import MoE
 from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.config.provenance import Resolved
 from harness.config.releases import load
+from harness.config.setting_flags import FLAG_OF_SETTING
 from harness.cost.hardware import Gpu
 from harness.cost.training import Recompute, Training
 from harness.errors import ConfigError
@@ -16,7 +17,7 @@ from harness.plan.space.pipeline_splits import PipelineSplit, split_flags
 from harness.plan.space.recompute_sets import FLAGS, recompute_flags, recompute_sets
 from harness.plan.space.settings import WHOLE
 from harness.plan.verdict import violations_of
-from harness.plan.violation import FLAG_OF_SETTING, Violation
+from harness.plan.violation import Violation
 
 type Resolve = Callable[[Mapping[str, str]], Resolved]
 """The user's configuration with these settings on top."""

@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 from harness.config.megatron_args import ArgValue
+from harness.config.setting_flags import FLAG_OF_SETTING
 from harness.cost.training import Recompute
 from harness.plan.space.execution_options import ExecutionOption, added_flags
 from harness.plan.space.pipeline_splits import PipelineSplit, split_flags
 from harness.plan.space.settings import UNEVEN
-from harness.plan.violation import FLAG_OF_SETTING
 
 
 class Grid(NamedTuple):

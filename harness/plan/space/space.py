@@ -7,6 +7,7 @@ from harness.arch.model import ModelArch, padded_vocab_size
 from harness.arch.parallel import Batch, Parallel, world_size
 from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.config.provenance import Resolved
+from harness.config.setting_flags import FLAG_OF_SETTING
 from harness.cost.hardware import Gpu
 from harness.cost.training import Recompute, Training
 from harness.errors import ConfigError
@@ -24,7 +25,7 @@ from harness.plan.space.pipeline_splits import PipelineSplit
 from harness.plan.space.point import Grid, SpacePoint
 from harness.plan.space.settings import WHOLE
 from harness.plan.verdict import violations_of
-from harness.plan.violation import FLAG_OF_SETTING, divisors, listed
+from harness.plan.violation import divisors, listed
 
 SIZE_CONSTRAINTS = ("tensor-parallel", "expert-parallel", "attention", "sequence-length", "world-size")
 REPLICA_CONSTRAINTS = ("global-batch",)
