@@ -54,7 +54,7 @@ def _write_page(page: Path, asked: PlanRequest, space: Space) -> None:
     from harness.report.plan_page import render_page
 
     found = search(space, keep=PLOTTED)
-    text = render_page(title(space), found, asked.line(found.best[0]), best=BEST)
+    text = render_page(title(space), found, asked.command(found.best[0]), best=BEST)
     try:
         page.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -98,7 +98,7 @@ def _text(asked: PlanRequest, space: Space, found: SearchResult) -> str:
         (
             title(space),
             show_candidates(found.best),
-            f"best: {asked.line(found.best[0])}",
+            f"best: {asked.command(found.best[0])}",
             _searched(space, found),
         )
     )
@@ -135,6 +135,6 @@ def _data(asked: PlanRequest, space: Space, found: SearchResult) -> dict[str, An
         "model": space.execution_options[0].job.arch.name,
         "gpu": space.gpu.name,
         "gpus": space.world_size,
-        "best": [{**candidate_data(one), "command": asked.line(one)} for one in found.best],
+        "best": [{**candidate_data(one), "command": asked.command(one)} for one in found.best],
         "counts": asdict(found.counts),
     }
