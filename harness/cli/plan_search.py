@@ -51,10 +51,10 @@ def title(space: Space) -> str:
 
 def _write_page(page: Path, asked: PlanRequest, space: Space) -> None:
     """The plot wants more than the ten best."""
-    from harness.report.plan_page import render_page
+    from harness.report.html.plan_page import render_plan_page
 
     found = search(space, keep=PLOTTED)
-    text = render_page(title(space), found, asked.command(found.best[0]), best=BEST)
+    text = render_plan_page(title(space), found, asked.command(found.best[0]), best=BEST)
     try:
         page.write_text(text, encoding="utf-8")
     except OSError as error:

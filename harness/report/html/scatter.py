@@ -5,8 +5,20 @@ from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, log10
 
+from harness.report.html.page import Part
+
 WIDTH, HEIGHT = 960, 440
 LEFT, RIGHT, TOP, BOTTOM = 70, 30, 20, 50
+
+_STYLE = """\
+svg { width: 100%; height: auto; }
+svg text { fill: var(--faint); font-size: 12px; }
+.axis { stroke: var(--line); }
+.dot { fill: var(--dot); fill-opacity: .55; }
+.best { fill: var(--best); }
+text.number { fill: var(--ground); font-size: 10px; font-weight: 600; }
+.front { fill: none; stroke: var(--best); stroke-width: 1.5; }
+.limit { stroke: var(--limit); stroke-dasharray: 5 4; }"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +58,7 @@ def front(dots: Sequence[Dot]) -> list[Dot]:
     return best
 
 
-def render_scatter(dots: Sequence[Dot], *, limit: float, x_title: str, y_title: str) -> str:
+def render_scatter(dots: Sequence[Dot], *, limit: float, x_title: str, y_title: str) -> Part:
     """The plot; `limit` is a line across x that no dot is beyond. ValueError without dots."""
     if not dots:
         raise ValueError("a plot wants dots")
@@ -64,7 +76,7 @@ def render_scatter(dots: Sequence[Dot], *, limit: float, x_title: str, y_title: 
         *(_dot(dot, x, y) for dot in sorted(dots, key=lambda dot: bool(dot.label))),
         "</svg>",
     ]
-    return "\n".join(parts)
+    return Part("\n".join(parts), _STYLE)
 
 
 def _grid(x: _Axis, y: _Axis) -> Iterator[str]:
