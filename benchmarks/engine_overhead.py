@@ -13,8 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness.results.log.parser import LogParser, read_log
-from harness.results.stats import window
+from harness.training.log.parser import LogParser, read_log
+from harness.training.summary import window
 
 MODEL = "DeepSeek-V2-Lite"
 STEPS = 60

@@ -20,7 +20,9 @@ _EXTRAS = ("base", "convert", "engine", "engine,tokenizers", "dev")
 
 def copy_checkout(folder: Path) -> Path:
     """A copy of the project, set up with this interpreter's environment as `.venv`; the folder is made."""
-    shutil.copytree(REPOSITORY, folder, ignore=shutil.ignore_patterns(".*", "__pycache__", "runs", "build", "dist"))
+    made_here = {str(REPOSITORY): {"runs", "build", "dist"}}
+    hidden = shutil.ignore_patterns(".*", "__pycache__")
+    shutil.copytree(REPOSITORY, folder, ignore=lambda at, names: hidden(at, names) | made_here.get(at, set()))
     environment = folder / ".venv"
     environment.mkdir()
     for entry in Path(sys.prefix).iterdir():

@@ -1,8 +1,8 @@
 """What happens to the runs that are followed, in words."""
 
 from harness.cli.steps import step_words
-from harness.report.job_words import show_attempt, show_job
-from harness.results.watching import Ended, Event, NeverStarts, Noticed, SlurmSilent, StateChanged, Stepped
+from harness.report.text.job import show_attempt, show_job
+from harness.runs.watch.watch import Ended, Event, NeverStarts, Noticed, SlurmSilent, StateChanged, Stepped
 
 
 def told(event: Event) -> str:

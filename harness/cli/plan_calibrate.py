@@ -10,12 +10,12 @@ from harness.cost.hardware import CPU_RANK, Gpu, find_gpu
 from harness.cost.step_time import step_time
 from harness.errors import ConfigError
 from harness.plan.calibration import calibrate
+from harness.plan.calibration_file import save_calibration
 from harness.plan.fit import Measured
 from harness.plan.predict import job_of
-from harness.report.table import plain_table
-from harness.results.calibration_file import save_calibration
-from harness.results.record import RunRecord
-from harness.results.store import find_run
+from harness.report.text.table import plain_table
+from harness.runs.record import RunRecord
+from harness.runs.store import find_run
 from harness.units import show_seconds
 
 

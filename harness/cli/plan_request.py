@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import click
 
 from harness.cli import request
-from harness.cli.machines import calibrated
 from harness.cli.main import Invocation
 from harness.config.arguments import parse_arguments
 from harness.config.provenance import Resolved
 from harness.cost.hardware import Gpu
 from harness.errors import ConfigError
 from harness.plan.candidate import Candidate
+from harness.plan.known_machine import calibrated
 from harness.plan.launch_line import launch_line
 from harness.plan.machine import machine
 from harness.plan.space.settings import AXES, UNEVEN

@@ -14,7 +14,7 @@ from harness.plan.nearest_fit import MOST_GPUS, nearest_fits
 from harness.plan.search import Found, search
 from harness.plan.space.recompute_sets import shown
 from harness.plan.space.space import Space
-from harness.report.prediction import candidate_data, show_candidates
+from harness.report.text.prediction import candidate_data, show_candidates
 
 BEST = 10
 PLOTTED = 60

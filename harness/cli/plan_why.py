@@ -10,7 +10,7 @@ from harness.plan.candidate import Candidate
 from harness.plan.search import leanest, search
 from harness.plan.space.settings import AXES
 from harness.plan.space.space import Space
-from harness.report.prediction import show_candidates, show_difference, show_room
+from harness.report.text.prediction import show_candidates, show_difference, show_room
 from harness.units import show_bytes, show_seconds
 
 

@@ -17,9 +17,9 @@ from harness.config.request import Request
 from harness.config.roots import NAMED_BY, Roots
 from harness.config.schema import SETTINGS
 from harness.config.sources import resolve_request
-from harness.launch.place import Place
+from harness.launch.executor import Executor
 
-PLACES = ("local", "interactive", "slurm")
+EXECUTORS = ("local", "interactive", "slurm")
 WHERE = "Where the job is to run; slurm if CLUSTER names a cluster or NNODES is above 1, else local."
 WORDS = "[KEY=VALUE]… [-- FLAG…]"
 
@@ -69,16 +69,16 @@ class Word(click.ParamType[str]):
 
 
 def config_arguments[F: Callable[..., Any]](function: F) -> F:
-    """`--on PLACE` and `[KEY=VALUE]…`, the same for every verb that resolves."""
+    """`--on EXECUTOR` and `[KEY=VALUE]…`, the same for every verb that resolves."""
     function = click.argument("words", nargs=-1, type=Word(), is_eager=True, metavar=WORDS)(function)
-    return click.option("--on", "place", type=click.Choice(PLACES), callback=_place, help=WHERE)(function)
+    return click.option("--on", "executor", type=click.Choice(EXECUTORS), callback=_executor, help=WHERE)(function)
 
 
-def _place(ctx: click.Context, param: click.Parameter, value: Place | None) -> Place:
-    return value or usual_place(ctx.params.get("words") or ())
+def _executor(ctx: click.Context, param: click.Parameter, value: Executor | None) -> Executor:
+    return value or usual_executor(ctx.params.get("words") or ())
 
 
-def usual_place(words: Sequence[str]) -> Place:
+def usual_executor(words: Sequence[str]) -> Executor:
     """Whoever names a cluster means to run there, and so does who asks for several nodes and names none."""
     said = {**os.environ, **dict(word.split("=", 1) for word in words if "=" in word)}
     cluster, nodes = said.get("CLUSTER", ""), said.get("NNODES", "")
@@ -87,15 +87,15 @@ def usual_place(words: Sequence[str]) -> Place:
     return "slurm" if nodes.isdecimal() and int(nodes) > 1 else "local"
 
 
-def resolved(ctx: click.Context, words: Sequence[str], place: Place) -> Resolved:
-    """Resolve what the user typed, in this environment, for a place."""
+def resolved(ctx: click.Context, words: Sequence[str], executor: Executor) -> Resolved:
+    """Resolve what the user typed, in this environment, for an executor."""
     invocation: Invocation = ctx.obj
     request = Request(
         arguments=words,
         extra=invocation.extra,
         environ=dict(os.environ),
-        default_cluster="template" if place == "slurm" else "laptop",
-        place=place,
+        default_cluster="template" if executor == "slurm" else "laptop",
+        executor=executor,
         gpus=len(list(Path("/dev").glob("nvidia[0-9]*"))),
     )
     return resolve_request(request, Roots.standard())

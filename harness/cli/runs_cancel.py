@@ -9,9 +9,9 @@ import click
 from harness.cli import screen
 from harness.cli.runs_found import ROOT, as_they_stand, runs_of, unfinished
 from harness.errors import ConfigError
-from harness.results.record import UNFINISHED
-from harness.results.root import named
-from harness.results.store import StoredRun
+from harness.runs.record import UNFINISHED
+from harness.runs.root import named
+from harness.runs.store import StoredRun
 
 _PATIENCE_S = 45.0
 """Slurm gives a job's processes 30 s, by its default, between its TERM and its KILL."""
@@ -69,15 +69,15 @@ def _cancel(runs: Sequence[StoredRun]) -> bool:
 
 def _wait(runs: Sequence[StoredRun]) -> tuple[StoredRun, ...]:
     """The runs once Slurm has really ended them, or after a while."""
-    from harness.results.settle import settle_all
+    from harness.runs.reconcile.reconcile import reconcile_all
 
     deadline = time.monotonic() + _PATIENCE_S
     while True:
-        settled = settle_all(runs)
-        under_way = any(run.record.status in UNFINISHED for run in settled.runs)
-        if not under_way or settled.unreachable or time.monotonic() > deadline:
-            return settled.runs
-        runs = settled.runs
+        reconciled = reconcile_all(runs)
+        under_way = any(run.record.status in UNFINISHED for run in reconciled.runs)
+        if not under_way or reconciled.unreachable or time.monotonic() > deadline:
+            return reconciled.runs
+        runs = reconciled.runs
         time.sleep(_POLL_S)
 
 

@@ -12,13 +12,13 @@ import click
 from harness.cli import screen
 from harness.disk import expanded, is_folder
 from harness.errors import EnvironmentProblem, HarnessError
-from harness.results.record import JOB_ID, UNFINISHED, RunRecord
-from harness.results.root import default_root
-from harness.results.store import RunNotFound, StoredRun, find_run, list_runs
+from harness.runs.record import JOB_ID, UNFINISHED, RunRecord
+from harness.runs.root import default_root
+from harness.runs.store import RunNotFound, StoredRun, find_run, list_runs
 
 if TYPE_CHECKING:  # what asks Slurm is imported where there is a run that has not ended
     from harness.launch.slurm.job_state import JobState
-    from harness.results.settle import Settled
+    from harness.runs.reconcile.reconcile import Reconciled
 
 
 def _root(ctx: click.Context, param: click.Parameter, value: str | None) -> Path:
@@ -60,28 +60,28 @@ def unfinished(root: Path) -> tuple[StoredRun, ...]:
     return tuple(run for run in reversed(found.runs) if run.record.status in UNFINISHED)
 
 
-def as_they_stand(runs: Sequence[StoredRun]) -> "tuple[tuple[StoredRun, ...], Settled | None]":
+def as_they_stand(runs: Sequence[StoredRun]) -> "tuple[tuple[StoredRun, ...], Reconciled | None]":
     """The runs with what Slurm knows of those that have not ended, told where that is odd."""
     if all(run.record.status not in UNFINISHED for run in runs):
         return tuple(runs), None
-    from harness.results.settle import settle_all
+    from harness.runs.reconcile.reconcile import reconcile_all
 
-    settled = settle_all(runs)
-    if settled.unreachable:
-        screen.notice(f"Slurm does not answer ({settled.unreachable}): its runs are shown as they were last known")
-    for run in settled.runs:
+    reconciled = reconcile_all(runs)
+    if reconciled.unreachable:
+        screen.notice(f"Slurm does not answer ({reconciled.unreachable}): its runs are shown as they were last known")
+    for run in reconciled.runs:
         if run.removed:
             screen.notice(f"{run.folder} was removed before the run had ended; its record is kept there")
         if run.problem:
             screen.error(run.problem)
-    return settled.runs, settled
+    return reconciled.runs, reconciled
 
 
 def with_its_log(run: StoredRun, *, most_bytes: int = sys.maxsize) -> StoredRun:
     """The run; one that is still going with what its log says, as far as that has come."""
     if run.record.status not in UNFINISHED:
         return run
-    from harness.results.measured import with_log_at
+    from harness.runs.measured import with_log_at
 
     try:
         return replace(run, record=with_log_at(run.record, run.paths.log, most_bytes=most_bytes))

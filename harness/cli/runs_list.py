@@ -9,14 +9,14 @@ import click
 
 from harness.cli import screen
 from harness.cli.runs_found import ROOT, as_they_stand, with_its_log
-from harness.report.run_data import run_data
-from harness.report.table import show_runs
-from harness.results.record import Status
-from harness.results.selection import Selection, parse_since
-from harness.results.store import StoredRun, list_runs
+from harness.report.text.run_data import run_data
+from harness.report.text.table import show_runs
+from harness.runs.record import Status
+from harness.runs.selection import Selection, parse_since
+from harness.runs.store import StoredRun, list_runs
 
 if TYPE_CHECKING:
-    from harness.results.settle import Settled
+    from harness.runs.reconcile.reconcile import Reconciled
 
 STATUSES = get_args(Status.__value__)
 
@@ -59,19 +59,19 @@ def command(
     for warning in found.warnings:
         screen.notice(warning)
     selection = Selection(statuses=tuple(statuses), model=model, since=since, sweep=sweep, last=last)
-    runs, settled = as_they_stand(selection.before_asking(found.runs))
+    runs, reconciled = as_they_stand(selection.before_asking(found.runs))
     runs = selection.of(runs)
     shown = [with_its_log(run, most_bytes=_LOG_BYTES) for run in runs]
     if as_json:
         click.echo(json.dumps([run_data(run) for run in shown], indent=2))
     elif shown:
-        click.echo(show_runs([run.record for run in shown], _waiting(runs, settled)))
+        click.echo(show_runs([run.record for run in shown], _waiting(runs, reconciled)))
     else:
         click.echo(f"no runs in {root}" if not found.runs else f"none of the {len(found.runs)} runs in {root} is so")
     return 1 if any(run.problem for run in runs) else 0
 
 
-def _waiting(runs: Sequence[StoredRun], settled: "Settled | None") -> dict[str, str]:
+def _waiting(runs: Sequence[StoredRun], reconciled: "Reconciled | None") -> dict[str, str]:
     """Why submitted runs wait, in Slurm's word, by their ids."""
-    jobs = {run.record.run_id: settled.job_of(run) for run in runs} if settled else {}
+    jobs = {run.record.run_id: reconciled.job_of(run) for run in runs} if reconciled else {}
     return {run_id: job.reason for run_id, job in jobs.items() if job and job.waiting and job.reason}

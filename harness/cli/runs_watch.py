@@ -11,11 +11,11 @@ from harness.cli.every import EVERY, EVERY_S
 from harness.cli.main import STOPPED
 from harness.cli.runs_found import ROOT, runs_of, unfinished
 from harness.cli.steps import Steps, say_above_bars
-from harness.report.run_result import show_result
-from harness.results.root import named
-from harness.results.store import StoredRun
-from harness.results.submission import end_hopeless
-from harness.results.watching import Ended, Event, NeverStarts, SlurmSilent, Stepped, watch
+from harness.report.text.run_result import show_result
+from harness.runs.root import named
+from harness.runs.store import StoredRun
+from harness.runs.submission import end_hopeless
+from harness.runs.watch.watch import Ended, Event, NeverStarts, SlurmSilent, Stepped, watch
 
 
 @click.command("watch")

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from harness.report.printable import printable
+from harness.report.text.printable import printable
 
 
 def error(text: str) -> None:

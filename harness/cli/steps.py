@@ -5,8 +5,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from harness.cli import screen
-from harness.report.printable import printable
-from harness.results.log.samples import StepSample
+from harness.report.text.printable import printable
+from harness.training.log.samples import StepSample
 from harness.units import show_seconds
 
 

@@ -11,9 +11,9 @@ from harness.config.provenance import Resolved
 from harness.errors import ConfigError
 from harness.launch.run import Run
 from harness.launch.slurm.command import is_elsewhere
-from harness.report.job_words import show_job
-from harness.results.root import named
-from harness.results.submission import FirstWord, first_word, submit_recorded
+from harness.report.text.job import show_job
+from harness.runs.root import named
+from harness.runs.submission import FirstWord, first_word, submit_recorded
 
 
 def submit_launch(run: Run, resolved: Resolved, predicted: Mapping[str, float] | None, *, keep: bool) -> int:

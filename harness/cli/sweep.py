@@ -11,10 +11,10 @@ from harness.cli import request, screen
 from harness.cli.every import EVERY
 from harness.cli.main import NOT_BEGUN
 from harness.cli.sweep_plan import Driver, Sweep, sweep_of
-from harness.cli.sweep_points import check_points, place_of, points_of
+from harness.cli.sweep_points import check_points, executor_of, points_of
 from harness.errors import ConfigError
-from harness.launch.place import Place
-from harness.report.sweep_table import (
+from harness.launch.executor import Executor
+from harness.report.text.sweep_table import (
     PlannedJob,
     planned_data,
     results_data,
@@ -23,16 +23,16 @@ from harness.report.sweep_table import (
     show_refused,
     show_results,
 )
-from harness.results.store import StoredRun
-from harness.results.sweep_lock import hold
-from harness.results.sweeps import keep_plan, require_same
+from harness.runs.campaign.lock import hold
+from harness.runs.campaign.manifest import keep_plan, require_same
+from harness.runs.store import StoredRun
 
 type Say = Callable[[str], None]
 
 
 @click.command("sweep")
 @click.argument("words", nargs=-1, type=request.Word(), metavar=request.WORDS)
-@click.option("--on", "place", type=click.Choice(request.PLACES), help=request.WHERE)
+@click.option("--on", "place", type=click.Choice(request.EXECUTORS), help=request.WHERE)
 @click.option("--grid/--zip", default=True, help="Every combination of the values (the default), or pair by pair.")
 @click.option("--max-jobs", type=click.IntRange(min=1), metavar="N", help="At most N jobs of the sweep run at once.")
 @click.option("--name", help="The sweep's name; without one it is made of what is swept.")
@@ -47,7 +47,7 @@ type Say = Callable[[str], None]
 def command(
     ctx: click.Context,
     words: Sequence[str],
-    place: Place | None,
+    place: Executor | None,
     grid: bool,
     max_jobs: int | None,
     name: str | None,
@@ -64,7 +64,7 @@ def command(
     The same command goes on where it was interrupted: what is done, or under way, is not run again.
     """
     points = points_of(ctx, words, zipped=not grid)
-    where = place_of(points, place)
+    where = executor_of(points, place)
     if max_jobs and where != "slurm":
         raise ConfigError(f"--max-jobs is Slurm's, and --on {where} runs one job after another; leave it out")
     checked = check_points(ctx, points, where, slurm_options=slurm_options, force=force)

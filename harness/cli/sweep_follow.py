@@ -4,10 +4,10 @@ import time
 
 from harness.cli import screen
 from harness.cli.events import told
-from harness.results.record import UNFINISHED
-from harness.results.store import StoredRun
-from harness.results.submission import end_hopeless
-from harness.results.watching import NeverStarts, SlurmSilent, Stepped, watch
+from harness.runs.record import UNFINISHED
+from harness.runs.store import StoredRun
+from harness.runs.submission import end_hopeless
+from harness.runs.watch.watch import NeverStarts, SlurmSilent, Stepped, watch
 
 STEP_EVERY_S = 10.0
 """How often the steps of one point are told: of many jobs at once every step would be too much to read."""

@@ -7,12 +7,12 @@ from typing import Protocol
 
 from harness.cli.sweep_points import Checked, SweepJob
 from harness.errors import ConfigError
-from harness.launch.place import Place
+from harness.launch.executor import Executor
 from harness.launch.slurm.lanes import require_joinable
-from harness.report.sweep_table import PlannedJob, PointResult
-from harness.results.record import SweepPoint
-from harness.results.store import StoredRun
-from harness.results.sweeps import SweepPlan, derived_name, plan_of, runs_of, sweep_folder
+from harness.report.text.sweep_table import PlannedJob, PointResult
+from harness.runs.campaign.manifest import SweepPlan, derived_name, plan_of, runs_of, sweep_folder
+from harness.runs.record import SweepPoint
+from harness.runs.store import StoredRun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Sweep:
     name: str
     root: Path
     folder: Path
-    place: Place
+    place: Executor
     plan: SweepPlan
     checked: Checked
 
@@ -38,7 +38,7 @@ class Sweep:
     def require_lanes(self) -> None:
         """ConfigError if the jobs cannot be made to wait for one another."""
         for job in self.checked.jobs:
-            require_joinable(job.launch.spec.sbatch_args)
+            require_joinable(job.launch.job.resources.sbatch_args)
 
     def stored(self) -> dict[str, StoredRun]:
         """The newest run of each point that has one, as its record stands."""
@@ -96,7 +96,7 @@ class Driver(Protocol):
         """Run what is pending, follow what is under way, and return all as it then stands."""
 
 
-def sweep_of(checked: Checked, place: Place, name: str | None) -> Sweep:
+def sweep_of(checked: Checked, place: Executor, name: str | None) -> Sweep:
     """The sweep of points that were checked. ConfigError if none can run, or if they would not share a folder."""
     if not checked.jobs:
         reasons = [tuple(why) for why in checked.refused.values()]

@@ -9,8 +9,8 @@ from html import escape
 from harness.plan.candidate import Candidate
 from harness.plan.search import Found
 from harness.plan.space.recompute_sets import shown
-from harness.report.prediction import show_exchange
 from harness.report.scatter import Dot, render_scatter
+from harness.report.text.prediction import show_exchange
 from harness.units import GIB, show_seconds
 
 HEADERS = (

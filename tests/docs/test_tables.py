@@ -17,7 +17,7 @@ from harness.config import rules
 from harness.config.layers import LAYER_ORDER
 from harness.config.provenance import Resolved
 from harness.config.schema import SETTINGS, Setting
-from harness.results.stats import WINDOW_RULE
+from harness.training.summary import WINDOW_RULE
 from harness.units import show_count
 
 CONFIGURE = Path("docs/configure.md")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from doc_pages import read, row
 
-from harness.launch.signatures import Signature, signatures
-from harness.results.record import Cause
-from harness.results.triage.own_causes import OWN
+from harness.runs.record import Cause
+from harness.runs.triage.internal_causes import INTERNAL_CAUSES
+from harness.runs.triage.signatures import Signature, signatures
 
 PAGE = Path("docs/triage.md")
 HEADINGS = {"permanent": "It would fail again", "transient": "It passes by itself", "aftermath": "What is left to say"}
@@ -26,6 +26,8 @@ def told(signature: Signature | Cause) -> str:
 def test_the_tables_are_the_causes() -> None:
     kinds = {"permanent": {"permanent", "exception"}, "transient": {"transient"}, "aftermath": {"aftermath"}}
     expected = [f"## {HEADINGS[kind]}\n\n" + "\n".join(rows(kinds[kind])) for kind in kinds]
-    expected.append("\n".join([row("cause", "what it means", "what to change"), "|---|---|---|", *map(told, OWN)]))
+    expected.append(
+        "\n".join([row("cause", "what it means", "what to change"), "|---|---|---|", *map(told, INTERNAL_CAUSES)])
+    )
     missing = [section for section in expected if section not in read(PAGE)]
     assert not missing, f"{PAGE} must have:\n\n" + "\n\n".join(missing)

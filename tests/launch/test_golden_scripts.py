@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 from golden_script import read_golden, write_golden
+from rendered_training import rendered_training
 
 from harness.config.provenance import Resolved
-from harness.launch.job import job_spec
-from harness.launch.place import Place
-from harness.launch.script.render import render_script
+from harness.launch.executor import Executor
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
@@ -28,7 +27,7 @@ CLUSTER = {
 FLAGS = {"--num-layers": "27", "--swiglu": True, "--data-path": ("0.3", "/data/a", "0.7", "/data/b")}
 HOSTILE = {"--wandb-exp-name": 'it\'s "$(id)" `id` \\ $HOME !', "--title": "two lines\n#SBATCH --uid=0", "--empty": ""}
 
-type Case = tuple[Place, dict[str, Any]]
+type Case = tuple[Executor, dict[str, Any]]
 
 CASES: Mapping[str, Case] = {
     "slurm-container-checkout": (
@@ -68,9 +67,9 @@ CASES: Mapping[str, Case] = {
 @pytest.fixture(params=CASES)
 def rendered(request: pytest.FixtureRequest, configured: Callable[..., Resolved]) -> tuple[Path, str]:
     """Each case's golden file, and its script as rendered now."""
-    place, settings = CASES[request.param]
-    spec = job_spec(configured(**settings), place, python="/venv/bin/python", package="/src/harness")
-    return GOLDEN / f"{request.param}.sh", render_script(spec)
+    executor, settings = CASES[request.param]
+    rendered = rendered_training(configured(**settings), executor, python="/venv/bin/python", package="/src/harness")
+    return GOLDEN / f"{request.param}.sh", rendered.script
 
 
 def test_scripts_are_those_of_the_golden_files(rendered: tuple[Path, str], regenerate: bool) -> None:

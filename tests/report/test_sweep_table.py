@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.config.provenance import Resolved
-from harness.report.sweep_table import (
+from harness.report.text.sweep_table import (
     PlannedJob,
     PointResult,
     best_points,
@@ -16,9 +16,9 @@ from harness.report.sweep_table import (
     show_refused,
     show_results,
 )
-from harness.results.record import Cause, RunError, RunRecord
-from harness.results.record_file import load
-from harness.results.store import StoredRun
+from harness.runs.record import Cause, RunError, RunRecord
+from harness.runs.record_file import load
+from harness.runs.store import StoredRun
 
 RECORD = load(Path(__file__).parents[1] / "fixtures" / "records" / "version-1.json")
 assert RECORD.summary is not None

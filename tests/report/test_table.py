@@ -3,11 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from harness.report.table import plain_table, show_runs, show_summary
-from harness.results.effective import Mixture, Setup
-from harness.results.log.parser import RunLog
-from harness.results.record_file import load
-from harness.results.stats import summarise
+from harness.report.text.table import plain_table, show_runs, show_summary
+from harness.runs.record_file import load
+from harness.training.effective import Mixture, Setup
+from harness.training.log.parser import RunLog
+from harness.training.summary import summarise
 
 RECORD = load(Path(__file__).parents[1] / "fixtures" / "records" / "version-1.json")
 

@@ -101,7 +101,7 @@ class User:
         (folder,) = (path for path in self.output.glob("[!.]*") if (path / "script.sh").exists())
         return folder
 
-    def settled(self) -> dict[str, Any]:
+    def reconciled(self) -> dict[str, Any]:
         """The record of the only run, once it has ended."""
         deadline = time.monotonic() + 60
         while (record := self.record())["status"] in ("submitted", "running"):

@@ -27,7 +27,7 @@ def test_resubmitted_before_anyone_looked_it_is_followed_to_its_end(user: User) 
     listed = user("runs", "list")
     assert "running" in listed.out and user.record()["job"]["job_id"] == second
     user.go.touch()
-    record = user.settled()
+    record = user.reconciled()
     assert record["status"] == "completed"
     assert [(it["job_id"], it["state"]) for it in record["attempts"]] == [(first, "FAILED"), (second, "COMPLETED")]
 
@@ -45,7 +45,7 @@ def test_a_folder_reached_by_a_link_is_the_same_folder(tmp_path: Path, slurm: Cl
     assert user.record()["status"] == "running"
     user.go.touch()
     slurm.wait_for(second, "COMPLETED")
-    assert user.settled()["status"] == "completed"
+    assert user.reconciled()["status"] == "completed"
 
 
 def test_another_cluster_that_sees_the_storage_ends_no_run(user: User) -> None:
@@ -79,7 +79,7 @@ def test_a_job_whose_log_cannot_be_opened_says_so(user: User) -> None:
     (folder / "log").mkdir()
     user.cluster.run("scontrol", "release", job)
     user.cluster.wait_for(job, "FAILED")
-    error = user.settled()["error"]
+    error = user.reconciled()["error"]
     assert error["cause"]["name"] == "not-started"
     assert str(folder) in error["cause"]["change"] and "node" in error["cause"]["change"]
 
@@ -92,7 +92,7 @@ def test_a_damaged_record_of_a_run_under_way_is_written_anew(user: User) -> None
     assert path.parent.name in listed.out and listed.err == ""
     user.go.touch()
     user.cluster.wait_for(job, "COMPLETED")
-    assert user.settled()["status"] == "completed"
+    assert user.reconciled()["status"] == "completed"
 
 
 @pytest.mark.parametrize("moment", ["sbatch", "first word"])

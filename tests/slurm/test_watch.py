@@ -199,7 +199,7 @@ def test_accounting_tells_who_cancelled_and_outlives_slurmctld_s_memory(
         "accounting knows",
         lambda: "by 0" in slurm_accounting.run("sacct", "-X", "-n", "-j", job, "-o", "state%30").stdout,
     )
-    assert user.settled()["attempts"][-1]["state"] == "CANCELLED by root"
+    assert user.reconciled()["attempts"][-1]["state"] == "CANCELLED by root"
 
 
 def test_lost_accounting_changes_nothing_for_a_running_job(tmp_path: Path, slurm_accounting: Cluster) -> None:

@@ -1,0 +1,92 @@
+"""What a job's script states of each node, and what all nodes have in common."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from harness.launch import stated_json
+
+_NODE = "moe-harness: node "
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeStatement:
+    """One node: the names of its GPUs (None: not stated) and its software's versions, the GPU driver's as `driver`."""
+
+    host: str
+    gpus: tuple[str, ...] | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse_node(line: str) -> NodeStatement | None:
+    """A node's statement; without a host it is none. A value of an unexpected type is left out."""
+    stated = stated_json.stated_after(_NODE, line)
+    host = stated_json.text(stated, "host") if stated else None
+    if not stated or not host:
+        return None
+    driver = stated_json.text(stated, "driver")
+    return NodeStatement(
+        host=host,
+        gpus=stated_json.texts(stated, "gpus"),
+        versions=stated_json.texts_by_name(stated, "versions") | ({"driver": driver} if driver else {}),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixture:
+    """Something that the nodes of one run do not have alike: `hosts` by what they state of it."""
+
+    name: str
+    hosts: Mapping[str, tuple[str, ...]]
+
+    def __str__(self) -> str:
+        commonest_first = sorted(self.hosts.items(), key=lambda item: -len(item[1]))
+        return f"{self.name}: " + "; ".join(f"{value} on {_listed(hosts)}" for value, hosts in commonest_first)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeSummary:
+    """All nodes of a launch. `gpu` and `versions` hold what every node states alike; `mixed` holds the rest."""
+
+    hosts: tuple[str, ...] = ()
+    gpu: str | None = None
+    has_gpus: bool = False
+    versions: Mapping[str, str] = field(default_factory=dict)
+    mixed: tuple[Mixture, ...] = ()
+
+
+def summarise_nodes(nodes: Iterable[NodeStatement]) -> NodeSummary:
+    """What the nodes of one launch come to. What they do not have alike is no one thing: it is told as a mixture."""
+    nodes = sorted(nodes, key=lambda node: node.host)
+    gpus = {gpu for node in nodes for gpu in node.gpus or ()}
+    names = sorted({name for node in nodes for name in node.versions})
+    versions = {name: _hosts_by_value((node.host, node.versions.get(name)) for node in nodes) for name in names}
+    said = {"GPUs": _hosts_by_value((node.host, _counted(node.gpus)) for node in nodes), **versions}
+    return NodeSummary(
+        hosts=tuple(node.host for node in nodes),
+        gpu=next(iter(gpus)) if len(gpus) == 1 else None,
+        has_gpus=bool(gpus),
+        versions={name: next(iter(hosts)) for name, hosts in versions.items() if len(hosts) == 1},
+        mixed=tuple(Mixture(name=name, hosts=hosts) for name, hosts in said.items() if len(hosts) > 1),
+    )
+
+
+def _counted(gpus: tuple[str, ...] | None) -> str | None:
+    """`8 × NVIDIA H100 80GB HBM3`, or `no GPU`; None if nothing is stated."""
+    if gpus is None:
+        return None
+    return " + ".join(f"{count} × {name}" for name, count in sorted(Counter(gpus).items())) or "no GPU"
+
+
+def _hosts_by_value(pairs: Iterable[tuple[str, str | None]]) -> Mapping[str, tuple[str, ...]]:
+    """Which hosts state which value; a host that states none is left out."""
+    hosts: dict[str, tuple[str, ...]] = {}
+    for host, value in pairs:
+        if value is not None:
+            hosts[value] = (*hosts.get(value, ()), host)
+    return hosts
+
+
+def _listed(hosts: tuple[str, ...]) -> str:
+    """The hosts' names; of many, the first few."""
+    return ", ".join(hosts) if len(hosts) <= 4 else f"{', '.join(hosts[:3])} and {len(hosts) - 3} more"

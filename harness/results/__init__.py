@@ -1,1 +1,0 @@
-"""Read a run's log, sum it up, keep its record, find it again."""

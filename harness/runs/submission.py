@@ -1,0 +1,158 @@
+"""A run handed to Slurm so that no crash in between loses it: its record is there before the job is."""
+
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.config.provenance import Resolved
+from harness.disk import make_shared
+from harness.errors import EnvironmentProblem
+from harness.launch.run import Run
+from harness.launch.slurm.command import cluster_name
+from harness.launch.slurm.job_state import JobState
+from harness.launch.slurm.pending_reasons import PendingReason, find_reason
+from harness.launch.slurm.queue import ask, find_by_folder
+from harness.launch.slurm.submit import Refused, SlurmJob, cancel, submit_script
+from harness.runs import recorder
+from harness.runs.reconcile.reconcile import reconcile_all
+from harness.runs.record import RunError, RunRecord, SweepPoint, epoch_of, utc_now
+from harness.runs.record_file import save
+from harness.runs.root import named
+from harness.runs.store import StoredRun, copy_path
+from harness.runs.triage.internal_causes import never_starts
+
+PATIENCE_S = 3.0
+"""How long a submitted job's first word is waited for: Slurm's scheduler needs a moment to see what is impossible."""
+
+_POLL_S = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstWord:
+    """What Slurm says of a run just submitted. `job` is None if it does not answer, and `reason` if it has none known.
+
+    `hopeless` tells of a job that could never start, what to change, and whether it was cancelled; None of any other.
+    """
+
+    run: StoredRun
+    job: JobState | None
+    reason: PendingReason | None
+    hopeless: str | None = None
+
+
+def submit_recorded(
+    run: Run,
+    resolved: Resolved,
+    *,
+    predicted: Mapping[str, float] | None = None,
+    options: Sequence[str] = (),
+    sweep: SweepPoint | None = None,
+) -> StoredRun:
+    """Submits an opened run, with further options of sbatch; the run as it stands then.
+
+    The record is written before sbatch is called, and again with the job's id. EnvironmentProblem says why there is
+    no job; nothing is left of the run then, unless Slurm may have taken it all the same.
+    """
+    folder = run.paths.root
+    try:
+        record = recorder.begin(run, resolved, status="submitted", predicted=predicted, sweep=sweep)
+        _keep_copy(record, folder)
+        job = _submit(run, record, options)
+    except Refused as refused:
+        if refused.unsure:
+            fix = f"whether Slurm took it will be known when it answers: moe-harness runs show {named(folder)}"
+            raise EnvironmentProblem(f"{refused}\n{fix}; run: {folder}") from refused
+        forget(folder)
+        raise
+    except EnvironmentProblem:  # the disk has no room for a record
+        forget(folder)
+        raise
+    record = replace(record, job=replace(record.job, job_id=job.job_id, cluster=job.cluster))
+    with suppress(EnvironmentProblem):  # the job is there: a record without its id finds it again by its folder
+        save(record, run.paths.record)
+        _keep_copy(record, folder)
+    return StoredRun(folder=folder, record=record)
+
+
+def first_word(run: StoredRun, *, keep: bool = False, patience_s: float = PATIENCE_S) -> FirstWord:
+    """Waits until Slurm has said whether the job runs, or why it waits.
+
+    A job that can never start is cancelled, unless `keep`, and its record says so.
+    """
+    assert run.record.job.job_id is not None
+    job = _first_state(run.record.job.job_id, run.record.job.cluster, patience_s)
+    reason = find_reason(job.reason) if job and job.waiting and job.reason else None
+    if job is None or reason is None or not reason.never or keep:
+        return FirstWord(run=run, job=job, reason=reason)
+    ended, hopeless = end_hopeless(run, job, reason)
+    return FirstWord(run=ended, job=job, reason=reason, hopeless=hopeless)
+
+
+def end_hopeless(run: StoredRun, job: JobState, reason: PendingReason) -> tuple[StoredRun, str]:
+    """Cancels a job that can never start; the run as it then stands, and what to tell of it."""
+    why = f"{job.reason}, {reason.meaning}; {reason.fix}"
+    if complaint := cancel(job.job_id, cluster=run.record.job.cluster):
+        again = f"moe-harness runs cancel {job.job_id} tries again"
+        return run, f"job {job.job_id} can never start, and could not be cancelled ({complaint}; {again}): {why}"
+    # What has trained before is told with what it came to.
+    run = reconcile_all([run]).runs[0] if run.record.attempts else run
+    error = RunError(cause=never_starts(reason, job.reason))
+    record = replace(run.record, status="cancelled", ended=run.record.ended or utc_now(), error=error)
+    ended = replace(run, record=record)
+    save(record, run.paths.record)
+    copy_path(run.folder).unlink(missing_ok=True)
+    return ended, f"job {job.job_id} could never start, and was cancelled: {why}"
+
+
+def forget(folder: Path) -> None:
+    """Removes a run that never was."""
+    copy_path(folder).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _submit(run: Run, record: RunRecord, options: Sequence[str]) -> SlurmJob:
+    """The job; where sbatch's answer leaves open whether there is one, Slurm is asked for the run's folder."""
+    try:
+        return submit_script(run.paths, options)
+    except Refused as refused:
+        if not refused.unsure:
+            raise
+        folder = str(run.paths.root)
+        view = find_by_folder({folder: epoch_of(record.created)})
+        if folder not in view.states:
+            raise
+        return SlurmJob(job_id=view.states[folder].job_id, cluster=cluster_name())
+
+
+def _keep_copy(record: RunRecord, folder: Path) -> None:
+    path = copy_path(folder)
+    try:
+        make_shared(path.parent)
+    except OSError as error:
+        raise EnvironmentProblem(f"{path.parent}: cannot be made ({error.strerror}); mend that") from error
+    save(record, path, os.environ)
+
+
+def _first_state(job_id: str, cluster: str | None, patience_s: float) -> JobState | None:
+    deadline = time.monotonic() + patience_s
+    while True:
+        left_s = max(deadline - time.monotonic(), _POLL_S)
+        view = ask([job_id], cluster=cluster, patience_s=left_s)
+        job = view.states.get(job_id)
+        if view.unreachable or (job and _is_telling(job)) or time.monotonic() > deadline:
+            return job
+        time.sleep(_POLL_S)
+
+
+def _is_telling(job: JobState) -> bool:
+    """Whether Slurm has looked at the job closely enough: what it says first is often Priority or PartitionConfig."""
+    if not job.waiting:
+        return True
+    if job.reason is None:
+        return False
+    reason = find_reason(job.reason)
+    return reason is None or reason.settled

@@ -1,0 +1,130 @@
+"""How a run failed: which rank was the first, in its own words, and what the cause was."""
+
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from harness.launch.attempts import AttemptFacts, read_exits
+from harness.launch.exit_code import TERMINATED, TIME_IS_UP
+from harness.launch.rank_error import RankError, find_rank_error_in_log
+from harness.launch.run import Outcome
+from harness.launch.rundir import RunPaths
+from harness.launch.slurm.job_state import JobState
+from harness.launch.slurm.time_limit import parse_time_limit_s
+from harness.runs.record import Cause, RunError, RunRecord
+from harness.runs.triage.cause import find_cause
+from harness.runs.triage.evidence import Evidence
+from harness.runs.triage.internal_causes import FOLDER_REMOVED, UNKNOWN, lost, not_started
+from harness.runs.triage.log_search import telling_lines
+
+_NOT_STARTED = 128 + 53
+"""Slurm's own code for a script whose log it could not open."""
+
+_STARTING_TAKES_S = 60
+"""How long a job may run before its script does: prologs, and the ranks of an attempt before."""
+
+
+def failure_of(record: RunRecord, paths: RunPaths, last: AttemptFacts | None, job: JobState | None) -> RunError:
+    """The error of a failed Slurm run, by its last attempt's facts and log, and Slurm's last word on its job."""
+    if last is None and job is None:
+        return RunError(cause=lost(record, "never began, as far as can be seen here"))
+    if last is None and job and not paths.script.exists():
+        return RunError(exit_code=job.exit_code, cause=FOLDER_REMOVED)
+    if last is None and job and job.exit_code == _NOT_STARTED:
+        return RunError(exit_code=job.exit_code, cause=not_started(record, job.nodes))
+    facts = last or AttemptFacts(number=0)
+    exits = read_exits(paths, facts.number)
+    error = _error(
+        record,
+        paths,
+        find_rank_error_in_log(paths.log, exits, start_bytes=facts.log_start_bytes),
+        {rank: it.code for rank, it in exits.items()},
+        start_bytes=facts.log_start_bytes,
+        exit_code=facts.exit_code if facts.exit_code is not None else (job.exit_code if job else None),
+        slurm_state="TIMEOUT" if ran_out_of_time(record, facts, job) else _slurm_state(record, job),
+        nodes=record.attempts[-1].nodes if record.attempts else (),
+    )
+    if _saved_in_time(facts):
+        return replace(error, rank=None, traceback=None, cause=_to_go_on(paths, facts.saved_step) or error.cause)
+    if error.cause and error.cause.name == UNKNOWN.name and error.exit_code is None and job is None:
+        return replace(error, cause=lost(record, "left no word of its end"))
+    return error
+
+
+def failure_here(record: RunRecord, paths: RunPaths, outcome: Outcome) -> RunError:
+    """The error of a run that failed on this node, by what its ranks left and the log that the launcher wrote."""
+    found = outcome.error or RankError(rank=None, exit_code=None, text="")
+    codes = {} if found.rank is None or found.exit_code is None else {found.rank: found.exit_code}
+    return _error(record, paths, found, codes, exit_code=outcome.exit_code, nodes=(record.job.host,))
+
+
+def _error(
+    record: RunRecord,
+    paths: RunPaths,
+    found: RankError,
+    codes: Mapping[int, int],
+    *,
+    exit_code: int | None,
+    nodes: Sequence[str],
+    start_bytes: int = 0,
+    slurm_state: str | None = None,
+) -> RunError:
+    """What the first failing rank, the log from `start_bytes` on, and Slurm's word come to; `codes` by rank."""
+    evidence = Evidence(
+        log_lines=telling_lines(paths.log, start_bytes=start_bytes),
+        exit_codes=codes,
+        first_rank=found.rank,
+        # Under Slurm the last lines of all ranks are no rank's own words, and stand in the log anyway.
+        traceback=found.text if found.rank is not None or slurm_state is None else None,
+        slurm_state=slurm_state,
+        free_bytes=shutil.disk_usage(paths.root).free if paths.root.is_dir() else None,
+        predicted=record.predicted,
+        ranks_per_node=record.job.gpus_per_node,
+        nodes=nodes,
+    )
+    return RunError(
+        exit_code=exit_code if found.rank is None else codes.get(found.rank, exit_code),
+        rank=found.rank,
+        traceback=found.text or None,
+        exit_codes={str(rank): code for rank, code in codes.items()},
+        cause=find_cause(evidence),
+    )
+
+
+def _saved_in_time(facts: AttemptFacts) -> bool:
+    """Whether the ranks ended well because they were asked to, ahead of the time limit."""
+    return facts.exit_code == TIME_IS_UP and facts.signals[-1:] == ("USR1",)
+
+
+def ran_out_of_time(record: RunRecord, facts: AttemptFacts, job: JobState | None) -> bool:
+    """Whether an attempt ended for its time limit: asked to ahead of it, or at it where Slurm has no word for that.
+
+    Megatron may not have listened yet when it was asked. Slurm's clock runs before the script's begins.
+    """
+    if facts.exit_code not in (TIME_IS_UP, TERMINATED):
+        return False
+    if "USR1" in facts.signals or job is not None:
+        return "USR1" in facts.signals
+    try:
+        limit_s = parse_time_limit_s(record.resolved.text("RUN_TIME"))
+    except ValueError:  # an old record may lack it
+        return False
+    late_s = min(_STARTING_TAKES_S, limit_s // 10)
+    return bool(facts.started_s and facts.ended_s and facts.ended_s - facts.started_s >= limit_s - late_s)
+
+
+def _to_go_on(paths: RunPaths, step: int | None) -> Cause | None:
+    """How to go on from what the run saved before its time was up; None if it saved nothing."""
+    if step is None:
+        return None
+    folder = shlex.quote(str(paths.root))
+    return Cause(
+        name="time-limit",
+        text=f"The job's time was nearly up: it saved at step {step} and ended.",
+        change=f'To go on from there: cd {folder} && RUN_DIR=$PWD sbatch --output="$PWD/log" script.sh',
+    )
+
+
+def _slurm_state(record: RunRecord, job: JobState | None) -> str:
+    return record.attempts[-1].state if record.attempts else (job.words if job else "UNKNOWN")

@@ -1,0 +1,41 @@
+"""What ranks printed of faults that they went on from, such as the import of a module that they can do without."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from harness.launch.exit_code import KILLED, TERMINATED
+from harness.runs.triage.evidence import label_of
+from harness.runs.triage.signatures import pattern_of, signatures
+
+_LEFT_IN_PEACE_OR_ENDED_BY_OTHERS = (0, KILLED, TERMINATED)
+_LABELS = re.compile(r"^ *\d+: (\[rank\d+\]: ?)?")
+
+
+def recovered_faults(log: Sequence[str], exit_codes: Mapping[int, int]) -> Callable[[str], bool]:
+    """Whether a line, of the log or of a rank's own words, tells of a fault that its rank went on from.
+
+    It went on from a weak fault if it printed one that passes later on, or did not end by an exit code of its own.
+    Where nothing that passes is in the log there is no other cause to look for. The job's script decides alike whether
+    to try again (shell/retry.sh).
+    """
+    passing = re.compile(pattern_of(it for it in signatures() if it.transient))
+    lasting = re.compile(pattern_of(it for it in signatures() if it.lasting and not it.weak))
+    weak = re.compile(pattern_of(it for it in signatures() if it.lasting and it.weak))
+    last = {label_of(line): at for at, line in enumerate(log) if passing.search(line)}
+
+    def went_on(at: int, line: str) -> bool:
+        rank = label_of(line)
+        by_others = exit_codes.get(-1 if rank is None else rank, 0) in _LEFT_IN_PEACE_OR_ENDED_BY_OTHERS
+        return bool(last) and (by_others or at < last.get(rank, -1))
+
+    found = {
+        _said(line)
+        for at, line in enumerate(log)
+        if weak.search(line) and not lasting.search(line) and went_on(at, line)
+    }
+    return lambda line: _said(line) in found
+
+
+def _said(line: str) -> tuple[int | None, str]:
+    """A rank and its words, without what srun and torch put before them."""
+    return label_of(line), _LABELS.sub("", line).strip()

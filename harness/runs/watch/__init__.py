@@ -1,0 +1,1 @@
+"""Follow runs until they have ended."""

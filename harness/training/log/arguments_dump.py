@@ -1,0 +1,125 @@
+"""The arguments that Megatron prints when it has validated them, 0.11 to 0.19: all that its own entry point states.
+
+`validate_args` of megatron/training/arguments.py prints the sizes of the mapping in one line and ends with
+`_print_args`, which pads each name with dots to 48 columns. Both print on rank 0. What they say of the token
+dispatcher is what is built, in every release: MoELayer (megatron/core/transformer/moe/moe_layer.py) takes the type it
+is given or raises, and TransformerConfig's `__post_init__` sets the flex backend only where `moe_enable_deepep` asks.
+"""
+
+import re
+from collections.abc import Mapping
+
+from harness.training.effective import Setup, lowest_precision
+
+_TITLE = "------------------------ arguments ------------------------"
+_SIZES = "using world size: "
+_DOTS = "." * 12 + " "  # after the longest of the names
+_NAMES = (
+    "bf16",
+    "context_parallel_size",
+    "data_parallel_size",
+    "expert_model_parallel_size",
+    "expert_tensor_parallel_size",
+    "fp16",
+    "fp4",
+    "fp8",
+    "fp8_recipe",
+    "moe_enable_deepep",
+    "moe_flex_dispatcher_backend",
+    "moe_grouped_gemm",
+    "moe_token_dispatcher_type",
+    "mtp_num_layers",
+    "num_experts",
+    "pipeline_model_parallel_size",
+    "tensor_model_parallel_size",
+    "transformer_impl",
+    "virtual_pipeline_model_parallel_size",
+    "world_size",
+)
+# The dots are counted, so that a line torn in them is none; a value followed by other ranks' words is none either.
+_PADDED = "|".join(rf"({name}) \.{{{48 - len(name)}}}" for name in _NAMES)
+_ARGUMENT = re.compile(rf"(?<!\S)(?:{_PADDED}) ([\w-]{{1,40}})\s*$", re.ASCII)
+_SIZE = re.compile(
+    r"(?:using (world) size|(data|context|tensor-model|pipeline-model)-parallel size): (\d{1,9})(?=,|\s|$)", re.ASCII
+)
+_COUNT = re.compile(r"\d{1,9}", re.ASCII)
+
+
+def begins_dump(line: str) -> bool:
+    """Whether the arguments follow."""
+    return _TITLE in line
+
+
+def parse_argument(line: str) -> tuple[str, str] | None:
+    """The name and value of one of the arguments that a setup is read from."""
+    found = _ARGUMENT.search(line) if _DOTS in line else None
+    if not found:
+        return None
+    name, value = (group for group in found.groups() if group)
+    return name, value
+
+
+def parse_sizes(line: str) -> Mapping[str, str] | None:
+    """The sizes that Megatron states before it prints its arguments, by the arguments' names."""
+    at = line.find(_SIZES)
+    if at < 0:
+        return None
+    sizes: dict[str, str] = {}
+    for world, group, size in _SIZE.findall(line, at):
+        # The first counts: releases before 0.15 go on with the encoder's, which end in the same words.
+        sizes.setdefault("world_size" if world else f"{group.replace('-', '_')}_parallel_size", size)
+    return sizes
+
+
+def setup_of(arguments: Mapping[str, str]) -> Setup:
+    """The setup that arguments, as printed, come to; what they leave open is None."""
+    has_experts = arguments.get("num_experts", "None") != "None"
+    return Setup(
+        world_size=_count(arguments, "world_size"),
+        tp=_count(arguments, "tensor_model_parallel_size"),
+        pp=_count(arguments, "pipeline_model_parallel_size"),
+        vpp=_count(arguments, "virtual_pipeline_model_parallel_size"),
+        ep=_count(arguments, "expert_model_parallel_size"),
+        etp=_count(arguments, "expert_tensor_parallel_size"),
+        cp=_count(arguments, "context_parallel_size"),
+        dp=_count(arguments, "data_parallel_size"),
+        dispatcher=_dispatcher(arguments) if has_experts else None,
+        precision=_precision(arguments),
+        grouped_gemm=_grouped_gemm(arguments) if has_experts else None,
+        mtp_layers=0 if arguments.get("mtp_num_layers") == "None" else _count(arguments, "mtp_num_layers"),
+    )
+
+
+def _dispatcher(arguments: Mapping[str, str]) -> str | None:
+    kind = arguments.get("moe_token_dispatcher_type")
+    if kind != "flex":
+        return kind
+    deepep = arguments.get("moe_enable_deepep") == "True"
+    backend = "deepep" if deepep else arguments.get("moe_flex_dispatcher_backend")
+    return f"flex:{backend}" if backend else None
+
+
+def _precision(arguments: Mapping[str, str]) -> str | None:
+    """None until all that decide are printed; 0.11 has no `fp8_recipe`, and no release before 0.15 has `fp4`."""
+    if not arguments.keys() >= {"bf16", "fp16", "fp8"}:
+        return None
+    return lowest_precision(
+        fp4=arguments.get("fp4", "None") != "None",
+        fp8=arguments["fp8"] != "None",
+        recipe=arguments.get("fp8_recipe"),
+        bf16=arguments["bf16"] == "True",
+        fp16=arguments["fp16"] == "True",
+    )
+
+
+def _grouped_gemm(arguments: Mapping[str, str]) -> bool | None:
+    """None for layers without Transformer Engine: before 0.17 they group too, later they quietly do not."""
+    asked = arguments.get("moe_grouped_gemm")
+    if asked == "True":
+        return True if arguments.get("transformer_impl") == "transformer_engine" else None
+    return False if asked == "False" else None
+
+
+def _count(arguments: Mapping[str, str], name: str) -> int | None:
+    value = arguments.get(name, "")
+    return int(value) if _COUNT.fullmatch(value) else None
