@@ -13,7 +13,7 @@ from harness.plan.calibration import calibrate
 from harness.plan.calibration_file import save_calibration
 from harness.plan.fit import Measured
 from harness.plan.predict import job_of
-from harness.report.text.table import plain_table
+from harness.report.text.plain_table import plain_table
 from harness.runs.record import RunRecord
 from harness.runs.store import find_run
 from harness.units import show_seconds
