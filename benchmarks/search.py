@@ -50,7 +50,7 @@ def _space() -> Space:
 
     def resolve(settings):
         words = [f"{name}={value}" for name, value in {**known, **settings}.items()]
-        return resolve_request(Request(arguments=words, default_cluster="template", place="slurm"), roots)
+        return resolve_request(Request(arguments=words, default_cluster="template", executor="slurm"), roots)
 
     return space(resolve, gpu, {})
 

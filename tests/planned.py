@@ -10,5 +10,5 @@ AS_PLANNED = ("PROXY=none", "DATASET=mock", "PRETRAIN=1")
 
 def planned(*words: str, extra: tuple[str, ...] = ()) -> Resolved:
     """What these words come to beside `AS_PLANNED`, which they may say otherwise."""
-    request = Request(arguments=(*AS_PLANNED, *words), extra=extra, default_cluster="template", place="slurm")
+    request = Request(arguments=(*AS_PLANNED, *words), extra=extra, default_cluster="template", executor="slurm")
     return resolve_request(request, Roots.standard())

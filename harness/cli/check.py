@@ -5,23 +5,22 @@ from collections.abc import Sequence
 import click
 
 from harness.cli import request
-from harness.cli.verdict import cost, foresee, notices, problems
-from harness.errors import ConfigError
 from harness.launch.executor import Executor
+from harness.report.text.job_cost import show_job_cost
+from harness.training.assessment import assess
 
 
 @click.command("check")
 @request.config_arguments
 @request.FORCE
 @click.pass_context
-def command(ctx: click.Context, words: Sequence[str], place: Executor, force: bool) -> None:
+def command(ctx: click.Context, words: Sequence[str], executor: Executor, force: bool) -> None:
     """Check a configuration against Megatron's own rules and this machine; exit code 2 if it cannot run."""
-    resolved = request.resolved(ctx, words, place)
-    foreseen = foresee(resolved, force=force)
-    request.say_notices([*resolved.notices, *notices(resolved, place), *foreseen.notices])
-    if found := [*problems(resolved, place), *foreseen.problems]:
-        raise ConfigError(found)
+    resolved = request.resolved(ctx, words, executor)
+    found = assess(resolved, executor, force=force)
+    request.say_notices(found.notices)
+    found.require_job()
     nodes, ranks = resolved.integer("NNODES", 1), resolved.integer("GPUS_PER_NODE", 1)
     click.echo(f"{resolved.text('MODEL')} can run on {nodes * ranks} ranks ({nodes} x {ranks})")
-    if said := cost(resolved, place, foreseen.candidate):
-        click.echo(said)
+    if cost := show_job_cost(found):
+        click.echo(cost)

@@ -18,7 +18,6 @@ from harness.cli.convert_model import other_model
 from harness.cli.convert_shown import show_flags, show_plan, show_releases, show_tensors
 from harness.config.releases import Release, load
 from harness.errors import ConfigError
-from harness.launch.one_process_job import render_one_process
 
 DTYPES = {"bf16": Dtype.BF16, "fp16": Dtype.F16, "fp32": Dtype.F32}
 
@@ -76,15 +75,11 @@ def _run(conversion: Conversion, target: Path, *, threads: int, resume: bool, dr
 
 def submit(ctx: click.Context, source: Path, target: Path, wish: Wish, *, threads: int, dry_run: bool) -> None:
     """Submit the same command to Slurm; a job resumes what an earlier one left."""
-    from harness.cli.convert_job import plan_job, submit_job
+    from harness.cli.convert_job import submit_conversion
 
     _check_before_queue(source, target, wish)
     words = [str(source.absolute()), str(target.absolute()), "--resume", f"--threads={threads}", *wish.words()]
-    job = plan_job(ctx, target, words, threads=threads)
-    if dry_run:
-        click.echo(render_one_process(job.spec), nl=False)
-    else:
-        submit_job(job)
+    submit_conversion(ctx, target, words, threads=threads, dry_run=dry_run)
 
 
 def _check_before_queue(source: Path, target: Path, wish: Wish) -> None:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import click
 
 from harness.cli import request
-from harness.cli.verdict import cost, foresee, notices, problems
-from harness.errors import ConfigError
 from harness.launch.executor import Executor
-from harness.launch.plan import plan_launch
 from harness.plan.forecast import figures
+from harness.report.text.job_cost import show_job_cost
+from harness.runs.render_job import render_job
+from harness.training.assessment import assess
 
 
 @click.command("launch")
@@ -22,7 +22,7 @@ from harness.plan.forecast import figures
 def command(
     ctx: click.Context,
     words: Sequence[str],
-    place: Executor,
+    executor: Executor,
     dry_run: bool,
     force: bool,
     keep: bool,
@@ -32,17 +32,14 @@ def command(
 
     Every run gets a folder of its own in OUTPUT_PATH, with its script, configuration, log and record.
     """
-    resolved = request.resolved(ctx, words, place)
-    foreseen = foresee(resolved, force=force)
-    said = cost(resolved, place, foreseen.candidate)
-    request.say_notices([*resolved.notices, *notices(resolved, place), *foreseen.notices, *([said] if said else [])])
-    if found := [*problems(resolved, place), *foreseen.problems]:
-        raise ConfigError(found)
-    launch = plan_launch(resolved, place, slurm_options=slurm_options)
+    resolved = request.resolved(ctx, words, executor)
+    found = assess(resolved, executor, force=force, slurm_options=slurm_options)
+    cost = show_job_cost(found)
+    request.say_notices([*found.notices, *([cost] if cost else [])])
+    rendered = render_job(resolved, found.require_job())
     if dry_run or resolved.switch("DRY_RUN"):
-        click.echo(launch.script.encode(errors="surrogateescape"), nl=False)
+        click.echo(rendered.script.encode(errors="surrogateescape"), nl=False)
         return 0
     from harness.cli.run import run_launch  # a dry run starts faster without what running takes
 
-    predicted = figures(foreseen.candidate) if foreseen.candidate else None
-    return run_launch(launch, resolved, predicted, keep=keep)
+    return run_launch(rendered, resolved, figures(found.candidate) if found.candidate else None, keep=keep)

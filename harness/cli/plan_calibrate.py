@@ -9,10 +9,10 @@ from harness.cli.runs_found import ROOT
 from harness.cost.hardware import CPU_RANK, Gpu, find_gpu
 from harness.cost.step_time import step_time
 from harness.errors import ConfigError
+from harness.plan.calibration_file import save_calibration
 from harness.plan.fit import Measured, calibrate
 from harness.plan.predict import job_of
-from harness.report.text.table import plain_table
-from harness.runs.calibration_file import save_calibration
+from harness.report.text.plain_table import plain_table
 from harness.runs.record import RunRecord
 from harness.runs.store import find_run
 from harness.units import show_seconds

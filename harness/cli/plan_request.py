@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 import click
 
 from harness.cli import request
-from harness.cli.machines import calibrated
 from harness.config.arguments import parse_arguments
 from harness.config.configuration import Configuration
 from harness.config.provenance import Resolved
 from harness.cost.hardware import Gpu
 from harness.errors import ConfigError
 from harness.plan.candidate import Candidate
+from harness.plan.known_machine import calibrated
 from harness.plan.machine import machine
 from harness.plan.space.execution_options import base_of
 from harness.plan.space.settings import AXES, UNEVEN, WHOLE

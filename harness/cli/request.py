@@ -71,12 +71,12 @@ class Word(click.ParamType[str]):
 
 
 def config_arguments[F: Callable[..., Any]](function: F) -> F:
-    """`--on PLACE` and `[KEY=VALUE]…`, the same for every verb that resolves."""
+    """`--on EXECUTOR` and `[KEY=VALUE]…`, the same for every verb that resolves."""
     function = click.argument("words", nargs=-1, type=Word(), is_eager=True, metavar=WORDS)(function)
-    return click.option("--on", "place", type=click.Choice(EXECUTORS), callback=_place, help=WHERE)(function)
+    return click.option("--on", "executor", type=click.Choice(EXECUTORS), callback=_executor, help=WHERE)(function)
 
 
-def _place(ctx: click.Context, param: click.Parameter, value: Executor | None) -> Executor:
+def _executor(ctx: click.Context, param: click.Parameter, value: Executor | None) -> Executor:
     return value or usual_executor(ctx.params.get("words") or ())
 
 
@@ -89,23 +89,23 @@ def usual_executor(words: Sequence[str]) -> Executor:
     return "slurm" if nodes.isdecimal() and int(nodes) > 1 else "local"
 
 
-def configuration(ctx: click.Context, words: Sequence[str], place: Executor) -> Configuration:
-    """What the user typed, in this environment, for a place, with the files that it names read."""
+def configuration(ctx: click.Context, words: Sequence[str], executor: Executor) -> Configuration:
+    """What the user typed, in this environment, for an executor, with the files that it names read."""
     invocation: Invocation = ctx.obj
     request = Request(
         arguments=words,
         extra=invocation.extra,
         environ=dict(os.environ),
-        default_cluster="template" if place == "slurm" else "laptop",
-        place=place,
+        default_cluster="template" if executor == "slurm" else "laptop",
+        executor=executor,
         gpus=len(list(Path("/dev").glob("nvidia[0-9]*"))),
     )
     return read_configuration(request, ConfFiles(Roots.standard()))
 
 
-def resolved(ctx: click.Context, words: Sequence[str], place: Executor) -> Resolved:
-    """Resolve what the user typed, in this environment, for a place."""
-    return configuration(ctx, words, place).resolved()
+def resolved(ctx: click.Context, words: Sequence[str], executor: Executor) -> Resolved:
+    """Resolve what the user typed, in this environment, for an executor."""
+    return configuration(ctx, words, executor).resolved()
 
 
 def planned(ctx: click.Context, words: Sequence[str]) -> Resolved:

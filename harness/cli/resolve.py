@@ -7,24 +7,25 @@ from typing import Any
 import click
 
 from harness.cli import request
-from harness.cli.verdict import foresee, violations
 from harness.config.provenance import History, Resolved
 from harness.launch.executor import Executor
+from harness.plan.located_violations import located_violations
+from harness.training.assessment import foresee
 
 
 @click.command("resolve")
 @request.config_arguments
 @click.option("--json", "as_json", is_flag=True, help="One object: settings, argv, env, origins, notices, refused.")
 @click.pass_context
-def command(ctx: click.Context, words: Sequence[str], place: Executor, as_json: bool) -> None:
+def command(ctx: click.Context, words: Sequence[str], executor: Executor, as_json: bool) -> None:
     """Print what MODEL=… and all other settings come to; Megatron flags after --.
 
     What Megatron would refuse is a notice here, and so is memory that may not suffice, where the GPU is known; `check`
     refuses both, and looks at the machine too.
     """
-    resolved = request.resolved(ctx, words, place)
+    resolved = request.resolved(ctx, words, executor)
     foreseen = foresee(resolved, force=True)
-    refused = [*violations(resolved), *foreseen.problems]
+    refused = [*located_violations(resolved), *foreseen.problems]
     if as_json:
         click.echo(json.dumps({**as_data(resolved), "refused": refused}, indent=2))
         return

@@ -7,25 +7,26 @@ import click
 from harness.cli import request, screen
 from harness.cli.steps import Steps
 from harness.config.provenance import Resolved
-from harness.launch.plan import Launch
-from harness.launch.run import Outcome, Run, open_run, run_here
+from harness.launch.run import Outcome, Run, run_here
+from harness.launch.script.render import RenderedJob
 from harness.launch.supervisor_lock import supervising
 from harness.report.text.table import show_summary
 from harness.runs import recorder
 from harness.runs.measured import parser_of
 from harness.runs.record import RunRecord, SweepPoint
+from harness.training.open_training import open_training
 
 
 def run_launch(
-    launch: Launch, resolved: Resolved, predicted: Mapping[str, float] | None = None, *, keep: bool = False
+    rendered: RenderedJob, resolved: Resolved, predicted: Mapping[str, float] | None = None, *, keep: bool = False
 ) -> int:
     """Open the run's folder and start the job; the exit code to leave with. Its record keeps what was `predicted`.
 
     `keep`: a job that Slurm can never start stays in its queue.
     """
-    run = open_run(resolved, launch)
+    run = open_training(resolved, rendered)
     request.say_notices(run.notices)
-    if run.spec.place == "slurm":
+    if run.job.executor == "slurm":
         from harness.cli.submit import submit_launch
 
         return submit_launch(run, resolved, predicted, keep=keep)
@@ -44,7 +45,7 @@ def run_recorded(
     run: Run, resolved: Resolved, predicted: Mapping[str, float] | None, sweep: SweepPoint | None = None
 ) -> tuple[RunRecord, Outcome]:
     """Run on this node to the end, each step on the screen; the record, and what ended it."""
-    ranks = run.spec.nodes * run.spec.gpus_per_node
+    ranks = run.job.resources.ranks
     outcome = Outcome(status="failed", exit_code=1)
     steps = Steps(total=resolved.megatron_args.integer("--train-iters"))
 

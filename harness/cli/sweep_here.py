@@ -8,11 +8,11 @@ from harness.cli.sweep_plan import Sweep, Taken
 from harness.cli.sweep_points import SweepJob
 from harness.errors import EnvironmentProblem
 from harness.launch.processes import end_leftovers
-from harness.launch.run import open_run
 from harness.launch.supervisor_lock import is_supervised
 from harness.runs.reconcile.reconcile import reconcile_all
 from harness.runs.record import UNFINISHED
 from harness.runs.store import StoredRun
+from harness.training.open_training import open_training
 
 
 class DriverHere:
@@ -35,7 +35,7 @@ class DriverHere:
         runs = dict(taken.runs)
         for number, job in enumerate(pending, start=1):
             screen.progress(f"point {number} of {len(pending)}: {job.point.name}")
-            run = open_run(job.resolved, job.launch)
+            run = open_training(job.resolved, job.launch)
             request.say_notices(run.notices)
             record, outcome = run_recorded(run, job.resolved, job.predicted, self._sweep.label(job))
             runs[job.point.name] = StoredRun(folder=run.paths.root, record=record)

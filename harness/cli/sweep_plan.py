@@ -38,7 +38,7 @@ class Sweep:
     def require_lanes(self) -> None:
         """ConfigError if the jobs cannot be made to wait for one another."""
         for job in self.checked.jobs:
-            require_joinable(job.launch.spec.sbatch_args)
+            require_joinable(job.launch.job.resources.sbatch_args)
 
     def stored(self) -> dict[str, StoredRun]:
         """The newest run of each point that has one, as its record stands."""

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import request
-from harness.cli.verdict import foresee, gpu_hours, notices, problems
 from harness.config.arguments import parse_arguments
 from harness.config.provenance import Resolved
 from harness.config.roots import NAMED_BY, Roots
 from harness.config.schema import SETTINGS
 from harness.errors import ConfigError
 from harness.launch.executor import Executor
-from harness.launch.plan import Launch, plan_launch
+from harness.launch.script.render import RenderedJob
 from harness.plan.forecast import figures
 from harness.report.text.sweep_table import PlannedJob
 from harness.runs.campaign.points import Point, expand
+from harness.runs.render_job import render_job
 from harness.runs.store import StoredRun
+from harness.training.assessment import assess, gpu_hours
 
 if TYPE_CHECKING:  # a sweep without a known GPU starts faster without the cost model
     from harness.plan.candidate import Candidate
@@ -30,7 +31,7 @@ class SweepJob:
 
     point: Point
     resolved: Resolved
-    launch: Launch
+    launch: RenderedJob
     candidate: "Candidate | None"
 
     @property
@@ -40,13 +41,13 @@ class SweepJob:
 
     def planned(self, place: Executor, run: StoredRun | None, *, to_run: bool) -> PlannedJob:
         """Its row in the table that is shown before anything is submitted; `run` is the newest that it has."""
-        spec, predicted = self.launch.spec, self.predicted
-        gpus, step_s = spec.nodes * spec.gpus_per_node, (predicted or {}).get("step_time_s")
+        resources, predicted = self.launch.job.resources, self.predicted
+        gpus, step_s = resources.ranks, (predicted or {}).get("step_time_s")
         steps = self.resolved.megatron_args.integer("--train-iters")
         return PlannedJob(
             point=self.point.name,
             values={name: self.point.settings[name] for name in self.point.swept},
-            nodes=spec.nodes,
+            nodes=resources.nodes,
             gpus=gpus,
             time_limit=self.resolved.text("RUN_TIME"),
             predicted=predicted,
@@ -106,13 +107,11 @@ def check_points(
         resolved[point.name] = None
         try:
             found = resolved[point.name] = request.resolved(ctx, point.words, place)
-            foreseen = foresee(found, force=force)
-            for text in (*found.notices, *notices(found, place), *foreseen.notices):
+            assessed = assess(found, place, force=force, slurm_options=slurm_options)
+            for text in assessed.notices:
                 told.setdefault(text, []).append(point.name)
-            if wrong := [*problems(found, place), *foreseen.problems]:
-                raise ConfigError(wrong)
-            launch = plan_launch(found, place, slurm_options=slurm_options)
-            job = SweepJob(point=point, resolved=found, launch=launch, candidate=foreseen.candidate)
+            launch = render_job(found, assessed.require_job())
+            job = SweepJob(point=point, resolved=found, launch=launch, candidate=assessed.candidate)
         except ConfigError as error:
             refused[point.name] = error.problems
         else:
@@ -159,9 +158,10 @@ def _same_jobs(jobs: Sequence[SweepJob]) -> list[str]:
     """Points that come to the same flags, environment and ranks: the same experiment twice."""
     found: dict[str, list[str]] = {}
     for job in jobs:
-        spec = job.launch.spec
-        ranks = (spec.nodes, spec.gpus_per_node, spec.image, spec.mounts)
-        found.setdefault(repr((spec.command, sorted(spec.env.items()), ranks)), []).append(job.point.name)
+        spec = job.launch.job
+        ranks = (spec.resources.nodes, spec.resources.ranks_per_node, spec.container)
+        command, env = spec.program.command, sorted(spec.program.env.items())
+        found.setdefault(repr((command, env, ranks)), []).append(job.point.name)
     return [
         f"{' and '.join(named)} come to the same flags: the same is run twice" for named in found.values() if named[1:]
     ]

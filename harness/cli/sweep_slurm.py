@@ -12,13 +12,14 @@ from harness.cli.sweep_plan import Sweep, Taken
 from harness.cli.sweep_points import SweepJob
 from harness.errors import EnvironmentProblem
 from harness.launch.processes import processes_of
-from harness.launch.run import Run, open_run
+from harness.launch.run import Run
 from harness.launch.slurm.lanes import lane_options
 from harness.runs.reconcile.reconcile import reconcile_all
 from harness.runs.reconcile.recover_job import never_became_a_job
 from harness.runs.record import UNFINISHED
 from harness.runs.store import StoredRun
 from harness.runs.submission import PATIENCE_S, first_word, submit_recorded
+from harness.training.open_training import open_training
 
 _SBATCH_S = 120
 """How long an sbatch that outlived its driver is waited for; without its controller it gives up far sooner."""
@@ -86,14 +87,14 @@ class SlurmDriver:
     def _lane(self, job: SweepJob, number: int) -> tuple[str, ...]:
         if self._max_jobs is None:
             return ()
-        return lane_options(self._sweep.name, number % self._max_jobs, job.launch.spec.sbatch_args)
+        return lane_options(self._sweep.name, number % self._max_jobs, job.launch.job.resources.sbatch_args)
 
 
 def _opened(job: SweepJob, unsent: StoredRun | None) -> Run:
     """A new folder; or that of a run that never became a job: should it be one after all, only one can run."""
     if unsent is None or unsent.removed:
-        return open_run(job.resolved, job.launch)
-    return Run(spec=job.launch.spec, paths=unsent.paths, notices=())
+        return open_training(job.resolved, job.launch)
+    return Run(job=job.launch.job, paths=unsent.paths, notices=())
 
 
 def _hear(runs: dict[str, StoredRun], points: Sequence[str]) -> None:

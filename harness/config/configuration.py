@@ -44,7 +44,7 @@ class Configuration:
             raise ValueError(f"{', '.join(other)} decided which files were read, and cannot be changed any more")
         dataset = chosen("DATASET", typed, request.environ, *reversed(self.files))
         files = (*self.files, _by_case(self.cluster, self.model, dataset))
-        layers = [defaults(), *files, *user_layers(typed, request.environ, files), _place(request.place)]
+        layers = [defaults(), *files, *user_layers(typed, request.environ, files), _without_container(request.executor)]
         return resolve(layers, request.extra, request.environ, here=self.here, gpus=request.gpus)
 
     def without(self, *names: str) -> "Configuration":
@@ -65,9 +65,9 @@ def _by_case(cluster: ConfFile, model: str, dataset: str) -> Layer:
     return Layer(settings={name: entry for name, entry in picked.items() if entry is not None})
 
 
-def _place(place: str) -> Layer:
+def _without_container(executor: str) -> Layer:
     """`--on local` means the embedded engine on this machine, whatever a conf says of Megatron and containers."""
-    if place != "local":
+    if executor != "local":
         return Layer()
     entry = Entry(value="", origin=Origin(layer="--on local"))
     return Layer(settings=dict.fromkeys(("MEGATRON_PATH", "CONTAINER_IMAGE"), entry), only_existing=True)

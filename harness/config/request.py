@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 class Request:
     """`KEY=VALUE` arguments, the flags after `--` (`extra`), and the environment.
 
-    `default_cluster` is the conf used where nobody names one, `place` where the job will run, `gpus` the GPUs found
-    on this machine.
+    `default_cluster` is the conf used where nobody names one, `gpus` the GPUs found on this machine, and `executor` who
+    will run the job: `local`, `interactive` or `slurm`.
     """
 
     arguments: Sequence[str] = ()
     extra: Sequence[str] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
     default_cluster: str = "laptop"
-    place: str = "interactive"
+    executor: str = "interactive"
     gpus: int = 0

@@ -6,5 +6,5 @@ type Executor = Literal["local", "interactive", "slurm"]
 """`local`: the embedded engine on this machine; `interactive`: torchrun on this node, in a container if there is
 an image; `slurm`: a batch job."""
 
-type Runtime = Literal["pyxis", "enroot", "none"]
+type ContainerRuntime = Literal["pyxis", "enroot", "none"]
 """Who starts a Slurm job's container: srun by its plugin pyxis, each rank's task by enroot, or nobody."""

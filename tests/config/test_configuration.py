@@ -19,9 +19,14 @@ def roots(tmp_path: Path) -> Roots:
     return Roots(here=tmp_path, shipped=shipped_root())
 
 
-def request(*arguments: str, place: str = "slurm") -> Request:
+def request(*arguments: str, executor: str = "slurm") -> Request:
     return Request(
-        arguments=arguments, extra=("--lr", "1e-5"), environ=ENVIRON, default_cluster="template", place=place, gpus=2
+        arguments=arguments,
+        extra=("--lr", "1e-5"),
+        environ=ENVIRON,
+        default_cluster="template",
+        executor=executor,
+        gpus=2,
     )
 
 
@@ -30,14 +35,14 @@ def read(roots: Roots, *arguments: str) -> Configuration:
 
 
 @pytest.mark.parametrize("model", ["DeepSeek-V3", "Mixtral-8x7B"])
-@pytest.mark.parametrize("place", ["slurm", "local"])
+@pytest.mark.parametrize("executor", ["slurm", "local"])
 @pytest.mark.parametrize("proxy", ["PROXY=laptop", "PROXY=none"])
-def test_settings_on_top_are_as_if_typed(roots: Roots, model: str, place: str, proxy: str) -> None:
+def test_settings_on_top_are_as_if_typed(roots: Roots, model: str, executor: str, proxy: str) -> None:
     typed = (f"MODEL={model}", proxy, "PRETRAIN=1", "PP=2", "GBS=64")
-    configuration = read_configuration(request(*typed, place=place), ConfFiles(roots))
-    assert configuration.resolved() == resolve_request(request(*typed, place=place), roots)
+    configuration = read_configuration(request(*typed, executor=executor), ConfFiles(roots))
+    assert configuration.resolved() == resolve_request(request(*typed, executor=executor), roots)
     both = dict(word.split("=", 1) for word in typed) | SETTINGS
-    expected = resolve_request(request(*(f"{name}={value}" for name, value in both.items()), place=place), roots)
+    expected = resolve_request(request(*(f"{name}={value}" for name, value in both.items()), executor=executor), roots)
     assert configuration.resolved(SETTINGS) == expected
     assert configuration.resolved() != expected, "the settings on top are kept nowhere"
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from doc_pages import read, row
 
-from harness.launch.signatures import Signature, signatures
 from harness.runs.record import Cause
 from harness.runs.triage.internal_causes import INTERNAL_CAUSES
+from harness.runs.triage.signatures import Signature, signatures
 
 PAGE = Path("docs/triage.md")
 HEADINGS = {"permanent": "It would fail again", "transient": "It passes by itself", "aftermath": "What is left to say"}

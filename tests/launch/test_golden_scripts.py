@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 from golden_script import read_golden, write_golden
+from rendered_training import rendered_training
 
 from harness.config.provenance import Resolved
 from harness.launch.executor import Executor
-from harness.launch.job import job_spec
-from harness.launch.script.render import render_script
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
@@ -68,9 +67,9 @@ CASES: Mapping[str, Case] = {
 @pytest.fixture(params=CASES)
 def rendered(request: pytest.FixtureRequest, configured: Callable[..., Resolved]) -> tuple[Path, str]:
     """Each case's golden file, and its script as rendered now."""
-    place, settings = CASES[request.param]
-    spec = job_spec(configured(**settings), place, python="/venv/bin/python", package="/src/harness")
-    return GOLDEN / f"{request.param}.sh", render_script(spec)
+    executor, settings = CASES[request.param]
+    rendered = rendered_training(configured(**settings), executor, python="/venv/bin/python", package="/src/harness")
+    return GOLDEN / f"{request.param}.sh", rendered.script
 
 
 def test_scripts_are_those_of_the_golden_files(rendered: tuple[Path, str], regenerate: bool) -> None:

@@ -6,48 +6,48 @@ import pytest
 
 from harness.config.provenance import Origin, Resolved
 from harness.errors import ConfigError
-from harness.launch.job import job_spec
+from harness.training.job import training_job
 
 type Configured = Callable[..., Resolved]
 
 
 def test_without_a_checkout_the_embedded_engine_runs_by_our_own_python(configured: Configured) -> None:
-    spec = job_spec(configured({"--num-layers": "2"}, CONTAINER_IMAGE="/i"), "local", python="py")
-    assert spec.argv == ("py", "-u", "-m", "harness.engine.pretrain", "--num-layers", "2")
-    assert spec.image is None
+    job = training_job(configured({"--num-layers": "2"}, CONTAINER_IMAGE="/i"), "local", python="py")
+    assert job.program.argv == ("py", "-u", "-m", "harness.engine.pretrain", "--num-layers", "2")
+    assert job.container is None
 
 
 def test_a_checkout_on_the_host_runs_by_the_hosts_python(configured: Configured) -> None:
-    spec = job_spec(configured(MEGATRON_PATH="/m"), "interactive", python="py")
-    assert spec.argv[:3] == ("python", "-u", "/m/pretrain_gpt.py")
-    assert spec.python == "python"
+    job = training_job(configured(MEGATRON_PATH="/m"), "interactive", python="py")
+    assert job.program.argv[:3] == ("python", "-u", "/m/pretrain_gpt.py")
+    assert job.program.python == "python"
 
 
 def test_megatron_path_brings_its_own_script(configured: Configured) -> None:
     resolved = configured(MEGATRON_PATH="/opt/megatron", CONTAINER_IMAGE="/i.sqsh")
-    assert job_spec(resolved, "slurm").argv == ("python", "-u", "/opt/megatron/pretrain_gpt.py")
+    assert training_job(resolved, "slurm").program.argv == ("python", "-u", "/opt/megatron/pretrain_gpt.py")
 
 
 def test_a_container_without_a_checkout_gets_the_engine_by_mount(configured: Configured) -> None:
     resolved = configured(env={"PYTHONPATH": "/mine"}, CONTAINER_IMAGE="/i.sqsh")
-    spec = job_spec(resolved, "slurm", package="/src/harness")
-    assert [str(mount) for mount in spec.mounts] == ["/src/harness:/opt/moe-harness/harness:ro"]
-    assert spec.env["PYTHONPATH"] == "/opt/moe-harness:/mine"
+    job = training_job(resolved, "slurm", package="/src/harness")
+    assert [str(mount) for mount in job.container.mounts] == ["/src/harness:/opt/moe-harness/harness:ro"]
+    assert job.program.env["PYTHONPATH"] == "/opt/moe-harness:/mine"
 
 
 def test_nsys_records_where_megatron_opens_a_capture_range(configured: Configured) -> None:
-    nsys = job_spec(configured({"--profile": True}, DEVICE="gpu"), "local")
-    torch = job_spec(configured({"--profile": True, "--use-pytorch-profiler": True}, DEVICE="gpu"), "local")
-    cpu = job_spec(configured({"--profile": True}), "local")
-    assert nsys.argv[:2] == ("nsys", "profile")
-    assert "nsys" not in torch.argv
-    assert "nsys" not in cpu.argv
+    nsys = training_job(configured({"--profile": True}, DEVICE="gpu"), "local")
+    torch = training_job(configured({"--profile": True, "--use-pytorch-profiler": True}, DEVICE="gpu"), "local")
+    cpu = training_job(configured({"--profile": True}), "local")
+    assert nsys.program.argv[:2] == ("nsys", "profile")
+    assert "nsys" not in torch.program.argv
+    assert "nsys" not in cpu.program.argv
 
 
 def test_the_folder_is_named_at_launch(configured: Configured) -> None:
-    spec = job_spec(configured({"--save": "${RUN_DIR}/ckpt"}, env={"TB": "${RUN_DIR}/tb"}), "local")
-    assert spec.command_in("/runs/1")[-1] == "/runs/1/ckpt"
-    assert spec.env_in("/runs/1") == {"TB": "/runs/1/tb"}
+    job = training_job(configured({"--save": "${RUN_DIR}/ckpt"}, env={"TB": "${RUN_DIR}/tb"}), "local")
+    assert job.program.command_in("/runs/1")[-1] == "/runs/1/ckpt"
+    assert job.program.env_in("/runs/1") == {"TB": "/runs/1/tb"}
 
 
 def test_all_problems_at_once_with_their_lines(configured: Configured) -> None:
@@ -63,7 +63,7 @@ def test_all_problems_at_once_with_their_lines(configured: Configured) -> None:
         SBATCH_ARGS="--output=x",
     )
     with pytest.raises(ConfigError) as caught:
-        job_spec(resolved, "slurm")
+        training_job(resolved, "slurm")
     assert caught.value.problems == (
         "RUN_NAME='a b' cannot name a job and its folder;"
         " allowed: letters, digits, '_', '.' and '-', beginning with a letter or digit",
@@ -100,7 +100,7 @@ def test_all_problems_at_once_with_their_lines(configured: Configured) -> None:
 )
 def test_what_the_launcher_sets_itself_cannot_be_set_twice(configured: Configured, args: str, fix: str) -> None:
     with pytest.raises(ConfigError, match=f"the launcher's own to set; {fix}"):
-        job_spec(configured(SBATCH_ARGS=args), "slurm")
+        training_job(configured(SBATCH_ARGS=args), "slurm")
 
 
 @pytest.mark.parametrize(
@@ -118,13 +118,13 @@ def test_what_the_launcher_sets_itself_cannot_be_set_twice(configured: Configure
     ],
 )
 def test_other_options_of_sbatch_pass(configured: Configured, args: str) -> None:
-    assert job_spec(configured(SBATCH_ARGS=args), "slurm").sbatch_args == (args,)
+    assert training_job(configured(SBATCH_ARGS=args), "slurm").resources.sbatch_args == (args,)
 
 
 @pytest.mark.parametrize(("sign", "name"), [("\\", "a backslash"), ("\n", "a line break")])
 def test_a_log_s_path_that_slurm_takes_otherwise_is_refused(configured: Configured, sign: str, name: str) -> None:
     with pytest.raises(ConfigError, match=f"holds {name}, which Slurm takes in no log's path"):
-        job_spec(configured(OUTPUT_PATH=f"/my{sign}runs"), "slurm")
+        training_job(configured(OUTPUT_PATH=f"/my{sign}runs"), "slurm")
 
 
 @pytest.mark.parametrize(
@@ -132,24 +132,24 @@ def test_a_log_s_path_that_slurm_takes_otherwise_is_refused(configured: Configur
 )
 def test_sbatch_args_that_no_line_can_carry(configured: Configured, args: str) -> None:
     with pytest.raises(ConfigError, match="SBATCH_ARGS="):
-        job_spec(configured(SBATCH_ARGS=args), "slurm")
+        training_job(configured(SBATCH_ARGS=args), "slurm")
 
 
 def test_one_node_places_are_one_node(configured: Configured) -> None:
     with pytest.raises(ConfigError) as caught:
-        job_spec(configured(NNODES=8), "interactive")
+        training_job(configured(NNODES=8), "interactive")
     assert str(caught.value) == "NNODES=8, but --on interactive is one node; set NNODES=1, or use --on slurm"
 
 
 def test_enroot_starts_files_only(configured: Configured) -> None:
     with pytest.raises(ConfigError, match="`enroot start` takes no URI"):
-        job_spec(configured(CONTAINER_IMAGE="nvcr.io#nvidia/pytorch:25.04-py3"), "interactive")
+        training_job(configured(CONTAINER_IMAGE="nvcr.io#nvidia/pytorch:25.04-py3"), "interactive")
 
 
 def test_an_output_path_that_no_mount_can_carry(configured: Configured) -> None:
     with pytest.raises(ConfigError, match="OUTPUT_PATH cannot be mounted in the container"):
-        job_spec(configured(CONTAINER_IMAGE="/i.sqsh", OUTPUT_PATH="/my runs"), "slurm")
-    assert job_spec(configured(OUTPUT_PATH="/my runs"), "slurm").image is None
+        training_job(configured(CONTAINER_IMAGE="/i.sqsh", OUTPUT_PATH="/my runs"), "slurm")
+    assert training_job(configured(OUTPUT_PATH="/my runs"), "slurm").container is None
 
 
 @pytest.mark.parametrize(
@@ -161,8 +161,8 @@ def test_an_output_path_that_no_mount_can_carry(configured: Configured) -> None:
 )
 def test_srun_args_set_nothing_of_the_launcher_s(configured: Configured, args: str) -> None:
     with pytest.raises(ConfigError, match="SRUN_ARGS="):
-        job_spec(configured(SRUN_ARGS=args), "slurm")
-    assert job_spec(configured(SRUN_ARGS="--mpi pmix --cpu-bind=none"), "slurm").srun_args == (
+        training_job(configured(SRUN_ARGS=args), "slurm")
+    assert training_job(configured(SRUN_ARGS="--mpi pmix --cpu-bind=none"), "slurm").resources.srun_args == (
         "--mpi",
         "pmix",
         "--cpu-bind=none",
@@ -171,29 +171,33 @@ def test_srun_args_set_nothing_of_the_launcher_s(configured: Configured, args: s
 
 def test_further_options_of_sbatch_are_for_slurm_and_checked_alike(configured: Configured) -> None:
     options = ("--segment=4", "--dependency=afterok:12?afterany:13")
-    assert job_spec(configured(SBATCH_ARGS="--qos=x"), "slurm", slurm_options=options).sbatch_args == (
+    assert training_job(configured(SBATCH_ARGS="--qos=x"), "slurm", slurm_options=options).resources.sbatch_args == (
         "--qos=x",
         *options,
     )
     with pytest.raises(ConfigError, match="which no #SBATCH line can carry"):
-        job_spec(configured(), "slurm", slurm_options=("--reservation=a\n#SBATCH --uid=0",))
+        training_job(configured(), "slurm", slurm_options=("--reservation=a\n#SBATCH --uid=0",))
     with pytest.raises(ConfigError, match="--segment=4 is for Slurm, and --on local is not"):
-        job_spec(configured(), "local", slurm_options=("--segment=4",))
+        training_job(configured(), "local", slurm_options=("--segment=4",))
 
 
 def test_without_a_runtime_the_image_is_not_used(configured: Configured) -> None:
-    spec = job_spec(configured(CONTAINER_IMAGE="/i", CONTAINER_RUNTIME="none"), "slurm", python="py")
-    assert (spec.image, spec.mounts, spec.python) == (None, (), "py")
+    job = training_job(configured(CONTAINER_IMAGE="/i", CONTAINER_RUNTIME="none"), "slurm", python="py")
+    assert (job.container, job.program.python) == (None, "py")
 
 
 def test_enroot_in_each_task_starts_files_only(configured: Configured) -> None:
     with pytest.raises(ConfigError, match="`enroot start` takes no URI"):
-        job_spec(configured(CONTAINER_IMAGE="nvcr.io#nvidia/pytorch:25.04-py3", CONTAINER_RUNTIME="enroot"), "slurm")
+        training_job(
+            configured(CONTAINER_IMAGE="nvcr.io#nvidia/pytorch:25.04-py3", CONTAINER_RUNTIME="enroot"), "slurm"
+        )
 
 
 def test_flags_of_a_fresh_start_come_last_where_the_run_saves(configured: Configured) -> None:
     flags = {"--load": "/start", "--finetune": True, "--save": "${RUN_DIR}/checkpoints", "--swiglu": True}
-    saving = job_spec(configured(flags), "slurm", python="py")
-    assert saving.command[len(saving.argv) :] == saving.fresh == ("--load", "/start", "--finetune")
-    assert job_spec(configured({**flags, "--save": "/elsewhere"}), "slurm").fresh is None
-    assert job_spec(configured(flags), "local").argv[-1] == "--swiglu"
+    saving = training_job(configured(flags), "slurm", python="py")
+    assert (
+        saving.program.command[len(saving.program.argv) :] == saving.program.fresh == ("--load", "/start", "--finetune")
+    )
+    assert training_job(configured({**flags, "--save": "/elsewhere"}), "slurm").program.fresh is None
+    assert training_job(configured(flags), "local").program.argv[-1] == "--swiglu"

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from rendered_training import rendered_training
 
 from harness.config.provenance import Resolved
-from harness.launch.plan import plan_launch
 from harness.launch.processes import processes_of
-from harness.launch.run import Outcome, Run, open_run, run_here
+from harness.launch.run import Outcome, Run, run_here
+from harness.training.open_training import open_training
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +37,7 @@ import json, sys
 from pathlib import Path
 from harness.launch.run import Run, run_here
 from harness.launch.rundir import RunPaths
-run = Run(spec=None, paths=RunPaths(Path(sys.argv[1])), notices=())
+run = Run(job=None, paths=RunPaths(Path(sys.argv[1])), notices=())
 outcome = run_here(run, lambda line: print(line, flush=True))
 print(json.dumps([outcome.status, outcome.exit_code]))
 """
@@ -54,7 +55,7 @@ def start(tmp_path: Path, configured: Callable[..., Resolved], monkeypatch: pyte
         resolved = configured(
             {"--title": "it's $(id)\nhere"}, MEGATRON_PATH=str(tmp_path), OUTPUT_PATH=str(tmp_path / "my runs")
         )
-        return open_run(resolved, plan_launch(resolved, "interactive"))
+        return open_training(resolved, rendered_training(resolved, "interactive"))
 
     return opened
 

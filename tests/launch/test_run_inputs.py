@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from rendered_training import rendered_training
 from small_disk import small_disk
 
 from harness.config.provenance import Origin, Resolved
 from harness.errors import ConfigError, EnvironmentProblem
-from harness.launch.plan import plan_launch
-from harness.launch.run import open_run
+from harness.training.open_training import open_training
 
 type Configured = Callable[..., Resolved]
 
@@ -20,8 +20,8 @@ def test_the_folder_tells_what_was_asked(configured: Configured, tmp_path: Path)
     resolved = configured(
         {"--save": "${RUN_DIR}/c"}, env={"TB": "${RUN_DIR}/tb"}, origins={"MODEL": origin}, OUTPUT_PATH=str(tmp_path)
     )
-    launch = plan_launch(resolved, "local", python="py")
-    paths = open_run(resolved, launch).paths
+    launch = rendered_training(resolved, "local", python="py")
+    paths = open_training(resolved, launch).paths
     assert json.loads(paths.argv.read_text()) == [
         *("py", "-u", "-m", "harness.engine.pretrain", "--save", f"{paths.root}/c")
     ]
@@ -39,7 +39,7 @@ def test_a_secret_is_in_no_file(configured: Configured, tmp_path: Path, monkeypa
     monkeypatch.setenv("WANDB_API_KEY", "sentinel")
     origins = {"WANDB_API_KEY": Origin(layer="environment")}
     resolved = configured(origins=origins, WANDB_API_KEY="sentinel", OUTPUT_PATH=str(tmp_path))
-    root = open_run(resolved, plan_launch(resolved, "local")).paths.root
+    root = open_training(resolved, rendered_training(resolved, "local")).paths.root
     files = [path for path in root.rglob("*") if path.is_file()]
     assert len(files) == 4
     assert not [path for path in files if b"sentinel" in path.read_bytes()]
@@ -61,25 +61,25 @@ def test_a_secret_that_was_typed_as_something_else_is_refused(
     ):
         resolved = configured(flags, OUTPUT_PATH=str(tmp_path), **settings)
         with pytest.raises(ConfigError, match=said.format(name)):
-            plan_launch(resolved, "slurm")
+            rendered_training(resolved, "slurm")
 
 
 def test_a_plan_makes_nothing(configured: Configured, tmp_path: Path) -> None:
-    plan_launch(configured(OUTPUT_PATH=str(tmp_path / "runs")), "slurm")
+    rendered_training(configured(OUTPUT_PATH=str(tmp_path / "runs")), "slurm")
     assert not (tmp_path / "runs").exists()
 
 
 def test_a_run_needs_somewhere_to_be(configured: Configured) -> None:
     resolved = configured()
     with pytest.raises(ConfigError, match="OUTPUT_PATH is not set"):
-        open_run(resolved, plan_launch(resolved, "local"))
+        open_training(resolved, rendered_training(resolved, "local"))
 
 
 def test_an_image_needs_enroot(configured: Configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     resolved = configured(CONTAINER_IMAGE="/i.sqsh", OUTPUT_PATH=str(tmp_path))
     with pytest.raises(EnvironmentProblem) as caught:
-        open_run(resolved, plan_launch(resolved, "interactive"))
+        open_training(resolved, rendered_training(resolved, "interactive"))
     assert str(caught.value) == (
         "enroot is not on PATH, and CONTAINER_IMAGE=/i.sqsh needs it; install enroot,"
         " or unset CONTAINER_IMAGE to run on this node itself"
@@ -92,7 +92,7 @@ def test_a_checkout_needs_the_python_of_its_environment(
     monkeypatch.setenv("PATH", str(tmp_path))
     resolved = configured(MEGATRON_PATH="/m", OUTPUT_PATH=str(tmp_path))
     with pytest.raises(EnvironmentProblem, match="python is not on PATH, and MEGATRON_PATH runs by it"):
-        open_run(resolved, plan_launch(resolved, "interactive"))
+        open_training(resolved, rendered_training(resolved, "interactive"))
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_said_and_left_as_it_was(configured: Configured, full_disk: Path) -> None:
     resolved = configured(OUTPUT_PATH=str(full_disk))
     with pytest.raises(EnvironmentProblem) as caught:
-        open_run(resolved, plan_launch(resolved, "local"))
+        open_training(resolved, rendered_training(resolved, "local"))
     assert str(caught.value) == (
         f"OUTPUT_PATH={full_disk}: the disk is full; free space there, or set OUTPUT_PATH to another folder"
     )

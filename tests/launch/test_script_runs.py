@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from harness.config.provenance import Resolved
-from harness.launch.job import JobSpec, job_spec
+from harness.launch.job import Job
 from harness.launch.script import container
 from harness.launch.script.render import render_script
+from harness.training.job import training_job
 
 type Configured = Callable[..., Resolved]
 type Program = Callable[[str, str], Path]
@@ -75,10 +76,10 @@ def run_dir(tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -
     return folder
 
 
-def run_script(spec: JobSpec, run_dir: Path, **env: str) -> subprocess.CompletedProcess[str]:
+def run_script(job: Job, run_dir: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """Runs a job's script as Slurm's batch step would."""
     script = run_dir / "script.sh"
-    script.write_text(render_script(spec))
+    script.write_text(render_script(job))
     slurm = {"SLURM_JOB_ID": "4242", "SLURM_JOB_NODELIST": "node[7-8]", "SLURM_JOB_NUM_NODES": "2"}
     slurm |= {"SLURMD_NODENAME": "node7", "RUN_DIR": str(run_dir)}
     return subprocess.run(["/bin/bash", script], env=os.environ | slurm | env, capture_output=True, text=True)
@@ -96,7 +97,7 @@ def test_hostile_values_arrive_as_they_were_written(configured: Configured, run_
     checkout.mkdir()
     (checkout / "pretrain_gpt.py").touch()
     resolved = configured(HOSTILE, env=env, MEGATRON_PATH=str(checkout))
-    done = run_script(job_spec(resolved, "slurm", python="python"), run_dir)
+    done = run_script(training_job(resolved, "slurm", python="python"), run_dir)
     assert done.returncode == 0, done.stderr
     for rank in range(2):
         seen = seen_by(run_dir, rank)
@@ -108,7 +109,7 @@ def test_hostile_values_arrive_as_they_were_written(configured: Configured, run_
 
 
 def test_each_rank_knows_its_place(configured: Configured, run_dir: Path) -> None:
-    run_script(job_spec(configured(), "slurm", python="python"), run_dir)
+    run_script(training_job(configured(), "slurm", python="python"), run_dir)
     env = seen_by(run_dir, 1)["env"]
     assert {name: env[name] for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")} == {
         "RANK": "1",
@@ -120,20 +121,20 @@ def test_each_rank_knows_its_place(configured: Configured, run_dir: Path) -> Non
 
 
 def test_each_rank_leaves_its_own_exit_code(configured: Configured, run_dir: Path) -> None:
-    done = run_script(job_spec(configured(), "slurm", python="python"), run_dir, FAIL="1 9")
+    done = run_script(training_job(configured(), "slurm", python="python"), run_dir, FAIL="1 9")
     assert done.returncode == 9
     codes = [(run_dir / f"attempts/0/ranks/{rank}.exit").read_text().split()[0] for rank in range(2)]
     assert codes == ["0", "9"]
 
 
 def test_a_rank_that_was_never_launched_fails_the_job(configured: Configured, run_dir: Path) -> None:
-    done = run_script(job_spec(configured(), "slurm", python="python"), run_dir, LAUNCHED="1")
+    done = run_script(training_job(configured(), "slurm", python="python"), run_dir, LAUNCHED="1")
     assert done.returncode == 1
     assert "1 of 2 ranks did not end well" in done.stderr
 
 
 def test_srun_cannot_eat_the_script(configured: Configured, run_dir: Path) -> None:
-    run_script(job_spec(configured(), "slurm", python="python"), run_dir)
+    run_script(training_job(configured(), "slurm", python="python"), run_dir)
     assert json.loads((run_dir / "srun.json").read_text())["stdin"] == ""
 
 
@@ -146,10 +147,10 @@ def image(tmp_path: Path) -> str:
 
 
 def test_a_rank_in_the_container_runs(configured: Configured, run_dir: Path, tmp_path: Path) -> None:
-    spec = job_spec(
+    job = training_job(
         configured(env={"NCCL_DEBUG": "INFO"}, CONTAINER_IMAGE=image(tmp_path), MEGATRON_PATH=str(tmp_path)), "slurm"
     )
-    done = run_script(spec, run_dir, WANDB_API_KEY="sentinel")
+    done = run_script(job, run_dir, WANDB_API_KEY="sentinel")
     assert done.returncode == 0, done.stderr
     options = json.loads((run_dir / "srun.json").read_text())["options"]
     assert f"--container-image={tmp_path}/image.sqsh" in options
@@ -162,23 +163,23 @@ def test_a_rank_in_the_container_runs(configured: Configured, run_dir: Path, tmp
 
 
 def test_a_rank_on_the_bare_host_refuses(configured: Configured, run_dir: Path, tmp_path: Path) -> None:
-    spec = job_spec(configured(CONTAINER_IMAGE=image(tmp_path), MEGATRON_PATH="/m"), "slurm")
-    done = run_script(spec, run_dir, NO_PYXIS="1")
+    job = training_job(configured(CONTAINER_IMAGE=image(tmp_path), MEGATRON_PATH="/m"), "slurm")
+    done = run_script(job, run_dir, NO_PYXIS="1")
     assert done.returncode == 125
     assert "rank 0 on node7: is not in the container: does this cluster have pyxis?" in done.stderr
     assert not (run_dir / "seen0.json").exists()
 
 
 def test_an_image_that_is_not_there_ends_the_job_before_srun(configured: Configured, run_dir: Path) -> None:
-    spec = job_spec(configured(CONTAINER_IMAGE="/no/such.sqsh", MEGATRON_PATH="/m"), "slurm")
-    done = run_script(spec, run_dir)
+    job = training_job(configured(CONTAINER_IMAGE="/no/such.sqsh", MEGATRON_PATH="/m"), "slurm")
+    done = run_script(job, run_dir)
     assert done.returncode == 125
     assert "cannot read the container image /no/such.sqsh" in done.stderr
     assert not (run_dir / "srun.json").exists()
 
 
 def test_a_script_submitted_by_hand_asks_for_its_folder(configured: Configured, run_dir: Path) -> None:
-    done = run_script(job_spec(configured(), "slurm", python="python"), run_dir, RUN_DIR="")
+    done = run_script(training_job(configured(), "slurm", python="python"), run_dir, RUN_DIR="")
     assert done.returncode != 0
     assert "RUN_DIR: is not set: use moe-harness launch" in done.stderr
 
@@ -211,7 +212,7 @@ def test_enroot_starts_a_container_in_each_task(
         CONTAINER_IMAGE=image(tmp_path),
         MEGATRON_PATH=str(tmp_path),
     )
-    done = run_script(job_spec(resolved, "slurm"), run_dir, WANDB_API_KEY="sentinel", OF_THE_HOST="1")
+    done = run_script(training_job(resolved, "slurm"), run_dir, WANDB_API_KEY="sentinel", OF_THE_HOST="1")
     assert done.returncode == 0, done.stderr
     env = seen_by(run_dir, 1)["env"]
     assert (env["RANK"], env["MASTER_ADDR"], env["HOME"], env["NOTE"]) == ("1", "node7", "/tmp", "a 'b'\n$(c)")
@@ -227,7 +228,7 @@ def test_a_container_without_what_the_job_needs_says_all_of_it(
     resolved = configured(
         CONTAINER_IMAGE=image(tmp_path), CONTAINER_MOUNTS="/a:/no/mount", MEGATRON_PATH="/m", DEVICE="gpu"
     )
-    done = run_script(job_spec(resolved, "slurm"), run_dir, NO_PYXIS="1", NTASKS="1")
+    done = run_script(training_job(resolved, "slurm"), run_dir, NO_PYXIS="1", NTASKS="1")
     assert done.returncode == 125
     assert [line for line in done.stderr.splitlines() if "rank 0 on node7" in line] == [
         "moe-harness: rank 0 on node7: 1 ranks were started, 2 were asked for",
@@ -249,7 +250,7 @@ def test_enroot_gets_secrets_by_name_and_the_environment_as_written(
         CONTAINER_MOUNTS="/data:/d:ro",
         MEGATRON_PATH="/m",
     )
-    done = run_script(job_spec(resolved, "interactive"), run_dir, WANDB_API_KEY="sentinel")
+    done = run_script(training_job(resolved, "interactive"), run_dir, WANDB_API_KEY="sentinel")
     words = json.loads(done.stdout)
     assert words[:5] == [
         "start",

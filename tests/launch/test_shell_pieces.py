@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 import harness.launch.script
-from harness.launch.script.slurm_job import _patterns
+from harness.launch.script.slurm_job import pattern_lines
 from harness.runs.triage.cause import find_cause
 from harness.runs.triage.evidence import Evidence
+from harness.runs.triage.signatures import retry_patterns
 
 SHELL = Path(harness.launch.script.__file__).parent / "shell"
 
@@ -156,7 +157,7 @@ def test_a_fault_that_others_go_on_from_counts_where_a_rank_ended_by_it(
     for rank, code in enumerate(codes):
         (tmp_path / f"ranks/{rank}.exit").write_text("" if code is None else f"{code} 1.5\n")
     (tmp_path / "log").write_text("".join(f"{line}\n" for line in log))
-    patterns = "\n".join(_patterns())
+    patterns = "\n".join(pattern_lines(retry_patterns()))
     script = f"""
     RUN_DIR='{tmp_path}' attempt='{tmp_path}' log_start=0 code=0 restart=0 retries=0
     {patterns}

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from golden_script import read_golden, write_golden
+from rendered_training import rendered_training
 
 from harness.config.roots import Roots
 from harness.launch.executor import Executor
-from harness.launch.plan import plan_launch
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "shipped"
 EXECUTORS: dict[str, Executor] = {"template": "slurm", "laptop": "local"}
@@ -23,7 +23,7 @@ def test_every_shipped_cluster_is_here() -> None:
 @pytest.mark.parametrize(("model", "cluster"), CASES)
 def test_script(resolve, regenerate: bool, model: str, cluster: str) -> None:
     resolved = resolve(f"MODEL={model}", cluster=cluster, here=Path("/home/user"))
-    script = plan_launch(resolved, EXECUTORS[cluster], python="/venv/bin/python").script
+    script = rendered_training(resolved, EXECUTORS[cluster], python="/venv/bin/python").script
     path = GOLDEN / f"{model}.{cluster}.sh"
     if regenerate:
         write_golden(path, script)

@@ -9,8 +9,8 @@ import pytest
 
 from harness.config.releases import catalogue
 from harness.config.schema import SETTINGS
-from harness.launch.log_search import SEARCHED_BYTES, telling_lines
-from harness.launch.signatures import pattern_of, signatures
+from harness.runs.triage.log_search import SEARCHED_BYTES, telling_lines
+from harness.runs.triage.signatures import pattern_of, signatures
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 FAULTS = sorted((FIXTURES / "faults").glob("*.log"))

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rendered_training import rendered_training
 
 from harness.config.provenance import Resolved
 from harness.errors import EnvironmentProblem
-from harness.launch.plan import plan_launch
-from harness.launch.run import open_run
 from harness.launch.slurm.submit import Refused, submit_script
 from harness.runs.store import list_runs
 from harness.runs.submission import submit_recorded
+from harness.training.open_training import open_training
 
 type Configured = Callable[..., Resolved]
 type Program = Callable[[str, str], Path]
@@ -38,9 +38,9 @@ def test_sbatch_gets_the_bytes_of_the_dry_run(
     monkeypatch.setenv("SLURM_MEM_PER_CPU", "of the allocation we are in")
     output = tmp_path / "100% runs"
     resolved = configured({"--save": "${RUN_DIR}/c"}, OUTPUT_PATH=str(output), NNODES=4)
-    dry_run = plan_launch(resolved, "slurm").script
+    dry_run = rendered_training(resolved, "slurm").script
 
-    run = open_run(resolved, plan_launch(resolved, "slurm"))
+    run = open_training(resolved, rendered_training(resolved, "slurm"))
     job = submit_script(run.paths)
 
     assert (job.job_id, job.cluster) == ("4711", "alps")
@@ -61,7 +61,7 @@ def test_sbatch_gets_the_bytes_of_the_dry_run(
 def test_sbatch_s_own_words_are_shown(configured: Configured, program: Program, tmp_path: Path) -> None:
     program("sbatch", "#!/bin/sh\necho 'sbatch: error: invalid partition specified: gpus' >&2\nexit 1\n")
     resolved = configured(OUTPUT_PATH=str(tmp_path))
-    run = open_run(resolved, plan_launch(resolved, "slurm"))
+    run = open_training(resolved, rendered_training(resolved, "slurm"))
     with pytest.raises(EnvironmentProblem) as caught:
         submit_script(run.paths)
     assert str(caught.value) == (
@@ -76,7 +76,7 @@ def test_the_job_id_is_read_past_a_site_s_greeting(
 ) -> None:
     program("sbatch", f"#!/bin/sh\ncat >/dev/null\nprintf '{answer}\\n'\n")
     resolved = configured(OUTPUT_PATH=str(tmp_path))
-    run = open_run(resolved, plan_launch(resolved, "slurm"))
+    run = open_training(resolved, rendered_training(resolved, "slurm"))
     if job_id:
         assert submit_script(run.paths).job_id == job_id
     else:
@@ -102,7 +102,7 @@ def test_a_refusal_is_told_from_an_answer_that_came_too_late(
     program("sbatch", f"#!/bin/sh\necho 'sbatch: error: {said}' >&2\nexit 1\n")
     resolved = configured(OUTPUT_PATH=str(tmp_path))
     with pytest.raises(Refused) as caught:
-        submit_script(open_run(resolved, plan_launch(resolved, "slurm")).paths)
+        submit_script(open_training(resolved, rendered_training(resolved, "slurm")).paths)
     assert caught.value.unsure == unsure
     assert fix in str(caught.value) and (fix or str(caught.value).endswith(said))
 
@@ -115,11 +115,11 @@ def test_what_was_refused_leaves_no_run_and_what_may_have_been_taken_keeps_its_r
     program("sacct", "#!/bin/sh\nexit 1\n")
     program("sbatch", "#!/bin/sh\necho no >&2; exit 1\n")
     with pytest.raises(Refused, match="sbatch refused the job"):
-        submit_recorded(open_run(resolved, plan_launch(resolved, "slurm")), resolved)
+        submit_recorded(open_training(resolved, rendered_training(resolved, "slurm")), resolved)
     assert list_runs(tmp_path / "runs").runs == ()
     program("sbatch", "#!/bin/sh\necho 'Socket timed out on send/recv operation' >&2; exit 1\n")
     with pytest.raises(EnvironmentProblem, match="whether Slurm took it will be known when it answers"):
-        submit_recorded(open_run(resolved, plan_launch(resolved, "slurm")), resolved)
+        submit_recorded(open_training(resolved, rendered_training(resolved, "slurm")), resolved)
     (left,) = list_runs(tmp_path / "runs").runs
     assert (left.record.status, left.record.job.job_id) == ("submitted", None)
 
@@ -130,7 +130,7 @@ def test_without_sbatch_the_error_says_what_to_use(
     monkeypatch.setenv("PATH", str(tmp_path))
     resolved = configured(OUTPUT_PATH=str(tmp_path / "runs"))
     with pytest.raises(EnvironmentProblem) as caught:
-        open_run(resolved, plan_launch(resolved, "slurm"))
+        open_training(resolved, rendered_training(resolved, "slurm"))
     assert str(caught.value) == (
         "sbatch is not on PATH, so this machine cannot submit to Slurm; use a login node of the cluster,"
         " --on interactive (this node), --on local (the embedded engine), or DRY_RUN=1 to see the script"

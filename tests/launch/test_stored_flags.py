@@ -12,7 +12,7 @@ from harness.config.provenance import Resolved
 from harness.config.releases import Release, known
 from harness.launch.checkpoint.loaded import checkpoint_notices, checkpoint_problems
 from harness.launch.executor import Executor
-from harness.launch.job import job_spec
+from harness.training.job import training_job
 
 PUBLISHED = Path(__file__).parent.parent / "fixtures/hf_configs"
 
@@ -49,11 +49,11 @@ def checkpoint(tmp_path: Path) -> Callable[..., Path]:
 
 
 def problems(resolved: Resolved, place: Executor = "local") -> list[str]:
-    return checkpoint_problems(resolved, job_spec(resolved, place))
+    return checkpoint_problems(resolved, training_job(resolved, place))
 
 
 def notices(resolved: Resolved, place: Executor = "local") -> list[str]:
-    return checkpoint_notices(resolved, job_spec(resolved, place))
+    return checkpoint_notices(resolved, training_job(resolved, place))
 
 
 @pytest.mark.parametrize("release", known(), ids=str)

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from harness.report.text.table import plain_table, show_runs, show_summary
+from harness.report.text.plain_table import plain_table
+from harness.report.text.table import show_runs, show_summary
 from harness.runs.record_file import load
 from harness.training.effective import Mixture, Setup
 from harness.training.log.parser import RunLog

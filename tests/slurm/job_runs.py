@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster import Cluster
+from rendered_training import rendered_training
 
 from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.config.provenance import Resolved, SettingValue
 from harness.launch.attempts import AttemptFacts, read_attempts, read_exits
-from harness.launch.plan import plan_launch
 from harness.launch.rundir import RunPaths
 from harness.launch.slurm.submit import submit_script
 
@@ -93,5 +93,5 @@ def make_run(
     )
     paths = RunPaths(folder / "run")
     paths.root.mkdir()
-    paths.script.write_text(plan_launch(resolved, "slurm", slurm_options=slurm_options).script)
+    paths.script.write_text(rendered_training(resolved, "slurm", slurm_options=slurm_options).script)
     return paths

@@ -9,8 +9,7 @@ from harness.config.provenance import Resolved
 from harness.config.releases import Catalogue, Release, load
 from harness.launch.checkpoint.conversion_record import CheckpointRecord, read_record
 from harness.launch.checkpoint.stored_flags import MTP, contradictions, counted_vocabulary, has
-from harness.launch.job import JobSpec
-from harness.launch.preflight import host_path
+from harness.launch.job import Job
 from harness.launch.script.quoting import RUN_DIR
 
 LAST_STACKED_LAYERS = Release(0, 12)
@@ -20,11 +19,11 @@ LAST_EXACT_VOCABULARY = Release(0, 11)
 """Up to here an embedding is loaded only into one of as many rows."""
 
 
-def checkpoint_problems(resolved: Resolved, spec: JobSpec) -> list[str]:
+def checkpoint_problems(resolved: Resolved, job: Job) -> list[str]:
     """Every flag with which the job would misread its checkpoint, and why it cannot load it; empty without a record."""
     where = resolved.at("LOAD_PATH")
     try:
-        record = _record(resolved, spec)
+        record = _record(resolved, job)
     except ValueError as error:
         return [f"{where}LOAD_PATH: {error}"]
     if record is None:
@@ -37,14 +36,14 @@ def checkpoint_problems(resolved: Resolved, spec: JobSpec) -> list[str]:
     ]
 
 
-def checkpoint_notices(resolved: Resolved, spec: JobSpec) -> list[str]:
+def checkpoint_notices(resolved: Resolved, job: Job) -> list[str]:
     """What is worth knowing of a checkpoint that can be loaded, or that this machine cannot see."""
     try:
-        record = _record(resolved, spec)
+        record = _record(resolved, job)
     except ValueError:
         return []
     if record is None:
-        return _unseen(resolved, spec)
+        return _unseen(resolved, job)
     texts = [limit.text for limit in _limits(record, resolved) if limit.name != UNNORMED_QUERY]
     if has(MTP, record.flags) and not has(MTP, resolved.megatron_args) and _catalogue(resolved).option(MTP):
         texts.append(f"its multi-token prediction is left aside, for the job has no {MTP}")
@@ -71,23 +70,23 @@ def _wishes_of_old_releases(record: CheckpointRecord, resolved: Resolved) -> Ite
         )
 
 
-def _record(resolved: Resolved, spec: JobSpec) -> CheckpointRecord | None:
+def _record(resolved: Resolved, job: Job) -> CheckpointRecord | None:
     """The record of the checkpoint that the job starts from, if this machine sees it. ValueError if it is damaged."""
-    folder = _folder(resolved, spec)
+    folder = _folder(resolved, job)
     return read_record(folder) if folder else None
 
 
-def _folder(resolved: Resolved, spec: JobSpec) -> Path | None:
+def _folder(resolved: Resolved, job: Job) -> Path | None:
     """`--load` as this machine names it; None without one, for the run's own, and for one in the image."""
     load_path = resolved.megatron_args.text("--load")
-    return host_path(spec, load_path) if load_path and RUN_DIR not in load_path else None
+    return job.host_path(load_path) if load_path and RUN_DIR not in load_path else None
 
 
-def _unseen(resolved: Resolved, spec: JobSpec) -> list[str]:
+def _unseen(resolved: Resolved, job: Job) -> list[str]:
     """Slurm's nodes may see more than this machine; what is missing elsewhere is a problem, not a notice."""
     load_path = resolved.megatron_args.text("--load")
-    folder = _folder(resolved, spec)
-    if spec.place != "slurm" or not load_path or RUN_DIR in load_path or (folder and folder.exists()):
+    folder = _folder(resolved, job)
+    if job.executor != "slurm" or not load_path or RUN_DIR in load_path or (folder and folder.exists()):
         return []
     return [f"{load_path} is not to be seen from here: whether the flags fit the checkpoint was not checked"]
 

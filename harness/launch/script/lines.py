@@ -1,8 +1,8 @@
-"""Pieces of a job's script that every place has."""
+"""Pieces that the scripts of all executors have."""
 
 from collections.abc import Iterable, Iterator
 
-from harness.launch.job import JobSpec
+from harness.launch.job import Job
 from harness.launch.script.quoting import array_lines, quote
 
 
@@ -13,20 +13,11 @@ def opening() -> Iterator[str]:
     yield ': "${RUN_DIR:?is not set: use moe-harness launch, or export RUN_DIR=its folder before sbatch}"'
 
 
-def job_head(name: str, account: str | None, partition: str | None) -> Iterator[str]:
-    """Options of sbatch that every job has: its name, and where the user's own account and partition are given."""
-    yield f"--job-name={name}"
-    if account:
-        yield f"--account={account}"
-    if partition:
-        yield f"--partition={partition}"
-
-
-def environment(spec: JobSpec) -> Iterator[str]:
+def environment(job: Job) -> Iterator[str]:
     """The job's variables."""
-    if spec.env:
+    if job.program.env:
         yield from ("", "# The job's environment. Secrets are not here: they are inherited.")
-    yield from (f"export {name}={quote(value)}" for name, value in spec.env.items())
+    yield from (f"export {name}={quote(value)}" for name, value in job.program.env.items())
 
 
 def array(name: str, words: Iterable[str]) -> Iterator[str]:

@@ -2,36 +2,36 @@
 
 from collections.abc import Iterator
 
-from harness.launch.job import JobSpec
+from harness.launch.job import Job
 from harness.launch.script.container import caches, enroot_options
 from harness.launch.script.lines import array, continued, environment, opening
 from harness.launch.script.quoting import RUN_DIR, quote
 
 
-def one_node_lines(spec: JobSpec) -> Iterator[str]:
+def one_node_lines(job: Job) -> Iterator[str]:
     """All lines of the script."""
     yield from ("#!/bin/bash", *opening(), 'mkdir -p -- "$RUN_DIR/ranks"')
-    if spec.device == "cpu":
+    if job.resources.device == "cpu":
         yield from ("", "# A fair share of the cores for every rank, unless the caller or the job says otherwise.")
         yield "cores=$(env -u OMP_NUM_THREADS nproc)"
-        yield f"share=$((cores > {spec.gpus_per_node} ? cores / {spec.gpus_per_node} : 1))"
+        yield f"share=$((cores > {job.resources.ranks_per_node} ? cores / {job.resources.ranks_per_node} : 1))"
         yield "export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$share}"
-    yield from environment(spec)
-    yield from ("", "# What every rank runs.", *array("program", spec.command), "")
-    if spec.image:
-        options = (*enroot_options(spec), quote(spec.image), _container_environment(spec))
-        yield from continued("exec enroot start", options, _torchrun(spec))
+    yield from environment(job)
+    yield from ("", "# What every rank runs.", *array("program", job.program.command), "")
+    if job.container:
+        options = (*enroot_options(job.container), quote(job.container.image), _container_environment(job))
+        yield from continued("exec enroot start", options, _torchrun(job))
     else:
-        yield f"exec {_torchrun(spec)}"
+        yield f"exec {_torchrun(job)}"
 
 
-def _container_environment(spec: JobSpec) -> str:
-    names = [*spec.env, "RUN_DIR", *(["OMP_NUM_THREADS"] if spec.device == "cpu" else [])]
+def _container_environment(job: Job) -> str:
+    names = [*job.program.env, "RUN_DIR", *(["OMP_NUM_THREADS"] if job.resources.device == "cpu" else [])]
     inherited = [f'{name}="${name}"' for name in dict.fromkeys(names)]
-    return " ".join(("env", *caches(spec), *inherited))
+    return " ".join(("env", *caches(job.program.env), *inherited))
 
 
-def _torchrun(spec: JobSpec) -> str:
-    options = f"--standalone --nproc-per-node={spec.gpus_per_node} --redirects=3 --no-python"
+def _torchrun(job: Job) -> str:
+    options = f"--standalone --nproc-per-node={job.resources.ranks_per_node} --redirects=3 --no-python"
     logs = quote(f"--log-dir={RUN_DIR}/ranks")
-    return f'{quote(spec.python)} -m torch.distributed.run {options} {logs} "${{program[@]}}"'
+    return f'{quote(job.program.python)} -m torch.distributed.run {options} {logs} "${{program[@]}}"'

@@ -4,14 +4,13 @@ All of it needs bash and Slurm's own programs alone: a compute node may have no 
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from harness.launch.job import JobSpec
-from harness.launch.resume import RESUMED
+from harness.launch.job import Job
 from harness.launch.script.container import caches, enroot_task, image_guard, pyxis_options, run_mark
-from harness.launch.script.lines import array, continued, environment, job_head, opening
+from harness.launch.script.lines import array, continued, environment, opening
 from harness.launch.script.quoting import quote
-from harness.launch.signatures import pattern_of, signatures
 from harness.launch.slurm.job_state import ENDED
 from harness.launch.slurm.time_limit import show_time_limit
 
@@ -22,90 +21,119 @@ SAVING_TAKES_S = 120
 """How long before the time limit the ranks are asked to save: writing a large checkpoint takes a minute or two."""
 
 
-def slurm_lines(spec: JobSpec) -> Iterator[str]:
-    """All lines of the script."""
+@dataclass(frozen=True, kw_only=True)
+class RetryPatterns:
+    """Extended regular expressions by which a job's script decides whether to start anew (shell/retry.sh).
+
+    `transient` is what passes by itself, each pattern with its name; `permanent` is what never does; `weak` is what
+    never does either, but is also printed by a rank that goes on.
+    """
+
+    transient: tuple[tuple[str, str], ...]
+    permanent: str
+    weak: str
+
+
+def slurm_lines(job: Job, patterns: RetryPatterns | None) -> Iterator[str]:
+    """All lines of the script; `patterns` are those of a job with retries. ValueError if such a job has none."""
+    if job.retries and patterns is None:
+        raise ValueError("a job with retries needs the patterns of faults that pass")
     yield "#!/bin/bash"
-    yield from (f"#SBATCH {option}" for option in _sbatch_options(spec))
+    yield from (f"#SBATCH {option}" for option in _sbatch_options(job))
     yield from opening()
-    yield f"nodes={spec.nodes} ranks={spec.nodes * spec.gpus_per_node}"
+    yield f"nodes={job.resources.nodes} ranks={job.resources.ranks}"
     yield f"ended_states='{'|'.join(sorted(ENDED))}'"
     yield from ("", *_shell("owner.sh"), "", *_shell("attempt.sh"))
-    if spec.retries:
-        yield from ("", f"retries={spec.retries} ranks_per_node={spec.gpus_per_node}")
+    if job.retries:
+        yield from ("", f"retries={job.retries} ranks_per_node={job.resources.ranks_per_node}")
         yield from ("", *_shell("requeue.sh"), "", *_shell("lost_node.sh"), "", *_shell("last_attempt.sh"))
     yield from ("", *_shell("rendezvous.sh"))
-    yield from ("", f"last_step={'' if spec.train_iters is None else spec.train_iters}", *_shell("checkpoints.sh"))
-    yield from environment(spec)
-    yield from _program(spec)
-    yield from _rank_shell(spec)
-    if spec.image:
-        yield from image_guard(spec.image)
+    last_step = "" if job.program.last_step is None else job.program.last_step
+    yield from ("", f"last_step={last_step}", *_shell("checkpoints.sh"))
+    yield from environment(job)
+    yield from _program(job)
+    yield from _rank_shell(job)
+    if job.container:
+        yield from image_guard(job.container.image)
     yield from ("", "# srun would read the rest of this script as its input: give it none.")
-    yield from continued("srun", _srun_options(spec), f"{_task(spec)} </dev/null &")
+    yield from continued("srun", _srun_options(job), f"{_task(job)} </dev/null &")
     yield from ("step=$!", "", *_shell("wait.sh"), "", *_shell("end.sh"))
-    if spec.retries:
-        yield from ("", *_patterns(), "", *_shell("retry.sh"))
+    if job.retries and patterns:
+        yield from ("", *pattern_lines(patterns), "", *_shell("retry.sh"))
     yield from ("", 'exit "$code"')
 
 
-def _sbatch_options(spec: JobSpec) -> Iterator[str]:
-    yield from job_head(spec.name, spec.account, spec.partition)
-    yield f"--nodes={spec.nodes}"
-    yield f"--ntasks-per-node={spec.gpus_per_node}"
-    if spec.device == "gpu":
-        yield f"--gpus-per-node={spec.gpus_per_node}"
-    yield f"--time={show_time_limit(spec.time_limit_s)}"
-    if spec.fresh is not None:
-        yield f"--signal=B:USR1@{min(SAVING_TAKES_S, spec.time_limit_s // 4)}"
-    yield from ("--exclusive", "--mem=0", "--requeue" if spec.retries else "--no-requeue", "--open-mode=append")
-    yield from spec.sbatch_args
+def _sbatch_options(job: Job) -> Iterator[str]:
+    asked = job.resources
+    yield f"--job-name={job.name}"
+    if asked.account:
+        yield f"--account={asked.account}"
+    if asked.partition:
+        yield f"--partition={asked.partition}"
+    yield f"--nodes={asked.nodes}"
+    yield f"--ntasks-per-node={asked.ranks_per_node}"
+    if asked.device == "gpu":
+        yield f"--gpus-per-node={asked.ranks_per_node}"
+    if asked.cpus_per_rank:
+        yield f"--cpus-per-task={asked.cpus_per_rank}"
+    if asked.time_limit_s:
+        yield f"--time={show_time_limit(asked.time_limit_s)}"
+        if job.program.fresh is not None:
+            yield f"--signal=B:USR1@{min(SAVING_TAKES_S, asked.time_limit_s // 4)}"
+    yield from (f"--mem={asked.memory}",) if asked.cpus_per_rank else ("--exclusive", "--mem=0")
+    yield from ("--requeue" if job.retries else "--no-requeue", "--open-mode=append")
+    yield from asked.sbatch_args
 
 
-def _program(spec: JobSpec) -> Iterator[str]:
+def _program(job: Job) -> Iterator[str]:
     yield from ("", "# What every rank runs.")
-    yield from array("program", spec.argv)
-    if spec.fresh is not None:
-        yield from (*array("fresh", spec.fresh), *array("resumed", RESUMED), "", *_shell("resume.sh"))
+    yield from array("program", job.program.argv)
+    if job.program.fresh is not None:
+        yield from (*array("fresh", job.program.fresh), *array("resumed", job.program.resumed))
+        yield from ("", *_shell("resume.sh"))
 
 
-def _rank_shell(spec: JobSpec) -> Iterator[str]:
+def _rank_shell(job: Job) -> Iterator[str]:
     yield from ("", "# ---- What each rank's task does ".ljust(_RULE, "-"))
-    yield from ("IFS= read -r -d '' rank_shell <<'RANK' || true", *_rank_facts(spec), *_shell("rank.sh"), "RANK")
+    yield from ("IFS= read -r -d '' rank_shell <<'RANK' || true", *_rank_facts(job), *_shell("rank.sh"), "RANK")
     yield from ("", "# What the first rank of each node says of it in the log.")
     yield from ("IFS= read -r -d '' node_report <<'PYTHON' || true", *_text(_NODE_REPORT), "PYTHON")
 
 
-def _rank_facts(spec: JobSpec) -> Iterator[str]:
-    yield f"ranks={spec.nodes * spec.gpus_per_node} ranks_per_node={spec.gpus_per_node}"
-    yield f"gpus={spec.gpus_per_node if spec.device == 'gpu' else 0}"
-    yield f"python={quote(spec.python)} megatron={quote(spec.megatron or '')} mark={run_mark(spec)}"
-    yield f"mounts=({' '.join(quote(mount.target) for mount in spec.mounts)})"
-    if spec.image and (own := caches(spec)):
+def _rank_facts(job: Job) -> Iterator[str]:
+    yield f"ranks={job.resources.ranks} ranks_per_node={job.resources.ranks_per_node}"
+    yield f"gpus={job.resources.ranks_per_node if job.resources.device == 'gpu' else 0}"
+    mark = run_mark(job.container)
+    yield f"python={quote(job.program.python)} megatron={quote(job.program.checkout or '')} mark={mark}"
+    mounts = job.container.mounts if job.container else ()
+    yield f"mounts=({' '.join(quote(mount.target) for mount in mounts)})"
+    if job.container and (own := caches(job.program.env)):
         yield f"export {' '.join(own)}"
 
 
-def _srun_options(spec: JobSpec) -> Iterator[str]:
+def _srun_options(job: Job) -> Iterator[str]:
     # One rank may save for longer than others: --wait=0 leaves it the time.
-    yield " ".join(("-l --kill-on-bad-exit=1 --wait=0 --export=ALL", *map(quote, spec.srun_args)))
-    if spec.image and spec.runtime == "pyxis":
-        yield from pyxis_options(spec)
+    yield " ".join(("-l --kill-on-bad-exit=1 --wait=0 --export=ALL", *map(quote, job.resources.srun_args)))
+    if job.resources.cpus_per_rank:
+        yield f"--cpus-per-task={job.resources.cpus_per_rank}"  # a step takes none from sbatch since 22.05
+    if job.container and job.container.runtime == "pyxis":
+        yield from pyxis_options(job.container, job.program.env)
 
 
-def _task(spec: JobSpec) -> str:
+def _task(job: Job) -> str:
     shell = 'bash -c "$rank_shell" rank "$attempt" "$me" "$node_report" "${program[@]}"'
-    if spec.image and spec.runtime == "enroot":
-        return " \\\n  ".join((*enroot_task(spec), shell))
+    if job.container and job.container.runtime == "enroot":
+        return " \\\n  ".join((*enroot_task(job.container, job.program.env), shell))
     return shell
 
 
-def _patterns() -> Iterator[str]:
-    passing = (it for it in signatures() if it.transient and it.patterns)
-    lasting = [it for it in signatures() if it.lasting]
+def pattern_lines(patterns: RetryPatterns) -> Iterator[str]:
+    """The shell variables that `shell/retry.sh` takes."""
     yield from ("# What passes by itself, by name, and what never does; the latter wins.", "transient=(")
-    yield from (f"  {quote(it.name)} {quote(pattern_of([it]))}" for it in passing)
-    yield from (")", f"permanent={quote(pattern_of(it for it in lasting if not it.weak))}")
+    yield from (f"  {quote(name)} {quote(pattern)}" for name, pattern in patterns.transient)
+    yield from (")", f"permanent={quote(patterns.permanent)}")
     yield "# What never does either, but is also printed by a rank that goes on."
-    yield f"weak={quote(pattern_of(it for it in lasting if it.weak))}"
+    yield f"weak={quote(patterns.weak)}"
 
 
 def _shell(name: str) -> Sequence[str]:

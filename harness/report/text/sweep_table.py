@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.report.text.plain_table import MISSING, plain_table
 from harness.report.text.run_data import run_data
-from harness.report.text.table import MISSING, plain_table, show_apart, show_known, show_tflops
+from harness.report.text.table import show_apart, show_known, show_tflops
 from harness.runs.record import RunRecord
 from harness.runs.store import StoredRun
 from harness.units import show_bytes, show_hours, show_seconds

@@ -2,20 +2,10 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from harness.report.text.printable import printable
+from harness.report.text.plain_table import MISSING, plain_table
 from harness.runs.record import Attempt, RunRecord
 from harness.training.summary import Summary
 from harness.units import TERA, show_bytes, show_seconds
-
-MISSING = "\u2013"
-
-
-def plain_table(rows: Iterable[Sequence[str]], headers: Sequence[str] = ()) -> str:
-    """Columns aligned by spaces; every cell stays the text it is, fit for a terminal."""
-    from tabulate import tabulate  # imported late: most commands print no table
-
-    cells = [[printable(cell) for cell in row] for row in rows]
-    return tabulate(cells, headers=headers, tablefmt="simple" if headers else "plain", disable_numparse=True)
 
 
 def show_summary(record: RunRecord, job: str | None = None) -> str:

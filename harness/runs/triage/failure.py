@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from harness.launch.attempts import AttemptFacts, read_exits
 from harness.launch.exit_code import TERMINATED, TIME_IS_UP
-from harness.launch.log_search import telling_lines
 from harness.launch.rank_error import RankError, find_rank_error_in_log
 from harness.launch.run import Outcome
 from harness.launch.rundir import RunPaths
@@ -17,6 +16,7 @@ from harness.runs.record import Cause, RunError, RunRecord
 from harness.runs.triage.cause import find_cause
 from harness.runs.triage.evidence import Evidence
 from harness.runs.triage.internal_causes import FOLDER_REMOVED, UNKNOWN, lost, not_started
+from harness.runs.triage.log_search import telling_lines
 
 _NOT_STARTED = 128 + 53
 """Slurm's own code for a script whose log it could not open."""

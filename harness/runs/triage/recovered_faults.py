@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from harness.launch.exit_code import KILLED, TERMINATED
-from harness.launch.signatures import pattern_of, signatures
 from harness.runs.triage.evidence import label_of
+from harness.runs.triage.signatures import pattern_of, signatures
 
 _LEFT_IN_PEACE_OR_ENDED_BY_OTHERS = (0, KILLED, TERMINATED)
 _LABELS = re.compile(r"^ *\d+: (\[rank\d+\]: ?)?")

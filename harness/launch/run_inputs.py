@@ -6,19 +6,19 @@ from collections.abc import Mapping
 
 from harness.config.provenance import Entry, Resolved
 from harness.config.secrets import is_secret
-from harness.launch.job import JobSpec
+from harness.launch.job import Job
 from harness.launch.rundir import RunPaths, output_problem
 
 HIDDEN = "(secret)"
 
 
-def write_inputs(paths: RunPaths, resolved: Resolved, spec: JobSpec, script: str) -> None:
+def write_inputs(paths: RunPaths, resolved: Resolved, job: Job, script: str) -> None:
     """Writes configuration, argv, environment and script; leaves no folder behind where they cannot be written."""
     folder = str(paths.root)
     texts = {
         paths.resolved: _json(resolved_document(resolved)),
-        paths.argv: _json(spec.command_in(folder)),
-        paths.env: _json(spec.env_in(folder)),
+        paths.argv: _json(job.program.command_in(folder)),
+        paths.env: _json(job.program.env_in(folder)),
         paths.script: script,
     }
     try:

@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from harness.launch.script.slurm_job import RetryPatterns
+
 DATA = Path(__file__).with_name("signatures.yaml")
 
 type Kind = Literal["permanent", "exception", "transient", "aftermath"]
@@ -60,6 +62,16 @@ def signatures() -> tuple[Signature, ...]:
 def pattern_of(found: Iterable[Signature]) -> str:
     """One extended regular expression, for `LC_ALL=C grep -E` and for re, of all that shows one of them."""
     return "|".join(pattern for signature in found for pattern in signature.patterns)
+
+
+def retry_patterns() -> RetryPatterns:
+    """What a job's script takes of the signatures to decide whether to start anew."""
+    lasting = [it for it in signatures() if it.lasting]
+    return RetryPatterns(
+        transient=tuple((it.name, pattern_of([it])) for it in signatures() if it.transient and it.patterns),
+        permanent=pattern_of(it for it in lasting if not it.weak),
+        weak=pattern_of(it for it in lasting if it.weak),
+    )
 
 
 def _tuple(value: Any) -> Any:

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from harness.launch.log_part import open_part
-from harness.launch.signatures import pattern_of, signatures
+from harness.runs.triage.signatures import pattern_of, signatures
 
 SEARCHED_BYTES = 256 * 1024**2
 """How much of a log's end is searched, which takes about a second."""

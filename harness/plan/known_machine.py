@@ -5,8 +5,8 @@ from pathlib import Path
 
 from harness.config.provenance import Resolved
 from harness.cost.hardware import CPU_RANK, Gpu
+from harness.plan.calibration_file import load_calibrations
 from harness.plan.machine import known_machine
-from harness.runs.calibration_file import load_calibrations
 
 
 def calibrated(resolved: Resolved, gpu: Gpu) -> Gpu:

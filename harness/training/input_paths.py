@@ -1,4 +1,4 @@
-"""Paths that a run will read, looked at before it starts; every problem at once, with where it was written."""
+"""Paths that a training will read, looked at before it starts; every problem at once, with where it was written."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,64 +6,57 @@ from pathlib import Path
 from harness.config.checkpoint import TRACKER
 from harness.config.provenance import Resolved
 from harness.config.rules.data import is_weight, sample_prefix
-from harness.launch.job import JobSpec
-from harness.launch.mounts import source_of
+from harness.launch.job import Job
 from harness.launch.script.quoting import RUN_DIR
 
 
-def path_problems(resolved: Resolved, spec: JobSpec) -> list[str]:
+def path_problems(resolved: Resolved, job: Job) -> list[str]:
     """What is missing or unreadable, as this machine sees it, of the paths in flags and settings."""
     return [
-        *_image_problems(resolved, spec),
-        *_megatron_problems(resolved, spec),
-        *_data_problems(resolved, spec),
-        *_checkpoint_problems(resolved, spec),
-        *_tokenizer_problems(resolved, spec),
+        *_image_problems(resolved, job),
+        *_megatron_problems(resolved, job),
+        *_data_problems(resolved, job),
+        *_checkpoint_problems(resolved, job),
+        *_tokenizer_problems(resolved, job),
     ]
 
 
-def host_path(spec: JobSpec, path: str) -> Path | None:
-    """A path of the job as the host names it; None where only the image can hold it."""
-    if spec.image is None:
-        return Path(path)
-    source = source_of(path, spec.mounts)
-    return Path(source) if source else None
-
-
-def _image_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
-    if spec.image and spec.image.startswith(("/", "./", "../")):
-        yield from _unreadable(resolved, "CONTAINER_IMAGE", Path(spec.image))
-    for mount in spec.mounts:
+def _image_problems(resolved: Resolved, job: Job) -> Iterator[str]:
+    if job.container is None:
+        return
+    if job.container.image.startswith(("/", "./", "../")):
+        yield from _unreadable(resolved, "CONTAINER_IMAGE", Path(job.container.image))
+    for mount in job.container.mounts:
         yield from _unreadable(resolved, "CONTAINER_MOUNTS", Path(mount.source))
 
 
-def _megatron_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
+def _megatron_problems(resolved: Resolved, job: Job) -> Iterator[str]:
     if resolved.embedded:
         return
-    seen = host_path(spec, f"{resolved.text('MEGATRON_PATH')}/pretrain_gpt.py")
+    seen = job.host_path(f"{resolved.text('MEGATRON_PATH')}/pretrain_gpt.py")
     if seen:
         yield from _unreadable(resolved, "MEGATRON_PATH", seen)
 
 
-def _data_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
+def _data_problems(resolved: Resolved, job: Job) -> Iterator[str]:
     if resolved.text("DATA_PATH") == sample_prefix(resolved.text("OUTPUT_PATH")):
         return  # made by launch itself
     for word in resolved.megatron_args.text("--data-path").split():
         if is_weight(word):
             continue
-        yield from _not_carried(resolved, spec, "DATA_PATH", word, Path(f"{word}.bin"))
-        seen = host_path(spec, word)
+        yield from _not_carried(resolved, job, "DATA_PATH", word, Path(f"{word}.bin"))
+        seen = job.host_path(word)
         for suffix in (".bin", ".idx"):
             if seen:
                 yield from _unreadable(resolved, "DATA_PATH", Path(f"{seen}{suffix}"))
 
 
-def _checkpoint_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
+def _checkpoint_problems(resolved: Resolved, job: Job) -> Iterator[str]:
     load = resolved.megatron_args.text("--load")
     if not load or RUN_DIR in load:
         return
-    yield from _not_carried(resolved, spec, "LOAD_PATH", load, Path(load))
-    seen = host_path(spec, load)
+    yield from _not_carried(resolved, job, "LOAD_PATH", load, Path(load))
+    seen = job.host_path(load)
     if seen and not (seen / TRACKER).exists() and (instead := _instead_of(seen)):
         yield f"{resolved.at('LOAD_PATH')}LOAD_PATH: {instead}"
     elif seen:
@@ -79,17 +72,17 @@ def _instead_of(folder: Path) -> str | None:
     return None
 
 
-def _tokenizer_problems(resolved: Resolved, spec: JobSpec) -> Iterator[str]:
+def _tokenizer_problems(resolved: Resolved, job: Job) -> Iterator[str]:
     tokenizer = resolved.megatron_args.text("--tokenizer-model")
     if not tokenizer.startswith(("/", "./", "../")):
         return  # none, or a name on the Hub
-    yield from _not_carried(resolved, spec, "TOKENIZER_MODEL", tokenizer, Path(tokenizer))
-    if seen := host_path(spec, tokenizer):
+    yield from _not_carried(resolved, job, "TOKENIZER_MODEL", tokenizer, Path(tokenizer))
+    if seen := job.host_path(tokenizer):
         yield from _unreadable(resolved, "TOKENIZER_MODEL", seen)
 
 
-def _not_carried(resolved: Resolved, spec: JobSpec, name: str, path: str, host: Path) -> Iterator[str]:
-    if spec.image and source_of(path, spec.mounts) is None and host.exists():
+def _not_carried(resolved: Resolved, job: Job, name: str, path: str, host: Path) -> Iterator[str]:
+    if job.host_path(path) is None and host.exists():
         yield (
             f"{resolved.at(name)}{name}: {path} is on this machine, but no mount carries it into the container;"
             f" add its folder to CONTAINER_MOUNTS"

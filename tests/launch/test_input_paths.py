@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from rendered_training import rendered_training
 
 from harness.config.provenance import Origin, Resolved
 from harness.errors import ConfigError
-from harness.launch.job import job_spec
-from harness.launch.plan import plan_launch
-from harness.launch.preflight import path_problems
-from harness.launch.run import open_run
+from harness.training.input_paths import path_problems
+from harness.training.job import training_job
+from harness.training.open_training import open_training
 
 type Configured = Callable[..., Resolved]
 
@@ -39,7 +39,7 @@ def test_all_missing_paths_at_once_with_their_lines(configured: Configured, tmp_
         OUTPUT_PATH=str(tmp_path / "runs"),
     )
     with pytest.raises(ConfigError) as caught:
-        open_run(resolved, plan_launch(resolved, "interactive"))
+        open_training(resolved, rendered_training(resolved, "interactive"))
     fix = "does not exist; correct the path or create it"
     assert caught.value.problems == (
         f"MEGATRON_PATH: {tmp_path}/megatron/pretrain_gpt.py {fix}",
@@ -57,12 +57,12 @@ def test_what_is_there_is_no_problem(configured: Configured, tmp_path: Path) -> 
         (tmp_path / name).touch()
     flags = {"--data-path": f"{tmp_path}/d", "--load": str(tmp_path), "--tokenizer-model": str(tmp_path)}
     resolved = configured(flags)
-    assert path_problems(resolved, job_spec(resolved, "local")) == []
+    assert path_problems(resolved, training_job(resolved, "local")) == []
 
 
 def test_names_on_the_hub_and_the_run_s_own_folder_are_not_looked_for(configured: Configured) -> None:
     resolved = configured({"--tokenizer-model": "deepseek-ai/DeepSeek-V3", "--load": "${RUN_DIR}/checkpoints"})
-    assert path_problems(resolved, job_spec(resolved, "local")) == []
+    assert path_problems(resolved, training_job(resolved, "local")) == []
 
 
 def test_what_may_not_be_read(configured: Configured, tmp_path: Path, request: pytest.FixtureRequest) -> None:
@@ -72,9 +72,9 @@ def test_what_may_not_be_read(configured: Configured, tmp_path: Path, request: p
     locked.touch()
     locked.chmod(0)
     resolved = configured({"--tokenizer-model": str(locked)})
-    spec = job_spec(resolved, "local")
+    job = training_job(resolved, "local")
     request.getfixturevalue("as_nobody")
-    assert path_problems(resolved, spec) == [
+    assert path_problems(resolved, job) == [
         f"TOKENIZER_MODEL: cannot read {locked} (Permission denied); get access or correct the path"
     ]
 
@@ -87,7 +87,7 @@ def test_a_container_s_paths_are_looked_at_where_the_host_has_them(configured: C
         CONTAINER_MOUNTS=f"{tmp_path}:/data:ro,/no/such:/x",
         MEGATRON_PATH="/opt/megatron",
     )
-    assert path_problems(resolved, job_spec(resolved, "slurm")) == [
+    assert path_problems(resolved, training_job(resolved, "slurm")) == [
         "CONTAINER_MOUNTS: /no/such does not exist; correct the path or create it",
         f"DATA_PATH: {tmp_path}/d.idx does not exist; correct the path or create it",
         f"TOKENIZER_MODEL: {tmp_path}/d.bin is on this machine, but no mount carries it into the container;"
@@ -98,7 +98,7 @@ def test_a_container_s_paths_are_looked_at_where_the_host_has_them(configured: C
 def test_for_slurm_they_are_only_noticed(configured: Configured, tmp_path: Path, program: Callable[..., Path]) -> None:
     program("sbatch", "#!/bin/sh\n")
     resolved = configured({"--tokenizer-model": "/no/such"}, OUTPUT_PATH=str(tmp_path))
-    assert open_run(resolved, plan_launch(resolved, "slurm")).notices == (
+    assert open_training(resolved, rendered_training(resolved, "slurm")).notices == (
         "TOKENIZER_MODEL: /no/such does not exist; correct the path or create it (unless the compute nodes see it)",
         "CONTAINER_IMAGE is not set: the job runs on the bare nodes",
     )

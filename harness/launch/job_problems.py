@@ -2,12 +2,12 @@
 
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from harness.config.provenance import Resolved
 from harness.config.secrets import is_secret
-from harness.launch.executor import Executor, Runtime
+from harness.launch.executor import ContainerRuntime, Executor
 from harness.launch.mounts import parse_mounts, path_problem
 from harness.launch.script.quoting import unquotable
 from harness.launch.slurm.sbatch_args import split_sbatch_args, split_srun_args
@@ -23,39 +23,44 @@ _LOWER = re.compile(r"[a-z_0-9]+(?<!_proxy)")
 
 
 def _written_at(resolved: Resolved, name: str) -> str:
-    """The same, of the file that has a name, whoever wins over it."""
+    """`path:line: ` of the file that writes a name, whoever wins over it; else where its value was written."""
     origins = (entry.origin for entry in resolved.origins.get(name, ()) if entry.origin.path)
     return next((f"{origin}: " for origin in origins), resolved.at(name))
 
 
-def chosen_runtime(resolved: Resolved) -> Runtime:
+def container_runtime(resolved: Resolved) -> ContainerRuntime:
     """Who starts the container."""
-    known: dict[str, Runtime] = {"pyxis": "pyxis", "enroot": "enroot", "none": "none"}
+    known: dict[str, ContainerRuntime] = {"pyxis": "pyxis", "enroot": "enroot", "none": "none"}
     return known[resolved.text("CONTAINER_RUNTIME") or "pyxis"]
 
 
-def job_problems(resolved: Resolved, place: Executor, slurm_options: Sequence[str] = ()) -> list[str]:
-    """All reasons why this configuration cannot become a job of this place; empty if it can."""
-    problems = [*_name_problems(resolved), *_parse_problems(resolved), *_word_problems(resolved)]
-    if place == "slurm":
+def job_problems(
+    resolved: Resolved, executor: Executor, *, program: Iterable[str] = (), slurm_options: Sequence[str] = ()
+) -> list[str]:
+    """All reasons why these settings cannot become a job of this executor; empty if they can.
+
+    `program` are the problems of what its ranks are to run; `slurm_options` are further options of sbatch.
+    """
+    problems = [*_form_problems(resolved), *program, *_environment_problems(resolved)]
+    if executor == "slurm":
         problems += [*_slurm_problems(resolved), *_option_problems(slurm_options)]
     else:
-        problems += [*_one_node_problems(resolved, place), *_slurm_only_problems(place, slurm_options)]
-    if place != "local":
-        problems += _image_problems(resolved, place)
+        problems += [*_one_node_problems(resolved, executor), *_slurm_only_problems(executor, slurm_options)]
+    if executor != "local":
+        problems += _image_problems(resolved, executor)
     return problems
 
 
-def _name_problems(resolved: Resolved) -> Iterator[str]:
-    name = "RUN_NAME" if resolved.text("RUN_NAME") else "MODEL"
-    if not _NAME.fullmatch(resolved.text(name)):
-        yield (
-            f"{resolved.at(name)}{name}={resolved.text(name)!r} cannot name a job and its folder;"
-            " allowed: letters, digits, '_', '.' and '-', beginning with a letter or digit"
-        )
+def name_problem(name: str) -> str | None:
+    """Why a word cannot name a job and its folder, and what is allowed; None if it can."""
+    if _NAME.fullmatch(name):
+        return None
+    return (
+        "cannot name a job and its folder; allowed: letters, digits, '_', '.' and '-', beginning with a letter or digit"
+    )
 
 
-def _parse_problems(resolved: Resolved) -> Iterator[str]:
+def _form_problems(resolved: Resolved) -> Iterator[str]:
     parsers: dict[str, Callable[[str], object]] = {
         "RUN_TIME": parse_time_limit_s,
         "CONTAINER_MOUNTS": parse_mounts,
@@ -69,10 +74,7 @@ def _parse_problems(resolved: Resolved) -> Iterator[str]:
             yield f"{resolved.at(name)}{name}={resolved.text(name)!r}: {error}"
 
 
-def _word_problems(resolved: Resolved) -> Iterator[str]:
-    for word in resolved.megatron_args.argv():
-        if problem := unquotable(word):
-            yield f"Megatron's argument {word!r} {problem}"
+def _environment_problems(resolved: Resolved) -> Iterator[str]:
     for name, value in resolved.env.items():
         if is_secret(name):
             yield (
@@ -107,29 +109,29 @@ def _option_problems(slurm_options: Sequence[str]) -> Iterator[str]:
             yield f"{option}: {error}"
 
 
-def unused_here(resolved: Resolved, place: Executor) -> list[str]:
-    """Settings that someone typed for a job of Slurm, and that have no say in one of this place."""
-    if place == "slurm":
+def unused_settings(resolved: Resolved, executor: Executor) -> list[str]:
+    """Settings that someone typed for a job of Slurm, and that have no effect in one of this executor."""
+    if executor == "slurm":
         return []
     typed = {"command line", "environment"}
     named = [name for name in ("RETRIES", "SBATCH_ARGS", "SRUN_ARGS") if resolved.text(name) not in ("", "0")]
     given = [name for name in named if (origin := resolved.origin(name)) and origin.layer in typed]
-    return [f"{' and '.join(given)}: for Slurm alone, without a say in --on {place}"] if given else []
+    return [f"{' and '.join(given)}: for Slurm alone, without a say in --on {executor}"] if given else []
 
 
-def _slurm_only_problems(place: Executor, slurm_options: Sequence[str]) -> Iterator[str]:
+def _slurm_only_problems(executor: Executor, slurm_options: Sequence[str]) -> Iterator[str]:
     if slurm_options:
-        yield f"{' '.join(slurm_options)} is for Slurm, and --on {place} is not; leave it out, or use --on slurm"
+        yield f"{' '.join(slurm_options)} is for Slurm, and --on {executor} is not; leave it out, or use --on slurm"
 
 
-def _one_node_problems(resolved: Resolved, place: Executor) -> Iterator[str]:
+def _one_node_problems(resolved: Resolved, executor: Executor) -> Iterator[str]:
     nodes = resolved.integer("NNODES", 1)
     if nodes != 1:
-        yield f"{resolved.at('NNODES')}NNODES={nodes}, but --on {place} is one node; set NNODES=1, or use --on slurm"
+        yield f"{resolved.at('NNODES')}NNODES={nodes}, but --on {executor} is one node; set NNODES=1, or use --on slurm"
 
 
-def _image_problems(resolved: Resolved, place: Executor) -> Iterator[str]:
-    image, runtime = resolved.settings.get("CONTAINER_IMAGE"), chosen_runtime(resolved)
+def _image_problems(resolved: Resolved, executor: Executor) -> Iterator[str]:
+    image, runtime = resolved.settings.get("CONTAINER_IMAGE"), container_runtime(resolved)
     if image is None or runtime == "none":
         return
     where = resolved.at("CONTAINER_IMAGE")
@@ -137,7 +139,7 @@ def _image_problems(resolved: Resolved, place: Executor) -> Iterator[str]:
         yield f"{where}CONTAINER_IMAGE is empty, and srun would run on the bare host; name an image, or leave it unset"
     elif problem := unquotable(str(image)):
         yield f"{where}CONTAINER_IMAGE={image!r} {problem}"
-    elif (place == "interactive" or runtime == "enroot") and not str(image).startswith(("/", "./", "../")):
+    elif (executor == "interactive" or runtime == "enroot") and not str(image).startswith(("/", "./", "../")):
         yield (
             f"{where}CONTAINER_IMAGE={image} is not a file, and `enroot start` takes no URI;"
             f" make one (enroot import -o image.sqsh docker://…) and set CONTAINER_IMAGE to its path"

@@ -1,0 +1,85 @@
+"""A configuration parsed once: into the job that it asks for, or into all that keeps it from running."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from harness.arch.parallel import world_size
+from harness.config.provenance import Resolved
+from harness.errors import ConfigError
+from harness.launch.checkpoint.loaded import checkpoint_notices, checkpoint_problems
+from harness.launch.executor import Executor
+from harness.launch.job import Job
+from harness.launch.job_problems import unused_settings
+from harness.launch.slurm.time_limit import parse_time_limit_s
+from harness.plan.forecast import Forecast, forecast
+from harness.plan.known_machine import known
+from harness.plan.located_violations import located_violations
+from harness.training.input_paths import path_problems
+from harness.training.job import training_job
+
+if TYPE_CHECKING:  # a launch without a known GPU starts faster without the cost model
+    from harness.plan.candidate import Candidate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assessment:
+    """The `job`, unless `problems` say why there can be none; `candidate` is what is predicted where the GPU is known.
+
+    A job that is there may have problems all the same, such as a flag that Megatron refuses.
+    """
+
+    resolved: Resolved
+    executor: Executor
+    job: Job | None
+    candidate: "Candidate | None"
+    notices: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    def require_job(self) -> Job:
+        """The job. ConfigError holds all problems."""
+        if self.problems or self.job is None:
+            raise ConfigError(self.problems)
+        return self.job
+
+
+def assess(
+    resolved: Resolved, executor: Executor, *, force: bool = False, slurm_options: Sequence[str] = ()
+) -> Assessment:
+    """What Megatron, this machine or the GPU's memory would refuse, and what is worth knowing; touches nothing.
+
+    With `force`, memory that does not suffice is only noticed. Only Slurm's nodes know the paths of a Slurm job.
+    """
+    foreseen = foresee(resolved, force=force)
+    problems, notices = located_violations(resolved), list(resolved.notices)
+    job: Job | None = None
+    try:
+        job = training_job(resolved, executor, slurm_options=slurm_options)
+    except ConfigError as error:
+        problems += error.problems
+    if job:
+        problems += checkpoint_problems(resolved, job)
+        problems += path_problems(resolved, job) if executor != "slurm" else ()
+        notices += [*unused_settings(resolved, executor), *checkpoint_notices(resolved, job)]
+    return Assessment(
+        resolved=resolved,
+        executor=executor,
+        job=job,
+        candidate=foreseen.candidate,
+        notices=(*notices, *foreseen.notices),
+        problems=(*problems, *foreseen.problems),
+    )
+
+
+def foresee(resolved: Resolved, *, force: bool) -> Forecast:
+    """The forecast; with `force`, what it would stop for is only noticed. A GPU that is not known is a problem."""
+    try:
+        found = forecast(resolved, known(resolved))
+    except ConfigError as error:
+        return Forecast(problems=error.problems)
+    return replace(found, notices=(*found.notices, *found.problems), problems=()) if force else found
+
+
+def gpu_hours(resolved: Resolved) -> float:
+    """GPU-hours of the whole time limit."""
+    return world_size(resolved) * parse_time_limit_s(resolved.text("RUN_TIME")) / 3600
