@@ -13,13 +13,14 @@ from harness.config.roots import NAMED_BY, Roots
 from harness.config.schema import SETTINGS
 from harness.errors import ConfigError
 from harness.launch.executor import Executor
+from harness.launch.gpu_hours import gpu_hours
 from harness.launch.script.render import RenderedJob
 from harness.plan.forecast import figures
 from harness.report.text.sweep_table import PlannedJob
 from harness.runs.campaign.points import Point, expand
 from harness.runs.render_job import render_job
 from harness.runs.store import StoredRun
-from harness.training.assessment import assess, gpu_hours
+from harness.training.assessment import assess
 
 if TYPE_CHECKING:  # a sweep without a known GPU starts faster without the cost model
     from harness.plan.candidate import Candidate

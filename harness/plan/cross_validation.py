@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.cost.constants import Constants, priors
 from harness.plan.fit import Measured, fit
-from harness.plan.score import PredictableRow, predicted_tflops
+from harness.plan.published.predictable import PredictableRow, predicted_tflops
 
 HELD_OUT = 0.3
 """Share of the distinct jobs that a random split holds out."""

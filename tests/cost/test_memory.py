@@ -10,8 +10,8 @@ from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.cost.memory import ERROR_BAND, peak_stage, stage_memory
 from harness.cost.training import Recompute, Training
 from harness.cost.training_flags import training
+from harness.plan.published.predictable import predictable_row
 from harness.plan.published.rows import PublishedRow, read_rows
-from harness.plan.score import predictable_row
 from harness.units import GIB
 
 HERE = Path(__file__).parent

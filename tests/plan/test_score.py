@@ -16,8 +16,9 @@ from harness.cost.step_time import step_time
 from harness.errors import ConfigError
 from harness.plan.cross_validation import fitted, left_out_errors
 from harness.plan.fit import Measured, fit
+from harness.plan.published.predictable import PredictableRow
 from harness.plan.published.rows import COLUMNS, SHIPPED, read_rows
-from harness.plan.score import AIM_MEDIAN, AIM_MEMORY, AIM_P90, PredictableRow, accuracy, measured_rows, score
+from harness.plan.score import AIM_MEDIAN, AIM_MEMORY, AIM_P90, accuracy, measured_rows, score
 
 
 @pytest.fixture(scope="module")

@@ -89,14 +89,14 @@ class SourceEntry:
 
     def holds(self, row: PublishedRow, known: Facts) -> bool:
         """Whether a row of which this much is known is one of them."""
-        return (
-            _found(self.source, row.source)
-            and _found(self.says, row.remarks)
+        return (  # numbers first, for they need no pattern to be compiled
+            all(_number(row, known, name) == value for name, value in self.where.items())
             and _is(self.model, row.model)
             and _is(self.gpu, row.gpu)
+            and _found(self.source, row.source)
+            and _found(self.says, row.remarks)
             and _is(self.dispatcher, row.dispatcher)
             and _is(self.recipe, known.recipe or row.precision)
-            and all(_number(row, known, name) == value for name, value in self.where.items())
         )
 
 
