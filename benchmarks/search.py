@@ -11,8 +11,9 @@ import sys
 import time
 from collections.abc import Callable
 
+from harness.config.request import Request
 from harness.config.roots import Roots
-from harness.config.sources import Request, resolve_request
+from harness.config.sources import resolve_request
 from harness.cost.hardware import find_gpu
 from harness.cost.memory import stage_memory
 from harness.cost.step_time import step_time
@@ -49,7 +50,7 @@ def _space() -> Space:
 
     def resolve(settings):
         words = [f"{name}={value}" for name, value in {**known, **settings}.items()]
-        return resolve_request(Request(words=words, default_cluster="template", place="slurm"), roots)
+        return resolve_request(Request(arguments=words, default_cluster="template", executor="slurm"), roots)
 
     return space(resolve, gpu, {})
 
@@ -59,9 +60,9 @@ def _predict(of: Space) -> None:
     left = TRIED
     for grid in of.grids():
         for point in of.points(grid):
-            for way in of.ways_of(point):
-                for recompute in way.recomputes:
-                    job = of.job(point, way, recompute)
+            for option in of.options_of(point):
+                for recompute in option.recomputes:
+                    job = of.job(point, option, recompute)
                     stage_memory(job)
                     step_time(job, of.gpu)
                     left -= 1

@@ -9,10 +9,11 @@ import pytest
 from engine_jobs import Ranks, start_server
 
 from harness.config.provenance import Resolved
+from harness.config.request import Request
 from harness.config.roots import Roots, shipped_root
 from harness.config.schema import SETTINGS
 from harness.config.secrets import SECRETS
-from harness.config.sources import Request, resolve_request
+from harness.config.sources import resolve_request
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -38,7 +39,7 @@ def resolve(tmp_path: Path) -> Resolve:
         here: Path = tmp_path,
         gpus: int = 0,
     ) -> Resolved:
-        request = Request(words=words, extra=extra, environ=environ or {}, default_cluster=cluster, gpus=gpus)
+        request = Request(arguments=words, extra=extra, environ=environ or {}, default_cluster=cluster, gpus=gpus)
         return resolve_request(request, Roots(here=here, shipped=shipped_root()))
 
     return call

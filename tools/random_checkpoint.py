@@ -28,8 +28,9 @@ from ckpt_convert.writing.files import OutputFile, TensorSlice
 from ckpt_convert.writing.hugging_face import hugging_face_files
 from harness.checkpoint.network_flags import SAVED
 from harness.config.megatron_args import MegatronArgs
+from harness.config.request import Request
 from harness.config.roots import Roots
-from harness.config.sources import Request, resolve_request
+from harness.config.sources import resolve_request
 
 SHARD_BYTES = 1 << 30
 BLOCK = BlockShape(rows=128, columns=128)
@@ -63,7 +64,7 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
 
 def _model(words: list[str], extra: list[str], *, fp8: bool) -> Model:
     """The model that a checkpoint trained with these words would be."""
-    flags = resolve_request(Request(words=words, extra=extra, environ=os.environ), Roots.standard()).megatron_args
+    flags = resolve_request(Request(arguments=words, extra=extra, environ=os.environ), Roots.standard()).megatron_args
     network = MegatronArgs({flag: flags[flag] for flag in (*SAVED, "--vocab-size") if flag in flags})
     embedding = TensorInfo(dtype=Dtype.BF16, shape=(flags.integer("--vocab-size"), flags.integer("--hidden-size")))
     model = model_of_megatron(namespace_of(network), {WORD_EMBEDDINGS: embedding}, " ".join(words), None)

@@ -1,9 +1,11 @@
 """Parameter counts, total and active per token, each under a stated convention."""
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from harness.arch.model import ModelArch
-from harness.arch.weights import Weights, active, total
+from harness.arch.weights import Weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +81,8 @@ def count_parameters(
     """
     active_counts = active_counts or total_counts
     return ParameterCount(
-        total=total(_counted(arch, total_counts)),
-        active=active(_counted(arch, active_counts)),
+        total=sum(times * weight.total for times, weight in _counted(arch, total_counts)),
+        active=sum(times * weight.active for times, weight in _counted(arch, active_counts)),
         total_counts=total_counts,
         active_counts=active_counts,
     )
@@ -104,13 +106,14 @@ def parameter_groups(arch: ModelArch) -> dict[str, Weights]:
     return groups
 
 
-def _counted(arch: ModelArch, convention: Convention) -> list[Weights]:
-    weights = [weight for layer in arch.layers for weight in layer.weights(arch.hidden, arch.norm)]
+def _counted(arch: ModelArch, convention: Convention) -> Iterator[tuple[int, Weights]]:
+    """The weights that a convention counts, each with how often the model has it."""
+    parts = [(times, layer.weights(arch.hidden, arch.norm)) for layer, times in Counter(arch.layers).items()]
     if convention.mtp:
-        weights += list(arch.mtp_weights()) * arch.mtp_layers
-    if not convention.router:
-        weights = [weight for weight in weights if weight.name != "router"]
-    return [*weights, *_ends(arch, convention)]
+        parts.append((arch.mtp_layers, arch.mtp_weights()))
+    for times, weights in parts:
+        yield from ((times, weight) for weight in weights if convention.router or weight.name != "router")
+    yield from ((1, weight) for weight in _ends(arch, convention))
 
 
 def _ends(arch: ModelArch, convention: Convention) -> list[Weights]:

@@ -1,6 +1,5 @@
 """Tensors of one layer, counted: how large, how many of them, and how many a token meets."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -64,13 +63,3 @@ class Weights:
 def linear(name: str, inputs: int, outputs: int, split: Split, *, bias: bool = False) -> Weights:
     """A weight (outputs, inputs) and, with `bias`, a vector (outputs)."""
     return Weights(name=name, inputs=inputs, outputs=outputs, split=split, bias=bias)
-
-
-def total(weights: Iterable[Weights]) -> int:
-    """Parameters of all copies of all weights."""
-    return sum(weight.total for weight in weights)
-
-
-def active(weights: Iterable[Weights]) -> int:
-    """Parameters of all weights that one token meets."""
-    return sum(weight.active for weight in weights)

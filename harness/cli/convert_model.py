@@ -3,8 +3,9 @@
 import os
 
 from ckpt_convert.families.model import Model
+from harness.config.request import Request
 from harness.config.roots import Roots
-from harness.config.sources import Request, resolve_request
+from harness.config.sources import resolve_request
 
 _TELLING = (
     *("--multi-latent-attention", "--moe-router-score-function", "--num-layers", "--hidden-size", "--num-experts"),
@@ -21,7 +22,7 @@ def other_model(model: Model) -> str | None:
     if not name:
         return None
     words = (f"MODEL={name}", "PROXY=none", "DATASET=mock", "PRETRAIN=1")
-    published = resolve_request(Request(words=words), Roots.standard()).megatron_args
+    published = resolve_request(Request(arguments=words), Roots.standard()).megatron_args
     found = (
         f"{flag} {_shown(model.flags.get(flag))}, not {_shown(published.get(flag))}"
         for flag in _TELLING

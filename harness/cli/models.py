@@ -5,12 +5,14 @@ import click
 from harness.arch.model import model_arch
 from harness.arch.parameters import published_parameters
 from harness.cli import screen
+from harness.config.conf_files import ConfFiles
 from harness.config.provenance import Resolved
+from harness.config.request import Request
 from harness.config.roots import Roots
-from harness.config.sources import Request, resolve_request
+from harness.config.sources import read_configuration
 from harness.cost.flops import Counting, megatron_flops_per_token
 from harness.errors import ConfigError
-from harness.report.text.table import plain_table
+from harness.report.text.plain_table import plain_table
 from harness.units import GIGA, show_count
 
 _MAPPING = ("TP", "PP", "EP", "CP", "VPP", "MBS", "GBS", "NNODES")
@@ -24,16 +26,16 @@ _AS_PUBLISHED = ("PROXY=none", "DATASET=mock", "PRETRAIN=1")
 @click.command("models")
 def command() -> None:
     """The models there are: parameters as their publishers count them, FLOPs, layers, and the preset mapping."""
-    roots = Roots.standard()
-    rows = [_row(name, roots) for name in roots.names("model")]
+    confs = ConfFiles(Roots.standard())
+    rows = [_row(name, confs) for name in confs.models]
     click.echo(plain_table(rows, headers=["model", "total", "active", "GFLOP/token", "layers", *_MAPPING]))
     click.echo(_CONVENTIONS)
 
 
-def _row(name: str, roots: Roots) -> list[str]:
-    request = Request(words=(f"MODEL={name}", *_AS_PUBLISHED), default_cluster="template")
+def _row(name: str, confs: ConfFiles) -> list[str]:
+    request = Request(arguments=(f"MODEL={name}", *_AS_PUBLISHED), default_cluster="template")
     try:
-        resolved = resolve_request(request, roots)
+        resolved = read_configuration(request, confs).resolved()
         arch = model_arch(resolved.megatron_args, name)
     except ConfigError as error:
         screen.notice(f"{name}: {error}")

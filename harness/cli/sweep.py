@@ -9,8 +9,8 @@ from harness.cli import request
 from harness.cli.main import NOT_BEGUN, STOPPED
 from harness.cli.run_lookup import EVERY
 from harness.cli.sweep_view import SweepView
+from harness.config.arguments import parse_arguments
 from harness.config.points import PointSettings, points_of
-from harness.config.words import typed_words
 from harness.errors import ConfigError
 from harness.launch.executor import Executor
 from harness.plan.forecast import figures
@@ -56,7 +56,8 @@ def command(
 
     The same command goes on where it was interrupted: what is done, or under way, is not run again.
     """
-    points = points_of(typed_words(words), zipped=not grid, resolve=lambda some: request.resolved(ctx, some, "slurm"))
+    typed = parse_arguments(words)
+    points = points_of(typed, zipped=not grid, resolve=lambda some: request.resolved(ctx, some, "slurm"))
     executor = executor or _usual_executor(points)
     if max_jobs and executor != "slurm":
         raise ConfigError(f"--max-jobs is Slurm's, and --on {executor} runs one job after another; leave it out")

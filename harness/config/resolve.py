@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 
 from harness.config import rules
 from harness.config.adapt import adapt
-from harness.config.draft import Draft, as_texts
+from harness.config.draft import Draft
 from harness.config.flags import FlagTable, parse_words, shaped
 from harness.config.interpolate import Unset, Variables, interpolate_value
 from harness.config.layers import Layer, merge
 from harness.config.megatron_args import ArgValue
-from harness.config.provenance import Entry, History, Origin, Resolved, SettingValue
+from harness.config.provenance import Entry, History, Resolved, SettingValue
 from harness.config.releases import Catalogue, Release, load
-from harness.config.schema import SETTINGS
 from harness.config.secrets import SECRETS
-from harness.errors import ConfigError, nearest
+from harness.config.settings import absolute_paths, as_texts, parse_settings, unknown_settings, variables
+from harness.errors import ConfigError
 
 
 def resolve(
@@ -25,22 +25,22 @@ def resolve(
     for DEVICE=auto; `here` is the folder that relative paths start from. ConfigError holds every mistake.
     """
     setting_origins = merge(layers, "settings")
-    problems = _unknown_settings(setting_origins)
+    problems = unknown_settings(setting_origins)
     env_origins = merge(layers, "env")
-    variables = Variables(_raw_texts(setting_origins, env_origins), environ)
-    settings = _parse_settings(setting_origins, variables, problems)
+    settings = parse_settings(setting_origins, variables(environ, setting_origins, env_origins), problems)
     if problems:
         raise ConfigError(problems)
     catalogue = _catalogue(settings, setting_origins)
+    home = environ.get("HOME", here)
     draft = Draft(
-        settings=settings,
+        settings=absolute_paths(settings, here=here, home=home),
         setting_origins=setting_origins,
         release=catalogue.release,
         te=Release.parse(str(settings["TE_VERSION"] or "0.0")),
         has_secret=frozenset(SECRETS & environ.keys()),
         flags=FlagTable(catalogue),
         here=here,
-        home=environ.get("HOME", here),
+        home=home,
         gpus=gpus,
         env_origins=env_origins,
     )
@@ -51,7 +51,6 @@ def resolve(
 def _resolve_flags(
     draft: Draft, layers: Sequence[Layer], extra: Sequence[str], catalogue: Catalogue, environ: Mapping[str, str]
 ) -> None:
-    _make_paths_absolute(draft)
     draft.env = _interpolate_env(draft, environ)
     written = merge(layers, "flags")
     rules.apply(rules.BEFORE_FLAGS, draft)
@@ -86,57 +85,6 @@ def _catalogue(settings: Mapping[str, SettingValue], histories: Mapping[str, His
         raise ConfigError(f"{histories[name][-1].origin}: {name}: {error}") from None
 
 
-def _unknown_settings(histories: Mapping[str, History]) -> list[str]:
-    return [
-        f"{entry.origin}: {name} is a secret, and files are read by others; export it in the shell that launches"
-        if name in SECRETS
-        else f"{entry.origin}: unknown setting {name}; {nearest(name, SETTINGS)}"
-        for name, history in histories.items()
-        if name not in SETTINGS
-        for entry in history
-    ]
-
-
-def _raw_texts(*tables: Mapping[str, History]) -> dict[str, tuple[str, bool]]:
-    """name → (text, whether `${}` counts in it): it does in files, not in what the user typed."""
-    raw: dict[str, tuple[str, bool]] = {}
-    for table in tables:
-        for name, history in table.items():
-            winner = history[-1]
-            text = as_texts({name: winner.value if not isinstance(winner.value, tuple) else " ".join(winner.value)})
-            if text.get(name):
-                raw[name] = (text[name], winner.origin.path is not None)
-    return raw
-
-
-def _parse_settings(
-    histories: Mapping[str, History], variables: Variables, problems: list[str]
-) -> dict[str, SettingValue]:
-    settings: dict[str, SettingValue] = dict.fromkeys(SETTINGS)
-    for name, history in histories.items():
-        winner = history[-1]
-        if name not in SETTINGS or winner.value is None:
-            continue
-        try:
-            raw = variables(name) or ""
-        except Unset as unset:
-            problems.append(f"{winner.origin}: {name}: {unset}")
-            continue
-        if mistake := SETTINGS[name].mistake(raw):
-            problems.append(f"{winner.origin}: {mistake}")
-        else:
-            settings[name] = SETTINGS[name].parse(raw)
-    return settings
-
-
-def _make_paths_absolute(draft: Draft) -> None:
-    """What can only be a path, and what may also be a name on the Hub or a URI where it says that it is a path."""
-    for name, value in draft.settings.items():
-        kind, text = SETTINGS[name].kind, str(value or "")
-        if (kind == "path" and text) or (kind == "name" and text.startswith(("./", "../", "~/"))):
-            draft.settings[name] = draft.absolute(text)
-
-
 def _interpolate_env(draft: Draft, environ: Mapping[str, str]) -> dict[str, str]:
     lookup = _lookup(draft, environ)
     env: dict[str, str] = {}
@@ -168,15 +116,3 @@ def _put(draft: Draft, catalogue: Catalogue, flag: str, entry: Entry, lookup: Va
         draft.problems.append(f"{entry.origin}: {flag}: {error}")
         return
     draft.flags.put(flag, Entry(value=value, origin=entry.origin))
-
-
-def defaults() -> Layer:
-    """The lowest layer: what the schema says."""
-    origin = Origin(layer="built-in default")
-    return Layer(
-        settings={
-            name: Entry(value=as_texts({name: setting.default})[name], origin=origin)
-            for name, setting in SETTINGS.items()
-            if setting.default is not None
-        }
-    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "numpy", "megatron", "transformers", "wandb", "tabulate", "tqdm", "asyncio", "difflib")
+HEAVY = ("torch", "numpy", "megatron", "transformers", "wandb", "tqdm", "asyncio", "difflib")
 VERBS = {
     "help": ["--help"],
     "resolve": ["resolve", "--json", "MODEL=DeepSeek-V3"],

@@ -1,8 +1,9 @@
-"""The rules, in the order in which they speak. Each is a small function that yields words; see `draft.py`."""
+"""The rules, in the order in which they apply. Each is a small function that yields directives; see `draft.py`."""
 
 from collections.abc import Callable, Iterable
 
-from harness.config.draft import Draft, Word
+from harness.config.directives import Directive
+from harness.config.draft import Draft
 from harness.config.rules import (
     checkpoint,
     container,
@@ -18,7 +19,7 @@ from harness.config.rules import (
     tracking,
 )
 
-type Rule = Callable[[Draft], Iterable[Word]]
+type Rule = Callable[[Draft], Iterable[Directive]]
 
 BEFORE_FLAGS: tuple[Rule, ...] = (
     engine.device,
@@ -64,8 +65,8 @@ RULES: tuple[Rule, ...] = (
 
 
 def apply(rules: Iterable[Rule], draft: Draft) -> None:
-    """Let each rule speak."""
+    """Apply each rule in turn."""
     for rule in rules:
         name = rule.__name__.replace("_", "-")
-        for word in rule(draft):
-            draft.say(name, word)
+        for directive in rule(draft):
+            draft.apply(name, directive)

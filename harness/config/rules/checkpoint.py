@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
-from harness.config.draft import Derived, Draft, Flag, Problem, Word
+from harness.config.directives import Derived, Directive, Flag, Problem
+from harness.config.draft import Draft
 
 
-def load(draft: Draft) -> Iterator[Word]:
+def load(draft: Draft) -> Iterator[Directive]:
     """PRETRAIN=1 starts from scratch, 0 from LOAD_PATH; auto from LOAD_PATH if there is one."""
     path = draft.text("LOAD_PATH")
     if draft.text("PRETRAIN") == "auto":
@@ -26,7 +27,7 @@ def load(draft: Draft) -> Iterator[Word]:
     yield Flag(flag="--exit-on-missing-checkpoint")  # without it a missing tracker silently trains random weights
 
 
-def save(draft: Draft) -> Iterator[Word]:
+def save(draft: Draft) -> Iterator[Directive]:
     """SAVE_INTERVAL=n saves every n steps into the run's own folder, and when the job is told to end; unset: never."""
     if draft.integer("SAVE_INTERVAL"):
         yield Flag(flag="--save", value="${RUN_DIR}/checkpoints")

@@ -3,7 +3,8 @@
 import shlex
 from collections.abc import Iterator
 
-from harness.config.draft import Derived, Draft, Flag, Notice, Problem, Word
+from harness.config.directives import Derived, Directive, Flag, Notice, Problem
+from harness.config.draft import Draft
 from harness.config.layers import LAYER_ORDER
 from harness.config.releases import Release
 from harness.config.setting_flags import FLAG_OF_SETTING
@@ -13,7 +14,7 @@ SAMPLE = "data/sample-1/alice_text_document"  # in OUTPUT_PATH; a new text gets 
 BYTE_EOD = 256  # the byte-level tokenizer's end of document, see harness/data/tokenizers.py
 
 
-def data(draft: Draft) -> Iterator[Word]:
+def data(draft: Draft) -> Iterator[Directive]:
     """DATASET=mock; sample, which launch makes from the text that ships; or the cluster conf's DATA_PATH."""
     dataset, prefixes = draft.text("DATASET"), draft.text("DATA_PATH")
     if dataset == "mock":
@@ -36,7 +37,7 @@ def sample_prefix(output_path: str) -> str:
     return f"{output_path}/{SAMPLE}"
 
 
-def _data_path(draft: Draft, prefixes: str) -> Word:
+def _data_path(draft: Draft, prefixes: str) -> Directive:
     try:
         words = [word if is_weight(word) else draft.absolute(word) for word in shlex.split(prefixes)]
         return Flag(flag=FLAG_OF_SETTING["DATA_PATH"], value=tuple(words))
@@ -53,7 +54,7 @@ def is_weight(word: str) -> bool:
     return True
 
 
-def vocabulary(draft: Draft) -> Iterator[Word]:
+def vocabulary(draft: Draft) -> Iterator[Directive]:
     """Mock and byte-level data need no tokenizer model; all else takes TOKENIZER_MODEL."""
     plain = draft.text("DATASET") in ("mock", "sample") and not draft.text("TOKENIZER_MODEL")
     if draft.flags.has("--tokenizer-type"):
@@ -72,7 +73,7 @@ def vocabulary(draft: Draft) -> Iterator[Word]:
         yield Flag(flag=FLAG_OF_SETTING["VOCAB_SIZE"], value=str(size))
 
 
-def _tokenizer(draft: Draft) -> Iterator[Word]:
+def _tokenizer(draft: Draft) -> Iterator[Directive]:
     yield Flag(flag="--tokenizer-type", value="HuggingFaceTokenizer")
     yield draft.carrier("TOKENIZER_MODEL")
     if draft.text("PROXY") and draft.layer_rank("VOCAB_SIZE", LAYER_ORDER) == LAYER_ORDER.index("proxy"):

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterator
 
-from harness.config.draft import Derived, Draft, Env, Flag, Notice, Problem, Word
+from harness.config.directives import Derived, Directive, Env, Flag, Notice, Problem
+from harness.config.draft import Draft
 from harness.config.layers import LAYER_ORDER
 
 # Kernels of Transformer Engine or Apex, which the embedded engine does without.
@@ -17,7 +18,7 @@ NO_FUSED_KERNELS = (
 NO_JIT_KERNELS = ("--no-bias-swiglu-fusion", "--no-bias-dropout-fusion")
 
 
-def device(draft: Draft) -> Iterator[Word]:
+def device(draft: Draft) -> Iterator[Directive]:
     """DEVICE=auto: this machine's GPUs if it has any, as many ranks as GPUs, and an EP that they can hold."""
     if draft.text("DEVICE") != "auto":
         return
@@ -29,7 +30,7 @@ def device(draft: Draft) -> Iterator[Word]:
             yield Derived(name="EP", value=math.gcd(draft.integer("EP"), draft.gpus))
 
 
-def gpus(draft: Draft) -> Iterator[Word]:
+def gpus(draft: Draft) -> Iterator[Directive]:
     """GPUS counts the GPUs of the whole job: NNODES follows, and GPUS_PER_NODE where they do not fill a node."""
     wanted, node = draft.integer("GPUS"), draft.integer("GPUS_PER_NODE")
     if not wanted:
@@ -50,7 +51,7 @@ def gpus(draft: Draft) -> Iterator[Word]:
         yield Derived(name="NNODES", value=wanted // node)
 
 
-def transformer_impl(draft: Draft) -> Iterator[Word]:
+def transformer_impl(draft: Draft) -> Iterator[Directive]:
     """Without MEGATRON_PATH the embedded engine trains with torch-native layers."""
     if not draft.embedded:
         yield Flag(flag="--transformer-impl", value="transformer_engine")
@@ -60,7 +61,7 @@ def transformer_impl(draft: Draft) -> Iterator[Word]:
         yield Flag(flag=flag)
 
 
-def cpu_ranks(draft: Draft) -> Iterator[Word]:
+def cpu_ranks(draft: Draft) -> Iterator[Directive]:
     """DEVICE=cpu: gloo, and no GPU in sight."""
     if draft.text("DEVICE") != "cpu":
         return

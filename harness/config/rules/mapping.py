@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from harness.config.balanced_layout import balanced_layout
-from harness.config.draft import Derived, Draft, Flag, Notice, Problem, Word, shown_settings
+from harness.config.directives import Derived, Directive, Flag, Notice, Problem
+from harness.config.draft import Draft, shown_settings
 from harness.config.layers import LAYER_ORDER
 from harness.config.releases import Release
 from harness.config.setting_flags import FLAG_OF_SETTING
@@ -13,7 +14,7 @@ _FIRST_LAYOUT = Release(0, 13)  # the first release with --pipeline-model-parall
 _MTP_IN_LAYOUT = Release(0, 14)  # the first release whose layouts name MTP modules
 
 
-def layers_per_virtual_stage(draft: Draft) -> Iterator[Word]:
+def layers_per_virtual_stage(draft: Draft) -> Iterator[Directive]:
     """VPP and LAYERS_PER_VP say the same; the one written in the higher layer decides the other.
 
     Layers per virtual stage are counted on a middle pipeline rank, after PP_FIRST and PP_LAST are taken off:
@@ -38,7 +39,7 @@ def layers_per_virtual_stage(draft: Draft) -> Iterator[Word]:
         yield Derived(name="VPP", value=per_rank // per_stage)
 
 
-def no_pipeline(draft: Draft) -> Iterator[Word]:
+def no_pipeline(draft: Draft) -> Iterator[Directive]:
     """With one pipeline stage there is nothing to interleave, so VPP is 1."""
     if draft.integer("PP") == 1 and draft.integer("VPP") > 1:
         yield Notice(text=f"VPP={draft.text('VPP')} ({draft.origin('VPP')}) has no effect at PP=1")
@@ -47,7 +48,7 @@ def no_pipeline(draft: Draft) -> Iterator[Word]:
         yield Derived(name="LAYERS_PER_VP", value=draft.integer("NUM_LAYERS"))
 
 
-def uneven_layers(draft: Draft) -> Iterator[Word]:
+def uneven_layers(draft: Draft) -> Iterator[Directive]:
     """Where PP was changed above the layer that chose PP_FIRST and PP_LAST, choose them anew for this PP."""
     pp, layers = draft.integer("PP"), draft.integer("NUM_LAYERS")
     given = [name for name in ("PP_FIRST", "PP_LAST") if draft.integer(name)]
@@ -74,7 +75,7 @@ def uneven_layers(draft: Draft) -> Iterator[Word]:
     yield from layers_per_virtual_stage(draft)
 
 
-def balanced_stages(draft: Draft) -> Iterator[Word]:
+def balanced_stages(draft: Draft) -> Iterator[Directive]:
     """Where neither even stages nor PP_FIRST and PP_LAST can hold the layers, a layout is chosen."""
     pp, vpp, layers = draft.integer("PP"), draft.integer("VPP"), draft.integer("NUM_LAYERS")
     given = [name for name in ("PP_FIRST", "PP_LAST") if draft.integer(name)]
@@ -94,7 +95,7 @@ def balanced_stages(draft: Draft) -> Iterator[Word]:
     yield Flag(flag=LAYOUT, value=chosen)
 
 
-def layout(draft: Draft) -> Iterator[Word]:
+def layout(draft: Draft) -> Iterator[Directive]:
     """PP_LAYOUT is `--pipeline-model-parallel-layout`, which says what VPP, PP_FIRST and PP_LAST would say."""
     if not draft.text("PP_LAYOUT"):
         return
@@ -109,13 +110,13 @@ def layout(draft: Draft) -> Iterator[Word]:
     yield draft.carrier("PP_LAYOUT")
 
 
-def virtual_pipeline(draft: Draft) -> Iterator[Word]:
+def virtual_pipeline(draft: Draft) -> Iterator[Directive]:
     """VPP beyond 1 interleaves the pipeline."""
     if draft.integer("VPP") > 1 and draft.integer("PP") > 1 and not draft.flags.has(LAYOUT):
         yield draft.carrier("VPP")
 
 
-def uneven_pipeline(draft: Draft) -> Iterator[Word]:
+def uneven_pipeline(draft: Draft) -> Iterator[Directive]:
     """PP_FIRST and PP_LAST give the end stages their own number of layers."""
     if draft.integer("PP") < 2 or draft.flags.has(LAYOUT):
         return
@@ -125,7 +126,7 @@ def uneven_pipeline(draft: Draft) -> Iterator[Word]:
         yield draft.carrier("PP_LAST")
 
 
-def sequence_parallel(draft: Draft) -> Iterator[Word]:
+def sequence_parallel(draft: Draft) -> Iterator[Directive]:
     """Megatron wants sequence parallel wherever MoE layers meet tensor parallel."""
     if draft.integer("TP") > 1:
         yield Flag(flag="--sequence-parallel")

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 
-from harness.config.draft import Draft, Flag, Notice, Problem, Replace, Word
+from harness.config.directives import Directive, Flag, Notice, Problem, Replace
+from harness.config.draft import Draft
 from harness.config.releases import Release
 
 _ROPE_TYPE = Release(0, 14)  # the first release with --rope-type; YaRN's original length is fixed there
 _Q_NORM_WITHOUT_LORA = Release(0, 19)  # the release whose Transformer Engine spec wants a q norm that no model has
 
 
-def yarn(draft: Draft) -> Iterator[Word]:
+def yarn(draft: Draft) -> Iterator[Directive]:
     """Multi-latent attention rotates with YaRN; from 0.14 on that must be said, and can be fused only there."""
     if not draft.flags.has("--multi-latent-attention"):
         return
@@ -18,7 +19,7 @@ def yarn(draft: Draft) -> Iterator[Word]:
     yield Flag(flag="--no-rope-fusion")
 
 
-def long_context(draft: Draft) -> Iterator[Word]:
+def long_context(draft: Draft) -> Iterator[Directive]:
     """SEQ_LEN beyond `--max-position-embeddings` raises it. Up to 0.13 that is also YaRN's original length."""
     limit = draft.flags.text("--max-position-embeddings")
     seq_len = draft.integer("SEQ_LEN")
@@ -45,7 +46,7 @@ def _stretches_positions(draft: Draft) -> bool:
     return draft.flags.has("--multi-latent-attention") and factor not in ("1", "1.0")
 
 
-def missing_q_norm(draft: Draft) -> Iterator[Word]:
+def missing_q_norm(draft: Draft) -> Iterator[Directive]:
     """0.19's Transformer Engine spec gives q a norm even without q LoRA; no published model has one there."""
     adds_norm = not draft.embedded and draft.release >= _Q_NORM_WITHOUT_LORA and draft.flags.has("--qk-layernorm")
     if not adds_norm or not draft.flags.has("--multi-latent-attention") or draft.flags.has("--q-lora-rank"):

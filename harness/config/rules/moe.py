@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 
-from harness.config.draft import Blocker, Draft, Drop, Env, Flag, Notice, Problem, Word
+from harness.config.directives import Blocker, Directive, Drop, Env, Flag, Notice, Problem
+from harness.config.draft import Draft
+from harness.config.job_environment import OVERLAP_VARIABLES
 from harness.config.releases import Release
 from harness.config.setting_flags import FLAG_OF_SETTING
 
@@ -17,15 +19,8 @@ _FREQ_AS_LIST = Release(0, 12)  # the last release that needs a list for per-lay
 GROUP_SCORE_ENVIRONMENT = "MOE_HARNESS_GROUP_SCORE"
 """What tells the engine's router; see harness/engine/router.py."""
 
-RULE_ENVIRONMENT = (
-    "CUDA_DEVICE_MAX_CONNECTIONS",
-    "NVTE_FWD_LAYERNORM_SM_MARGIN",
-    "NVTE_BWD_LAYERNORM_SM_MARGIN",
-)
-"""What `a2a_overlap` sets unless the user exports it."""
 
-
-def extended_ep(draft: Draft) -> Iterator[Word]:
+def extended_ep(draft: Draft) -> Iterator[Directive]:
     """Old launch lines carry `--moe-extended-ep`: experts are spread over TP, which today is ETP 1."""
     if draft.flags.has("--moe-extended-ep"):
         why = "--moe-extended-ep is in no Megatron release since 0.11; --expert-tensor-parallel-size 1 says the same"
@@ -33,7 +28,7 @@ def extended_ep(draft: Draft) -> Iterator[Word]:
         yield Flag(flag="--expert-tensor-parallel-size", value="1")
 
 
-def dispatcher(draft: Draft) -> Iterator[Word]:
+def dispatcher(draft: Draft) -> Iterator[Directive]:
     """MOE_TOKEN_DISPATCHER = allgather | alltoall | flex (with FLEX_BACKEND) | deepep | hybridep."""
     asked = draft.text("MOE_TOKEN_DISPATCHER")
     if asked in ("allgather", "alltoall"):
@@ -51,7 +46,7 @@ def dispatcher(draft: Draft) -> Iterator[Word]:
         yield from _flex(draft, backend, where)
 
 
-def _flex(draft: Draft, backend: str, where: str) -> Iterator[Word]:
+def _flex(draft: Draft, backend: str, where: str) -> Iterator[Directive]:
     yield Flag(flag=DISPATCHER, value="flex")
     if draft.release >= _FLEX_BACKENDS:
         yield Flag(flag="--moe-flex-dispatcher-backend", value=backend)
@@ -63,13 +58,13 @@ def _flex(draft: Draft, backend: str, where: str) -> Iterator[Word]:
         )
 
 
-def grouped_gemm(draft: Draft) -> Iterator[Word]:
+def grouped_gemm(draft: Draft) -> Iterator[Directive]:
     """MOE_GROUPED_GEMM=1 runs all experts of a rank as one grouped GEMM."""
     if draft.switch("MOE_GROUPED_GEMM"):
         yield Flag(flag="--moe-grouped-gemm")
 
 
-def permute_fusion(draft: Draft) -> Iterator[Word]:
+def permute_fusion(draft: Draft) -> Iterator[Directive]:
     """PERMUTE_FUSION=1 is Transformer Engine's fused token permutation, from its version 2.1 on."""
     if not draft.switch("PERMUTE_FUSION") or draft.embedded:
         return
@@ -81,7 +76,7 @@ def permute_fusion(draft: Draft) -> Iterator[Word]:
         )
 
 
-def moe_layer_freq(draft: Draft) -> Iterator[Word]:
+def moe_layer_freq(draft: Draft) -> Iterator[Directive]:
     """DENSE_LAYERS, then MoE layers up to NUM_LAYERS. Up to 0.12 only a list gives per-layer checkpoint keys."""
     dense, layers = draft.integer("DENSE_LAYERS"), draft.integer("NUM_LAYERS")
     if not layers:
@@ -96,13 +91,13 @@ def moe_layer_freq(draft: Draft) -> Iterator[Word]:
         yield Flag(flag="--moe-layer-freq", value=f"([1]*{layers})")
 
 
-def force_balance(draft: Draft) -> Iterator[Word]:
+def force_balance(draft: Draft) -> Iterator[Directive]:
     """FORCE_BALANCE=1 routes evenly: a benchmark of the hardware, not a training run."""
     if draft.switch("FORCE_BALANCE"):
         yield Flag(flag="--moe-router-force-load-balancing")
 
 
-def group_score(draft: Draft) -> Iterator[Word]:
+def group_score(draft: Draft) -> Iterator[Directive]:
     """GROUP_SCORE=max chooses groups of experts by their best expert, as DeepSeek-V2 does; the embedded engine can."""
     if draft.text("GROUP_SCORE") != "max":
         return
@@ -118,7 +113,7 @@ def group_score(draft: Draft) -> Iterator[Word]:
         yield Env(name=GROUP_SCORE_ENVIRONMENT, value="max")
 
 
-def a2a_overlap(draft: Draft) -> Iterator[Word]:
+def a2a_overlap(draft: Draft) -> Iterator[Directive]:
     """A2A_OVERLAP=1 hides the experts' all-to-all behind the other micro-batch's GEMMs; else the usual stream order."""
     wanted = draft.switch("A2A_OVERLAP")
     where = f"A2A_OVERLAP=1 ({draft.origin('A2A_OVERLAP')})"
@@ -135,10 +130,10 @@ def a2a_overlap(draft: Draft) -> Iterator[Word]:
         yield from _delayed_weight_gradients(draft)
     # Streams that may run at once, and SMs that Transformer Engine's norms leave to the all-to-all.
     values = ("32", "20", "20") if wanted else ("1", "0", "0")
-    yield from (Env(name=name, value=value) for name, value in zip(RULE_ENVIRONMENT, values, strict=True))
+    yield from (Env(name=name, value=value) for name, value in zip(OVERLAP_VARIABLES, values, strict=True))
 
 
-def _delayed_weight_gradients(draft: Draft) -> Iterator[Word]:
+def _delayed_weight_gradients(draft: Draft) -> Iterator[Directive]:
     if draft.te >= _DELAYED_WGRAD_TE:
         yield Flag(flag="--delay-wgrad-compute")
     else:

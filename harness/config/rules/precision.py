@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from harness.config.draft import Draft, Flag, Notice, Problem, Word
+from harness.config.directives import Directive, Flag, Notice, Problem
+from harness.config.draft import Draft
 from harness.config.releases import Release
 
 _NARROW_MOMENTS = Release(0, 13)  # the first release whose --exp-avg-dtype takes bf16
@@ -12,7 +13,7 @@ _BLOCKWISE = Release(0, 13)  # the first release with --fp8-recipe blockwise
 _RECIPES = Release(0, 12)  # the first release with --fp8-recipe
 
 
-def precision(draft: Draft) -> Iterator[Word]:
+def precision(draft: Draft) -> Iterator[Directive]:
     """PR = bf16 | fp8 | mxfp8 | fp32."""
     chosen = draft.text("PR")
     if chosen == "fp32":
@@ -22,7 +23,7 @@ def precision(draft: Draft) -> Iterator[Word]:
         yield from _fp8(draft, chosen)
 
 
-def _fp8(draft: Draft, chosen: str) -> Iterator[Word]:
+def _fp8(draft: Draft, chosen: str) -> Iterator[Directive]:
     if chosen == "mxfp8":
         if draft.release < _RECIPES:
             yield Problem(
@@ -49,13 +50,13 @@ def _fp8(draft: Draft, chosen: str) -> Iterator[Word]:
         yield Flag(flag="--exp-avg-sq-dtype", value="bf16")
 
 
-def _recipe(draft: Draft, number_format: str, recipe: str) -> Iterator[Word]:
+def _recipe(draft: Draft, number_format: str, recipe: str) -> Iterator[Directive]:
     yield Flag(flag="--fp8-format", value=number_format)
     if draft.release >= _RECIPES:
         yield Flag(flag="--fp8-recipe", value=recipe)
 
 
-def optimizer_offload(draft: Draft) -> Iterator[Word]:
+def optimizer_offload(draft: Draft) -> Iterator[Directive]:
     """OPTIMIZER_OFFLOAD=1 keeps optimizer states in host memory and steps there."""
     if not draft.switch("OPTIMIZER_OFFLOAD"):
         return
@@ -70,7 +71,7 @@ def optimizer_offload(draft: Draft) -> Iterator[Word]:
         yield Flag(flag="--use-precision-aware-optimizer")
 
 
-def tp_comm_overlap(draft: Draft) -> Iterator[Word]:
+def tp_comm_overlap(draft: Draft) -> Iterator[Directive]:
     """TP_COMM_OVERLAP=1 needs tensor parallel, and a Transformer Engine with UserBuffers."""
     if not draft.switch("TP_COMM_OVERLAP"):
         return

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
-from harness.config.draft import Draft, Flag, Notice, Word
+from harness.config.directives import Directive, Flag, Notice
+from harness.config.draft import Draft
 
 FIRST_STEP, LAST_STEP = 10, 12  # after warm-up, and few, so that the trace stays readable
 
 
-def profile(draft: Draft) -> Iterator[Word]:
+def profile(draft: Draft) -> Iterator[Directive]:
     """PROFILE=1 or nsys: Nsight Systems around the job; torch: PyTorch's own profiler."""
     chosen = draft.text("PROFILE")
     if chosen in ("", "0"):

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Iterator
 
-from harness.config.draft import Draft, Drop, Flag, Problem, Word
+from harness.config.directives import Directive, Drop, Flag, Problem
+from harness.config.draft import Draft
 
 _BY_SAMPLES = ("--lr-decay-samples", "--lr-warmup-samples")
 _BY_ITERATIONS = ("--lr-decay-iters", "--lr-warmup-iters")
 
 
-def learning_rate(draft: Draft) -> Iterator[Word]:
+def learning_rate(draft: Draft) -> Iterator[Directive]:
     """LR from scratch, LR_FROM_CHECKPOINT after loading; decayed to a tenth."""
     name = "LR_FROM_CHECKPOINT" if draft.flags.has("--load") and draft.text("LR_FROM_CHECKPOINT") else "LR"
     rate = draft.flags.text("--lr") or draft.text(name)
@@ -24,7 +25,7 @@ def learning_rate(draft: Draft) -> Iterator[Word]:
         yield Flag(flag="--min-lr", value=f"{float(rate) / 10:.3g}")
 
 
-def one_unit(draft: Draft) -> Iterator[Word]:
+def one_unit(draft: Draft) -> Iterator[Directive]:
     """A run is counted in iterations or in samples, and its learning rate schedule in the same unit."""
     length, others = (
         ("--train-samples", _BY_ITERATIONS) if draft.flags.has("--train-samples") else ("--train-iters", _BY_SAMPLES)

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 
-from harness.config.draft import Draft, Notice, Word
+from harness.config.directives import Directive, Notice
+from harness.config.draft import Draft
+from harness.config.settings import unfilled_notice
 
-_PLACEHOLDER = "YOUR_"
 
-
-def placeholders(draft: Draft) -> Iterator[Word]:
+def placeholders(draft: Draft) -> Iterator[Directive]:
     """Values that are still the template's own, which no cluster has."""
-    left = [name for name, value in draft.settings.items() if _PLACEHOLDER in str(value or "")]
-    if left:
-        where = draft.origin(left[0]).partition(":")[0]
-        yield Notice(text=f"{where} is not filled in: {', '.join(left)}; copy it to NAME.conf and set CLUSTER=NAME")
+    if text := unfilled_notice(draft.settings, draft.setting_origins):
+        yield Notice(text=text)

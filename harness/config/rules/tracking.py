@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
-from harness.config.draft import Derived, Draft, Env, Flag, Notice, Word
+from harness.config.directives import Derived, Directive, Env, Flag, Notice
+from harness.config.draft import Draft
 
 _MAPPING = (("TP", "TP"), ("PP", "PP"), ("EP", "EP"), ("CP", "CP"), ("VPP", "VPP"), ("-MBS", "MBS"), ("GBS", "GBS"))
 
 
-def wandb(draft: Draft) -> Iterator[Word]:
+def wandb(draft: Draft) -> Iterator[Directive]:
     """The experiment is named by model, mapping and COMMENT. Online needs a key; a notice tells the mode and why."""
     asked = draft.text("WANDB_MODE")
     mode, why = _mode(asked, keyed="WANDB_API_KEY" in draft.has_secret)
@@ -37,7 +38,7 @@ def _mode(asked: str, *, keyed: bool) -> tuple[str, str]:
     return "disabled", "WANDB_API_KEY is not set; WANDB_MODE=offline keeps a local copy"
 
 
-def tensorboard(draft: Draft) -> Iterator[Word]:
+def tensorboard(draft: Draft) -> Iterator[Directive]:
     """Megatron logs to WandB only beside TensorBoard; the embedded engine goes without where neither is asked for."""
     if not draft.embedded or draft.flags.has("--wandb-project"):
         yield Flag(flag="--tensorboard-dir", value="${RUN_DIR}/tensorboard")

@@ -3,8 +3,9 @@
 from functools import cache
 
 from harness.config.megatron_args import MegatronArgs
+from harness.config.request import Request
 from harness.config.roots import Roots, shipped_root
-from harness.config.sources import Request, resolve_request
+from harness.config.sources import resolve_request
 
 AS_PUBLISHED = ("PROXY=none", "DATASET=mock", "PRETRAIN=1")
 
@@ -44,7 +45,7 @@ def shipped_models() -> list[str]:
 @cache
 def base_flags(model: str) -> MegatronArgs:
     """A shipped model's flags without mapping, batch and whatever else a row decides. ConfigError if there is none."""
-    request = Request(words=(f"MODEL={model}", *AS_PUBLISHED), default_cluster="template")
+    request = Request(arguments=(f"MODEL={model}", *AS_PUBLISHED), default_cluster="template")
     args = resolve_request(request, _roots()).megatron_args
     return MegatronArgs({flag: value for flag, value in args.items() if flag not in REPLACED})
 
