@@ -9,6 +9,9 @@ from typing import Any, Protocol
 
 from harness.config.provenance import Resolved
 
+type Prediction = Mapping[str, float] | None
+"""Figures of the cost model by name; None where it was not asked."""
+
 
 class Result(Protocol):
     """What a run of some kind came to; a frozen dataclass."""
@@ -67,11 +70,12 @@ class LogReader(Protocol):
 class RunKind[R: Result]:
     """A kind of run, whose result is an `R`.
 
-    `reader` makes a reader of the configuration and the run's result so far. `total_steps` is None where the
-    configuration does not say it.
+    `initial_result` is what is known of the result before the run begins, None if nothing is. `reader` makes a reader
+    of the configuration and the run's result so far. `total_steps` is None where the configuration does not say it.
     """
 
     name: str
     result: type[R]
+    initial_result: Callable[[Resolved, Prediction], R | None]
     reader: Callable[[Resolved, R | None], LogReader]
     total_steps: Callable[[Resolved], int | None]

@@ -5,7 +5,7 @@ from typing import Any
 
 from harness.config.provenance import Resolved
 from harness.runs.kind import LogReader, RunKind
-from harness.training.result import TrainingResult
+from harness.training.result import TrainingResult, initial_result
 
 
 def _training_reader(resolved: Resolved, result: TrainingResult | None) -> LogReader:
@@ -17,6 +17,7 @@ def _training_reader(resolved: Resolved, result: TrainingResult | None) -> LogRe
 TRAINING = RunKind(
     name="training",
     result=TrainingResult,
+    initial_result=initial_result,
     reader=_training_reader,
     total_steps=lambda resolved: resolved.megatron_args.integer("--train-iters") or None,
 )

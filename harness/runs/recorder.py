@@ -9,7 +9,8 @@ from harness.config.provenance import Resolved
 from harness.launch.run import Outcome, Run
 from harness.launch.rundir import RunPaths
 from harness.launch.slurm.command import cluster_name
-from harness.runs.kind import LogReader, Result, RunKind
+from harness.runs.kind import LogReader, Prediction
+from harness.runs.kinds import KINDS
 from harness.runs.log_reading import reading_of
 from harness.runs.record import CampaignItem, JobRecord, RunError, RunRecord, Status, utc_now
 from harness.runs.record_file import save
@@ -17,20 +18,19 @@ from harness.runs.revision import revision_of
 from harness.runs.samples_file import save_samples
 
 
-def begin[R: Result](
+def begin(
     run: Run,
     resolved: Resolved,
-    kind: RunKind[R],
-    result: R | None,
     *,
     status: Status = "running",
+    predicted: Prediction = None,
     campaign: CampaignItem | None = None,
 ) -> RunRecord:
-    """Write the record of a run that is about to start, or was submitted; `result` is what is known of its result."""
+    """Write the record of a run that is about to start, or was submitted, with what was predicted of it."""
     now = utc_now()
     record = RunRecord(
         run_id=run.paths.run_id,
-        kind=kind.name,
+        kind=run.job.kind,
         status=status,
         created=now,
         started=now if status == "running" else None,
@@ -46,7 +46,7 @@ def begin[R: Result](
         ),
         campaign=campaign,
         paths=_paths(run.paths),
-        result=result,
+        result=KINDS[run.job.kind].initial_result(resolved, predicted),
     )
     save(record, run.paths.record, os.environ)
     return record
