@@ -1,19 +1,16 @@
 """A kind is added by its own modules and two entries: records, logs, tables and steps then work with its runs."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from packing_kind import PACKING, PACKING_VIEW, Packing
 from stored_records import load_version
 
-from harness.config.provenance import Resolved
-from harness.report.text.kind_view import KindView
 from harness.report.text.kind_views import VIEWS
 from harness.report.text.run_data import run_data
 from harness.report.text.run_table import show_runs, show_summary
 from harness.report.text.step import step_text
-from harness.runs.kind import RunKind
 from harness.runs.kinds import KINDS
 from harness.runs.log_reading import read_log_at, reader_of
 from harness.runs.record import RunRecord
@@ -22,64 +19,11 @@ from harness.runs.samples_file import load_samples, save_samples
 from harness.runs.store import StoredRun
 
 
-@dataclass(frozen=True, kw_only=True)
-class Packed:
-    """A box that was packed, one of three."""
-
-    number: int
-    kilograms: float
-    total: int = 3
-    unit: str = "box"
-
-    @property
-    def text(self) -> str:
-        return f"{self.kilograms} kg"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Packing:
-    """All boxes."""
-
-    kilograms: float = 0.0
-    predicted: Mapping[str, float] | None = None
-
-
-class PackingReader:
-    """Reads `packed 1.5` lines."""
-
-    versions: Mapping[str, str] | None = None
-    hosts: tuple[str, ...] | None = ("warehouse",)
-
-    def __init__(self, resolved: Resolved, result: Packing | None) -> None:
-        self.samples: tuple[Packed, ...] = ()
-
-    def feed(self, line: str) -> Packed | None:
-        if not line.startswith("packed "):
-            return None
-        box = Packed(number=len(self.samples) + 1, kilograms=float(line.split()[1]))
-        self.samples = (*self.samples, box)
-        return box
-
-    def feed_bytes(self, chunk: bytes) -> Sequence[Packed]:
-        return [box for line in chunk.decode().splitlines() if (box := self.feed(line))]
-
-    def result(self) -> Packing:
-        return Packing(kilograms=sum(box.kilograms for box in self.samples))
-
-
-PACKING = RunKind(name="packing", result=Packing, reader=PackingReader, total_steps=lambda resolved: 3)
-VIEW = KindView(
-    rows=lambda result: [("packed", f"{result.kilograms} kg")],
-    cells=lambda result: {"GPUs": "0"},
-    data=lambda result: {"kilograms": result.kilograms if result else None},
-)
-
-
 @pytest.fixture
 def record(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> RunRecord:
     """A run that packs, and has a log."""
     monkeypatch.setitem(KINDS, "packing", PACKING)  # type: ignore[arg-type]
-    monkeypatch.setitem(VIEWS, "packing", VIEW)  # type: ignore[arg-type]
+    monkeypatch.setitem(VIEWS, "packing", PACKING_VIEW)  # type: ignore[arg-type]
     (tmp_path / "log").write_text("hello\npacked 1.5\npacked 2\n")
     return replace(load_version(3), kind="packing", run_id="packed-1", result=None, attempts=(), error=None)
 
