@@ -24,6 +24,12 @@ class EnvironmentProblem(HarnessError):
     """This machine lacks what the command needs (a program, a writable folder, disk space)."""
 
 
+class Interrupted(HarnessError):
+    """Ctrl-C or SIGTERM ended what was under way; it can go on later."""
+
+    exit_code = 130
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """The tail of an "unknown NAME" message: the closest known names, whatever their case, or all of a short list."""
     from difflib import get_close_matches  # imported late: most commands end well

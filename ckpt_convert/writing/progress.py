@@ -99,6 +99,28 @@ class Lines:
         return f"{line}, {show_bytes(bytes_per_s)}/s" + (f", {show_seconds(left_s)} left" if left_s else "")
 
 
+class Both:
+    """Tells two of the same."""
+
+    def __init__(self, first: Progress, second: Progress) -> None:
+        self._all = (first, second)
+
+    def start(self, total_bytes: int, done_bytes: int) -> None:
+        """Writing begins."""
+        for progress in self._all:
+            progress.start(total_bytes, done_bytes)
+
+    def advance(self, written_bytes: int) -> None:
+        """So many bytes more are written."""
+        for progress in self._all:
+            progress.advance(written_bytes)
+
+    def close(self) -> None:
+        """Writing has ended, well or not."""
+        for progress in self._all:
+            progress.close()
+
+
 def progress_on(stream: TextIO) -> Progress:
     """A bar on a terminal, lines elsewhere."""
     return Bar(stream) if stream.isatty() else Lines(stream)

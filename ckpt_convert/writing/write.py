@@ -13,14 +13,8 @@ from ckpt_convert.writing.partial import Partial, claimed, has_entries, partial_
 from ckpt_convert.writing.plan import OutputPlan
 from ckpt_convert.writing.progress import Progress
 from ckpt_convert.writing.writer import Writer
-from harness.errors import ConfigError, HarnessError
+from harness.errors import ConfigError, Interrupted
 from harness.units import show_bytes
-
-
-class Interrupted(HarnessError):
-    """The user or the scheduler ended the conversion; it can go on later."""
-
-    exit_code = 130
 
 
 def write(

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from harness.conversion.arguments import IN_JOB
 from harness.errors import EnvironmentProblem
 
 FOLDER = click.Path(path_type=Path)
@@ -27,7 +28,8 @@ def _usual_threads(ctx: click.Context, _param: click.Parameter, value: int | Non
     """Two a core, so that one hashes while another waits for the disk; a job's node is another machine."""
     if value is not None:
         return value
-    return MOST_THREADS if ctx.params.get("place") == "slurm" else min(MOST_THREADS, 2 * len(os.sched_getaffinity(0)))
+    on_slurm = ctx.params.get("executor") == "slurm"
+    return MOST_THREADS if on_slurm else min(MOST_THREADS, 2 * len(os.sched_getaffinity(0)))
 
 
 THREADS = click.option("--threads", type=click.IntRange(1, 64), callback=_usual_threads, help="Threads at work.")
@@ -71,28 +73,29 @@ def command() -> None:
 @click.option("--tp", type=click.IntRange(1), default=1, help="With --exact: the TP by which 0.11 pads the vocabulary.")
 @click.option("--resume", is_flag=True, help="Go on where an interrupted conversion stopped.")
 @click.option("--dry-run", is_flag=True, help="Print the whole plan, from headers alone, and write nothing.")
-@click.option("--on", "place", type=click.Choice(("local", "slurm")), default="local", help="Here, or as a Slurm job.")
+@click.option(
+    "--on", "executor", type=click.Choice(("local", "slurm")), default="local", help="Here, or as a Slurm job."
+)
+@click.option(IN_JOB, "in_job", is_flag=True, hidden=True)
 @THREADS
-@click.pass_context
 def run(
-    ctx: click.Context,
-    /,
     source: Path,
     target: Path,
-    place: str,
+    executor: str,
     threads: int,
     resume: bool,
     dry_run: bool,
+    in_job: bool,
     **options: Any,
-) -> None:
+) -> int:
     """Convert SOURCE into the new folder TARGET, in one step and bounded memory."""
     from harness.cli import convert_run
 
     asked = convert_run.ConvertOptions(**options)
-    if place == "slurm":
-        convert_run.submit(ctx, source, target, asked, threads=threads, dry_run=dry_run)
-    else:
-        convert_run.run(source, target, asked, threads=threads, resume=resume, dry_run=dry_run)
+    if executor == "slurm":
+        return convert_run.submit(source, target, asked, threads=threads, dry_run=dry_run)
+    convert_run.run(source, target, asked, threads=threads, resume=resume, dry_run=dry_run, in_job=in_job)
+    return 0
 
 
 @command.command("verify")

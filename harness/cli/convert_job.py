@@ -1,36 +1,54 @@
-"""A conversion as a Slurm job: the same command, on a node of the cluster."""
+"""A conversion as a run: recorded in this process, or handed to Slurm."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 
-from harness.cli import request
+from harness.cli import request, screen
+from harness.config.cluster import resolve_cluster
+from harness.config.provenance import Resolved
+from harness.config.request import Request
+from harness.config.roots import Roots
 from harness.conversion.job import conversion_job
+from harness.launch.executor import Executor
 from harness.launch.run import open_run
-from harness.launch.slurm.submit import Refused, submit_script
+from harness.launch.script.render import RenderedJob
+from harness.runs.in_process_run import WriteLine, run_in_process
 from harness.runs.render_job import render_job
-from harness.runs.submission import forget
 
-# Only the cluster's settings are read of what is resolved, but nothing is resolved without a model and its data.
-_ANY_TRAINING = ("MODEL=Mixtral-8x7B", "DATASET=mock", "PRETRAIN=1")
+_NEEDED = ("ACCOUNT", "PARTITION", "SBATCH_ARGS", "OUTPUT_PATH")
+"""What a conversion needs of the cluster's settings."""
 
 
-def submit_conversion(
-    ctx: click.Context, target: Path, arguments: Sequence[str], *, threads: int, dry_run: bool
+def convert_recorded(
+    target: Path, arguments: Sequence[str], work: Callable[[WriteLine], None], *, threads: int
 ) -> None:
+    """Convert in this process, as a run with a folder and a record of its own."""
+    resolved, rendered = _rendered("local", target, arguments, threads=threads)
+    run = open_run(resolved, rendered)
+    screen.progress(f"run: {run.paths.root}")
+    run_in_process(run, resolved, work)
+
+
+def submit_conversion(target: Path, arguments: Sequence[str], *, threads: int, dry_run: bool) -> int:
     """Hand `moe-harness convert run ARGUMENTS` to Slurm, or print the script."""
-    resolved = request.resolved(ctx, _ANY_TRAINING, "slurm")
-    rendered = render_job(resolved, conversion_job(resolved, "slurm", target, arguments, threads=threads))
+    resolved, rendered = _rendered("slurm", target, arguments, threads=threads)
     if dry_run:
-        click.echo(rendered.script, nl=False)
-        return
-    paths = open_run(resolved, rendered).paths
-    try:
-        taken = submit_script(paths)
-    except Refused as refused:
-        if not refused.unsure:
-            forget(paths.root)
-        raise
-    click.echo(f"submitted job {taken.job_id}{f' on {taken.cluster}' if taken.cluster else ''}")
-    click.echo(f"log: {paths.log}")
+        click.echo(rendered.script.encode(errors="surrogateescape"), nl=False)
+        return 0
+    from harness.cli.submit import submit_and_show  # a dry run starts faster without what submitting takes
+
+    run = open_run(resolved, rendered)
+    request.say_notices(run.notices)
+    return submit_and_show(run, resolved)
+
+
+def _rendered(
+    executor: Executor, target: Path, arguments: Sequence[str], *, threads: int
+) -> tuple[Resolved, RenderedJob]:
+    cluster = "template" if executor == "slurm" else "laptop"
+    asked = Request(environ=dict(os.environ), default_cluster=cluster, executor=executor)
+    resolved = resolve_cluster(asked, Roots.standard(), needed=_NEEDED)
+    return resolved, render_job(resolved, conversion_job(resolved, executor, target, arguments, threads=threads))

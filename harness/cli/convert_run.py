@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,13 +13,16 @@ from ckpt_convert.families.exact import Exact
 from ckpt_convert.families.limits import limits
 from ckpt_convert.tensors import Dtype
 from ckpt_convert.writing.partial import has_entries
-from ckpt_convert.writing.progress import progress_on
+from ckpt_convert.writing.progress import Both, progress_on
 from harness.checkpoint.files import CheckpointFormat
 from harness.cli import screen
+from harness.cli.convert_job import convert_recorded, submit_conversion
 from harness.cli.convert_model import other_model
 from harness.cli.convert_shown import show_flags, show_plan, show_releases, show_tensors
 from harness.config.releases import Release, load
+from harness.conversion.statements import ConversionStatements
 from harness.errors import ConfigError
+from harness.runs.in_process_run import WriteLine
 
 TARGETS: Mapping[str, TargetFormat] = {
     "torch_dist": CheckpointFormat.TORCH_DIST,
@@ -60,35 +63,51 @@ class ConvertOptions:
         return [*arguments, "--exact", f"--spec={self.spec}", f"--tp={self.tp}"] if self.exact else arguments
 
 
-def run(source: Path, target: Path, options: ConvertOptions, *, threads: int, resume: bool, dry_run: bool) -> None:
-    """Plan, show, and unless it is a dry run write."""
+def run(
+    source: Path, target: Path, options: ConvertOptions, *, threads: int, resume: bool, dry_run: bool, in_job: bool
+) -> None:
+    """Plan, show, and unless it is a dry run write: as a run with a record, or as the program of a job that has one."""
     with open_folder(source) as folder:
-        _run(_planned(folder, options), target, threads=threads, resume=resume, dry_run=dry_run)
+        conversion = _planned(folder, options)
+        if dry_run:
+            click.echo(show_plan(conversion.facts, target))
+            click.echo(show_tensors(conversion))
+            return
+
+        def convert_stated(write: WriteLine) -> None:
+            facts = replace(conversion.facts, source=str(Path(conversion.facts.source).absolute()))
+            stated = ConversionStatements(write, facts, str(target.absolute()))
+            shown = stated if in_job else Both(progress_on(sys.stderr), stated)
+            convert(conversion, target, resume=resume, threads=threads, progress=shown)
+            stated.done()
+
+        screen.progress(show_plan(conversion.facts, target))
+        if in_job:
+            convert_stated(click.echo)
+        else:
+            arguments = job_arguments(source, target, options, threads=threads)
+            convert_recorded(target, arguments, convert_stated, threads=threads)
+        _show_done(conversion, target)
 
 
-def _run(conversion: Conversion, target: Path, *, threads: int, resume: bool, dry_run: bool) -> None:
-    if dry_run:
-        click.echo(show_plan(conversion.facts, target))
-        click.echo(show_tensors(conversion))
-        return
-    screen.progress(show_plan(conversion.facts, target))
-    convert(conversion, target, resume=resume, threads=threads, progress=progress_on(sys.stderr))
+def _show_done(conversion: Conversion, target: Path) -> None:
     click.echo(f"{target}: done, with the SHA-256 of every file in integrity.json")
     if conversion.to is CheckpointFormat.TORCH_DIST:
         click.echo(f"train from it: LOAD_PATH={target.absolute()}, with the Megatron flags that go with the weights:")
         click.echo(show_flags(conversion.model))
 
 
-def submit(
-    ctx: click.Context, source: Path, target: Path, options: ConvertOptions, *, threads: int, dry_run: bool
-) -> None:
+def submit(source: Path, target: Path, options: ConvertOptions, *, threads: int, dry_run: bool) -> int:
     """Submit the same command to Slurm; a job resumes what an earlier one left."""
-    from harness.cli.convert_job import submit_conversion
-
     _check_before_queue(source, target, options)
+    arguments = job_arguments(source, target, options, threads=threads)
+    return submit_conversion(target, arguments, threads=threads, dry_run=dry_run)
+
+
+def job_arguments(source: Path, target: Path, options: ConvertOptions, *, threads: int) -> list[str]:
+    """What the program of a job is told: it goes on with what an earlier start left."""
     folders = (str(source.absolute()), str(target.absolute()))
-    arguments = [*folders, "--resume", f"--threads={threads}", *options.arguments()]
-    submit_conversion(ctx, target, arguments, threads=threads, dry_run=dry_run)
+    return [*folders, "--resume", f"--threads={threads}", *options.arguments()]
 
 
 def _check_before_queue(source: Path, target: Path, options: ConvertOptions) -> None:

@@ -23,9 +23,9 @@ def run_launch(
     run = open_training(resolved, rendered)
     request.say_notices(run.notices)
     if run.job.executor == "slurm":
-        from harness.cli.submit import submit_launch
+        from harness.cli.submit import submit_and_show
 
-        return submit_launch(run, resolved, predicted, keep=keep)
+        return submit_and_show(run, resolved, predicted, keep=keep)
     return _run_here(run, resolved, predicted)
 
 

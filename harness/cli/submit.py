@@ -16,7 +16,9 @@ from harness.runs.root import named
 from harness.runs.submission import InitialState, await_initial_state, submit_run
 
 
-def submit_launch(run: Run, resolved: Resolved, predicted: Mapping[str, float] | None, *, keep: bool) -> int:
+def submit_and_show(
+    run: Run, resolved: Resolved, predicted: Mapping[str, float] | None = None, *, keep: bool = False
+) -> int:
     """Submit, and show how the job stands; with SUBMIT_WAIT follow it. ConfigError if it can never start."""
     watch = f"moe-harness runs watch {named(run.paths.root)}"
     try:

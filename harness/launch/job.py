@@ -54,7 +54,8 @@ class Program:
     `python` is the interpreter that the ranks' node has. `fresh` are the arguments after `argv` where the run begins,
     `resumed` those where it goes on from a checkpoint of its own; `fresh` is None where the run saves none, or the
     program finds by itself where to go on. `last_step` is the step after which nothing is left to do. `checkout` is the
-    Megatron-LM that trains, None for what is installed.
+    Megatron-LM that trains, None for what is installed. Ranks of a program that is not `distributed` need not find one
+    another.
     """
 
     argv: tuple[str, ...]
@@ -64,6 +65,7 @@ class Program:
     resumed: tuple[str, ...] = ()
     last_step: int | None = None
     checkout: str | None = None
+    distributed: bool = True
 
     @property
     def command(self) -> tuple[str, ...]:

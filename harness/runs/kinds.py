@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.config.provenance import Resolved
+from harness.conversion.result import ConversionResult
 from harness.runs.kind import LogReader, Prediction, RunKind
 from harness.training.result import TrainingResult
 
@@ -28,5 +29,20 @@ TRAINING = RunKind(
     total_steps=lambda resolved: resolved.megatron_args.integer("--train-iters") or None,
 )
 
-KINDS: Mapping[str, RunKind[Any]] = {kind.name: kind for kind in (TRAINING,)}
+
+def _conversion_reader(_resolved: Resolved, result: ConversionResult | None) -> LogReader:
+    from harness.conversion.log_reader import ConversionLogReader  # imported late, as for training
+
+    return ConversionLogReader(result)
+
+
+CONVERSION = RunKind(
+    name="conversion",
+    result=ConversionResult,
+    initial_result=lambda _resolved, _predicted: None,
+    reader=_conversion_reader,
+    total_steps=lambda _resolved: None,
+)
+
+KINDS: Mapping[str, RunKind[Any]] = {kind.name: kind for kind in (TRAINING, CONVERSION)}
 """Every kind by its name."""

@@ -27,6 +27,11 @@ INDEX, CONFIG = "model.safetensors.index.json", "config.json"
 LATENT = "model.layers.0.self_attn.kv_b_proj.weight"
 
 
+@pytest.fixture(autouse=True)
+def _runs_in_a_folder_of_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTPUT_PATH", str(tmp_path / "runs"))
+
+
 @pytest.fixture(scope="module")
 def mixtral(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole Mixtral in two shards."""
@@ -467,7 +472,7 @@ def test_a_weird_name(name: str, mixtral: Path, tmp_path: Path) -> None:
     assert moe_harness("convert", f"hf/{name}", f"to/{name}/", here=tmp_path).code == 0
     answer = moe_harness("convert", "verify", f"hf/{name}", f"to/{name}", here=tmp_path)
     assert answer.code == 0, answer.err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["hf", "to"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hf", "runs", "to"]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,11 @@ from tiny_models import FAMILIES, make_tiny, weights_of
 from harness.cli.main import run
 
 
+@pytest.fixture(autouse=True)
+def _runs_in_a_folder_of_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTPUT_PATH", str(tmp_path / "runs"))
+
+
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny bf16 model of every family."""
@@ -32,7 +37,9 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def converted(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The DeepSeek-V3 of them as torch_dist."""
     target = tmp_path_factory.mktemp("megatron") / "DeepSeek-V3"
-    assert run(["convert", str(sources / "DeepSeek-V3"), str(target)]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(target.parent)
+        assert run(["convert", str(sources / "DeepSeek-V3"), str(target)]) == 0
     return target
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from packing_kind import PACKING
 
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError, EnvironmentProblem
@@ -21,6 +22,7 @@ from harness.runs.campaign.driver import CampaignOutcome
 from harness.runs.campaign.item import Item, ItemAssessment
 from harness.runs.campaign.manifest import load_manifest
 from harness.runs.campaign.run import run_campaign
+from harness.runs.kinds import KINDS
 from harness.runs.local_run import OnStep
 from harness.runs.render_job import render_job
 from harness.runs.store import StoredRun, list_runs
@@ -54,15 +56,17 @@ class Collected:
 
 
 @pytest.fixture
-def items(resolve: Callable[..., Resolved], tmp_path: Path) -> Campaigns:
+def items(resolve: Callable[..., Resolved], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Campaigns:
     """Makes a campaign of items by name, each a line of bash; `whole`: with the script that such a job truly has."""
+
+    monkeypatch.setitem(KINDS, PACKING.name, PACKING)
 
     def call(*, whole: bool = False, **programs: str) -> Campaign:
         def assess(name: str) -> ItemAssessment:
             resolved = resolve("MODEL=Mixtral-8x2B", f"COMMENT={name}", f"OUTPUT_PATH={tmp_path / 'runs'}")
             program = Program(argv=("bash", "-c", programs[name]), env={}, python=sys.executable)
             resources = Resources(nodes=1, ranks_per_node=1, device="cpu")
-            job = Job(kind="conversion", name="shard", executor="local", resources=resources, program=program)
+            job = Job(kind=PACKING.name, name="shard", executor="local", resources=resources, program=program)
             short = RenderedJob(job=job, script=f"#!/bin/bash\n{programs[name]}\n")  # without the seconds of torchrun
             rendered = render_job(resolved, job) if whole else short
             return ItemAssessment(resolved=resolved, rendered=rendered, predicted={"wall_s": 0.1})

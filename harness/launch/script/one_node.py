@@ -1,4 +1,7 @@
-"""The script of a job on this node: torchrun, in a container started by enroot if there is an image."""
+"""The script of a job on this node: torchrun, in a container started by enroot if there is an image.
+
+A program whose ranks need not find one another runs without either.
+"""
 
 from collections.abc import Iterator
 
@@ -18,7 +21,9 @@ def one_node_lines(job: Job) -> Iterator[str]:
         yield "export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$share}"
     yield from environment(job)
     yield from ("", "# What every rank runs.", *array("program", job.program.command), "")
-    if job.container:
+    if not job.program.distributed:
+        yield 'exec "${program[@]}"'
+    elif job.container:
         options = (*enroot_options(job.container), quote(job.container.image), _container_environment(job))
         yield from continued("exec enroot start", options, _torchrun(job))
     else:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from harness.report.text.conversion import CONVERSION_VIEW
 from harness.report.text.kind_view import KindView
 from harness.report.text.training import TRAINING_VIEW
-from harness.runs.kinds import TRAINING
+from harness.runs.kinds import CONVERSION, TRAINING
 
-VIEWS: Mapping[str, KindView[Any]] = {TRAINING.name: TRAINING_VIEW}
+VIEWS: Mapping[str, KindView[Any]] = {TRAINING.name: TRAINING_VIEW, CONVERSION.name: CONVERSION_VIEW}

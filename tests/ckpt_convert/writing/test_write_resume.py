@@ -14,8 +14,7 @@ from array_source import ArraySource
 from small_conversion import SlowSource, convert_small, small_plan, small_source, tree
 
 from ckpt_convert.tensors import Dtype
-from ckpt_convert.writing.write import Interrupted
-from harness.errors import ConfigError
+from harness.errors import ConfigError, Interrupted
 
 HERE = Path(__file__).parent
 SLOW = "from pathlib import Path; from small_conversion import *; import sys; "
