@@ -1,4 +1,4 @@
-"""What a rule can tell a draft to do, or to tell the user."""
+"""The directives that rules yield: changes to a draft, and messages to the user."""
 
 from typing import NamedTuple
 
@@ -35,14 +35,14 @@ class Replace(NamedTuple):
 
 
 class Drop(NamedTuple):
-    """Drop a flag that cannot stay, and tell why."""
+    """Drop a flag that cannot stay, with a notice of the reason."""
 
     flag: str
     why: str
 
 
 class Notice(NamedTuple):
-    """Tell the user something; nothing is wrong."""
+    """Show the user a message; nothing is wrong."""
 
     text: str
 

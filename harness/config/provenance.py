@@ -25,7 +25,7 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One layer's word on one name."""
+    """What one layer wrote for one name."""
 
     value: SettingValue | ArgValue
     origin: Origin
