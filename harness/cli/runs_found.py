@@ -1,5 +1,6 @@
-"""The runs that a user's words mean, as they truly stand."""
+"""The runs that a user's words mean, as they truly stand, and how often Slurm is asked of those that are followed."""
 
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -39,6 +40,28 @@ ROOT = click.option(
     metavar="FOLDER",
     callback=_root,
     help="Where the runs are; without it OUTPUT_PATH, as exported or in the conf of the CLUSTER that is exported.",
+)
+
+
+EVERY_S = 5.0
+"""How often Slurm is asked, unless told: seldom enough for the controller of a large cluster."""
+
+
+def _finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no time", ctx, param)
+    return value
+
+
+EVERY = click.option(
+    "--every",
+    "every_s",
+    type=click.FloatRange(min=0.05),
+    default=EVERY_S,
+    show_default=True,
+    callback=_finite,
+    metavar="SECONDS",
+    help="How often Slurm is asked.",
 )
 
 

@@ -7,14 +7,13 @@ import click
 
 from harness.cli import screen
 from harness.cli.events import told
-from harness.cli.every import EVERY, EVERY_S
 from harness.cli.main import STOPPED
-from harness.cli.runs_found import ROOT, runs_of, unfinished
+from harness.cli.runs_found import EVERY, EVERY_S, ROOT, runs_of, unfinished
 from harness.cli.steps import Steps, say_above_bars
 from harness.report.text.run_result import show_result
 from harness.runs.root import named
 from harness.runs.store import StoredRun
-from harness.runs.submission import end_hopeless
+from harness.runs.submission import cancel_never_starting
 from harness.runs.watch.watch import Ended, Event, NeverStarts, SlurmSilent, Stepped, watch
 
 
@@ -44,7 +43,7 @@ def follow(runs: Sequence[StoredRun], *, every_s: float = EVERY_S, patient: bool
     try:
         for event in watch(runs, every_s=every_s, patient=patient):
             if isinstance(event, NeverStarts) and cancels:
-                ended[event.run.record.run_id], text = end_hopeless(event.run, event.job, event.reason)
+                ended[event.run.record.run_id], text = cancel_never_starting(event.run, event.job, event.reason)
                 screen.error(text)
                 continue
             _show(event, views)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from harness.config.provenance import Resolved
 from harness.report.text.sweep_table import (
-    PlannedJob,
+    PointPreview,
     PointResult,
     best_points,
-    planned_data,
+    preview_data,
     results_data,
     show_cost,
-    show_planned,
+    show_preview,
     show_refused,
     show_results,
 )
@@ -33,7 +33,7 @@ RESULTS = """\
 * most tokens/s/GPU of a model and sequence length
 EP=8: CUDA ran out of memory. Recompute more."""
 
-PLANNED = """\
+PREVIEW = """\
 EP    nodes    GPUs    time limit    predicted step    memory     GPU-hours at most    predicted
 ----  -------  ------  ------------  ----------------  ---------  -------------------  -----------  ------
 2     1        8       00:20:00      17.00 s           64.00 GiB  2.7                  1.5          to run
@@ -86,8 +86,8 @@ def test_the_best_is_told_of_what_compares(resolve: Callable[..., Resolved]) -> 
     assert best_points([four, two]) == {"EP=2"}
 
 
-def planned(ep: int, step_s: float | None) -> PlannedJob:
-    return PlannedJob(
+def preview(ep: int, step_s: float | None) -> PointPreview:
+    return PointPreview(
         point=f"EP={ep}",
         values={"EP": str(ep)},
         nodes=ep // 2,
@@ -101,23 +101,23 @@ def planned(ep: int, step_s: float | None) -> PlannedJob:
     )
 
 
-def test_plan_and_cost() -> None:
-    jobs = [planned(2, 17.0), planned(4, None)]
-    assert show_planned(["EP"], jobs) == PLANNED
+def test_preview_and_cost() -> None:
+    jobs = [preview(2, 17.0), preview(4, None)]
+    assert show_preview(["EP"], jobs) == PREVIEW
     assert show_cost(jobs) == (
         "2 jobs to run, at most 8 GPU-hours by their time limits; predicted 1.5 for 1 of them, without start-up"
     )
     assert show_cost([replace(jobs[1], gpu_hours=None)]) == "1 job to run"
 
 
-def test_a_plan_for_a_program_is_told_as_its_results_are() -> None:
+def test_a_preview_for_a_program_is_told_as_its_results_are() -> None:
     failed = results()[2].run
-    first, again = planned_data([planned(2, 17.0), replace(planned(4, None), run=failed)])
+    first, again = preview_data([preview(2, 17.0), replace(preview(4, None), run=failed)])
     assert (first["point"], first["settings"], first["run"], first["to_run"]) == ("EP=2", {"EP": "2"}, None, True)
     assert (first["ranks"], first["predicted"]["step_time_s"], first["gpu_hours"]) == (8, 17.0, 8 / 3)
     assert (again["run"]["status"], again["run"]["folder"], again["predicted"]) == ("failed", "/runs/run-eight", None)
-    assert replace(planned(4, None), run=failed).now == "to run again, failed: run-eight"
-    assert replace(planned(4, None), run=failed, to_run=False).now == "failed: run-eight"
+    assert replace(preview(4, None), run=failed).now == "to run again, failed: run-eight"
+    assert replace(preview(4, None), run=failed, to_run=False).now == "failed: run-eight"
 
 
 def test_refused_points_with_all_their_reasons() -> None:

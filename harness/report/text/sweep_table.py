@@ -7,15 +7,17 @@ from typing import Any
 from harness.report.text.plain_table import MISSING, plain_table
 from harness.report.text.run_data import run_data
 from harness.report.text.table import show_apart, show_known, show_tflops
+from harness.runs.campaign.item import Item
 from harness.runs.record import RunRecord
 from harness.runs.store import StoredRun
+from harness.training.assessment import gpu_hours
 from harness.units import show_bytes, show_hours, show_seconds
 
 BEST = "*"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlannedJob:
+class PointPreview:
     """A point before it runs: its swept values, its newest run if it has one, and whether it is to run now.
 
     GPU-hours are those of the time limit; None of anything is not known.
@@ -34,11 +36,11 @@ class PlannedJob:
 
     @property
     def now(self) -> str:
-        """What is to be done with it, or has come of it."""
+        """What is to be done with it, or the status of its run."""
         if self.run is None:
             return "to run"
-        said = f"{self.run.record.status}: {self.run.record.run_id}"
-        return f"to run again, {said}" if self.to_run else said
+        status = f"{self.run.record.status}: {self.run.record.run_id}"
+        return f"to run again, {status}" if self.to_run else status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,27 @@ class PointResult:
         return self.run.record if self.run else None
 
 
-def show_planned(swept: Sequence[str], jobs: Sequence[PlannedJob]) -> str:
+def point_preview(item: Item, run: StoredRun | None, *, to_run: bool) -> PointPreview:
+    """The row of an item, before any that is to run does; `run` is the newest that it has."""
+    job, predicted = item.rendered.job, item.predicted
+    gpus, step_s = job.resources.ranks, (predicted or {}).get("step_time_s")
+    steps = item.resolved.megatron_args.integer("--train-iters")
+    on_slurm = job.executor == "slurm"
+    return PointPreview(
+        point=item.name,
+        values=item.values,
+        nodes=job.resources.nodes,
+        gpus=gpus,
+        time_limit=item.resolved.text("RUN_TIME"),
+        predicted=predicted,
+        gpu_hours=gpu_hours(item.resolved) if on_slurm else None,
+        predicted_gpu_hours=step_s * steps * gpus / 3600 if step_s and steps and on_slurm else None,
+        run=run,
+        to_run=to_run,
+    )
+
+
+def show_preview(swept: Sequence[str], jobs: Sequence[PointPreview]) -> str:
     """One row a point, in the sweep's order."""
     headers = (*swept, "nodes", "GPUs", "time limit", "predicted step", "memory", "GPU-hours at most", "predicted", "")
     rows = [
@@ -76,7 +98,7 @@ def show_planned(swept: Sequence[str], jobs: Sequence[PlannedJob]) -> str:
     return plain_table([[row[at] for at in known] for row in rows], [headers[at] for at in known])
 
 
-def planned_data(jobs: Sequence[PlannedJob]) -> list[dict[str, Any]]:
+def preview_data(jobs: Sequence[PointPreview]) -> list[dict[str, Any]]:
     """The same as JSON data: each point with its newest run, null where it has none; bytes, seconds and hours."""
     return [
         {
@@ -95,7 +117,7 @@ def planned_data(jobs: Sequence[PlannedJob]) -> list[dict[str, Any]]:
     ]
 
 
-def show_cost(jobs: Sequence[PlannedJob]) -> str:
+def show_cost(jobs: Sequence[PointPreview]) -> str:
     """What the jobs may cost in all."""
     limits = [job.gpu_hours for job in jobs if job.gpu_hours is not None]
     text = f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'} to run"

@@ -2,9 +2,9 @@
 
 import pytest
 
+from harness.config.points import expand, is_list
 from harness.config.schema import SETTINGS
 from harness.errors import ConfigError
-from harness.runs.campaign.points import expand, is_list
 
 
 def names(*, zipped: bool = False, **typed: str) -> list[str]:

@@ -2,10 +2,11 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from harness.config.roots import NAMED_BY, Roots
 from harness.config.schema import SETTINGS
 from harness.errors import ConfigError
 
@@ -21,8 +22,8 @@ _IF_A_RANGE = "; several values have commas between them: 2,4,8"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
-    """One job of a sweep: the value of every typed name, and the names that the sweep varies."""
+class PointSettings:
+    """The settings of one job of a sweep: the value of every typed name, and the names that the sweep varies."""
 
     settings: Mapping[str, str]
     swept: tuple[str, ...]
@@ -31,6 +32,11 @@ class Point:
     def name(self) -> str:
         """`EP=4 MBS=2`: what it differs in from the others; all that was typed where there are no others."""
         return " ".join(f"{name}={self.settings[name]}" for name in self.swept or self.settings)
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The value of each name that the sweep varies."""
+        return {name: self.settings[name] for name in self.swept}
 
     @property
     def words(self) -> list[str]:
@@ -48,7 +54,25 @@ def is_list(name: str) -> bool:
     return setting is not None and (name in _TEXTS or bool(setting.choices) or setting.kind in _KINDS)
 
 
-def expand(typed: Mapping[str, str], *, zipped: bool = False) -> tuple[Point, ...]:
+def points_of(
+    typed: Mapping[str, str], *, zipped: bool, resolve: Callable[[Sequence[str]], object]
+) -> tuple[PointSettings, ...]:
+    """Expand what was typed into points. ConfigError holds every mistake, unknown names and files included.
+
+    `resolve` resolves `KEY=VALUE` words: only it knows the variables that files declare.
+    """
+    points: tuple[PointSettings, ...] = ()
+    problems = _missing_files(typed)
+    try:
+        points = expand(typed, zipped=zipped)
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError([*problems, *_unknown_names(typed, resolve)])
+    return points
+
+
+def expand(typed: Mapping[str, str], *, zipped: bool = False) -> tuple[PointSettings, ...]:
     """The points in the written order: every combination, the last name varying fastest; `zipped`, pair by pair.
 
     Points that come out twice are one. ConfigError holds every mistake in the values.
@@ -64,7 +88,34 @@ def expand(typed: Mapping[str, str], *, zipped: bool = False) -> tuple[Point, ..
     canonical = {name: [_canonical(name, value) for value in found] for name, found in values.items()}
     swept = tuple(name for name, found in canonical.items() if len(set(found)) > 1)
     rows = _pairs(canonical, count) if zipped else product(*canonical.values())
-    return tuple(Point(settings=dict(zip(typed, row, strict=True)), swept=swept) for row in dict.fromkeys(rows))
+    return tuple(PointSettings(settings=dict(zip(typed, row, strict=True)), swept=swept) for row in dict.fromkeys(rows))
+
+
+def _missing_files(typed: Mapping[str, str]) -> list[str]:
+    """Names in lists that no file has: a slip of the keyboard is no point to be passed over."""
+    roots = Roots.standard()
+    problems: list[str] = []
+    for name, kind in NAMED_BY.items():
+        values = [value for value in typed.get(name, "").split(",") if value and (name, value) != ("PROXY", "none")]
+        for value in values if "," in typed.get(name, "") else ():
+            try:
+                roots.find(kind, value.strip(), setting=name)
+            except ConfigError as error:
+                problems += error.problems
+    return problems
+
+
+def _unknown_names(typed: Mapping[str, str], resolve: Callable[[Sequence[str]], object]) -> list[str]:
+    """What resolving one of the models says of names that are no settings."""
+    unknown = [f"{name}={value}" for name, value in typed.items() if name not in SETTINGS]
+    models = [model for model in typed.get("MODEL", "").split(",") if model in Roots.standard().names("model")]
+    if not unknown or not models:
+        return []
+    try:
+        resolve([f"MODEL={models[0]}", *unknown])
+    except ConfigError as error:
+        return [problem for problem in error.problems if "unknown setting" in problem or "secret" in problem]
+    return []
 
 
 def _values(name: str, text: str) -> list[str]:
@@ -86,8 +137,8 @@ def _unequal(values: Mapping[str, Sequence[str]]) -> list[str]:
     lists = {name: found for name, found in values.items() if len(found) > 1}
     if len({len(found) for found in lists.values()}) < 2:
         return []
-    told = ", ".join(f"{name} has {len(found)} ({','.join(found)})" for name, found in lists.items())
-    return [f"--zip pairs the values one by one, but {told}; make the lists equally long, or use --grid"]
+    lengths = ", ".join(f"{name} has {len(found)} ({','.join(found)})" for name, found in lists.items())
+    return [f"--zip pairs the values one by one, but {lengths}; make the lists equally long, or use --grid"]
 
 
 def _canonical(name: str, text: str) -> str:
