@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from harness.config.megatron_args import ArgValue, MegatronArgs
-from harness.config.releases.release import Release
+from harness.config.release import Release
 
 type SettingValue = str | int | float | bool | None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.config.provenance import SettingValue
-from harness.config.releases.release import EMBEDDED_RELEASE
+from harness.config.release import EMBEDDED_RELEASE
 
 type SettingKind = Literal["text", "path", "name", "int", "number", "switch", "time", "version"]
 

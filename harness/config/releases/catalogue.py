@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from harness.config.releases.release import Release
+from harness.config.release import Release
 from harness.errors import ConfigError, nearest
 
 _FOLDER = Path(__file__).parent
