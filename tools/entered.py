@@ -1,4 +1,4 @@
-"""How much of the project a command goes through: `python tools/entered.py launch --on slurm --dry-run MODEL=DeepSeek-V3`.
+"""How much of the project a command goes through: `python tools/entered.py launch --dry-run MODEL=DeepSeek-V3`.
 
 Prints the files and functions of harness and ckpt_convert that were entered, each counted once, and how often the
 job builder and the resolver were called. `--list` in front also prints the files.

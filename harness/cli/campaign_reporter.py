@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from harness.cli import screen
-from harness.cli.events import told
 from harness.cli.steps import Steps
+from harness.report.text.event import event_text
 from harness.runs.campaign.item import Item
+from harness.runs.kinds import KINDS
 from harness.runs.local_run import OnStep
 from harness.runs.watch.watch import Event, Stepped
 
@@ -33,7 +34,7 @@ class ScreenReporter:
     @contextmanager
     def steps(self, item: Item) -> Iterator[OnStep]:
         """Every step of an item that runs on this node."""
-        with Steps(total=item.resolved.megatron_args.integer("--train-iters")) as steps:
+        with Steps(total=KINDS[item.rendered.job.kind].total_steps(item.resolved)) as steps:
             yield steps.show
 
     def event(self, item: str | None, event: Event) -> None:
@@ -43,4 +44,4 @@ class ScreenReporter:
             if now_s - self._step_shown_s.get(item, -STEP_EVERY_S) < STEP_EVERY_S:
                 return
             self._step_shown_s[item] = now_s
-        screen.progress(told(event) if item is None else f"{item}: {told(event)}")
+        screen.progress(event_text(event) if item is None else f"{item}: {event_text(event)}")

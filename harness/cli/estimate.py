@@ -22,8 +22,8 @@ from harness.plan.published.rows import PublishedRow
 from harness.plan.score import case_of, predicted_tflops
 from harness.plan.space.recompute_sets import shown
 from harness.plan.verdict import violations_of
-from harness.report.text.plain_table import MISSING, plain_table
 from harness.report.text.prediction import candidate_data, show_exchange, show_memory, show_room, show_step
+from harness.report.text.table import MISSING, plain_table
 from harness.training.assessment import gpu_hours
 from harness.units import GIGA, show_count, show_seconds
 

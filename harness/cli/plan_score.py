@@ -12,7 +12,7 @@ from harness.cli import screen
 from harness.cost.constants import Constants
 from harness.plan.published.rows import PublishedRow, read_rows
 from harness.plan.score import AIM_MEDIAN, AIM_MEMORY, AIM_P90, Accuracy, ScoredRow, accuracy, cases, score
-from harness.report.text.plain_table import MISSING, plain_table
+from harness.report.text.table import MISSING, plain_table
 
 WORST = 10
 

@@ -9,6 +9,7 @@ from harness.cli.steps import Steps
 from harness.config.provenance import Resolved
 from harness.launch.run import Run
 from harness.launch.script.render import RenderedJob
+from harness.runs.kinds import KINDS
 from harness.training.open_training import open_training
 
 
@@ -29,10 +30,10 @@ def run_launch(
 
 
 def _run_here(run: Run, resolved: Resolved, predicted: Mapping[str, float] | None) -> int:
-    from harness.report.text.table import show_summary
+    from harness.report.text.run_table import show_summary
     from harness.runs.local_run import report_failure, run_local
 
-    with Steps(total=resolved.megatron_args.integer("--train-iters")) as steps:
+    with Steps(total=KINDS[run.job.kind].total_steps(resolved)) as steps:
         record, outcome = run_local(run, resolved, predicted=predicted, reporter=screen, on_step=steps.show)
     click.echo(show_summary(record))
     click.echo(f"record: {run.paths.record}")

@@ -7,7 +7,7 @@ import click
 
 from harness.cli import request
 from harness.cli.main import NOT_BEGUN, STOPPED
-from harness.cli.runs_found import EVERY
+from harness.cli.run_lookup import EVERY
 from harness.cli.sweep_view import SweepView
 from harness.config.arguments import parse_arguments
 from harness.config.points import PointSettings, points_of

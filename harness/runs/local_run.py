@@ -1,17 +1,17 @@
 """An opened run, run on this node with its record."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from harness.config.provenance import Resolved
 from harness.launch.run import Outcome, Run, run_here
 from harness.launch.supervisor_lock import supervising
 from harness.runs import recorder
-from harness.runs.measured import parser_of
-from harness.runs.record import RunRecord, SweepPoint
+from harness.runs.kind import Prediction, Step
+from harness.runs.log_reading import reader_of
+from harness.runs.record import CampaignItem, RunRecord
 from harness.runs.reporter import Reporter
-from harness.training.log.samples import StepSample
 
-type OnStep = Callable[[StepSample], None]
+type OnStep = Callable[[Step], None]
 """Takes each step that the run's log has."""
 
 
@@ -19,8 +19,8 @@ def run_local(
     run: Run,
     resolved: Resolved,
     *,
-    predicted: Mapping[str, float] | None = None,
-    sweep: SweepPoint | None = None,
+    predicted: Prediction = None,
+    campaign: CampaignItem | None = None,
     reporter: Reporter,
     on_step: OnStep,
 ) -> tuple[RunRecord, Outcome]:
@@ -29,17 +29,17 @@ def run_local(
     outcome = Outcome(status="failed", exit_code=1)
 
     def on_line(line: str) -> None:
-        if sample := parser.feed(line):
-            on_step(sample)
+        if step := reader.feed(line):
+            on_step(step)
 
     with supervising(run.paths):
-        record = recorder.begin(run, resolved, predicted=predicted, sweep=sweep)
-        parser = parser_of(record)
+        record = recorder.begin(run, resolved, predicted=predicted, campaign=campaign)
+        reader = reader_of(record)
         try:
             reporter.progress(f"{resolved.text('MODEL')} on {ranks} ranks; log: {run.paths.log}")
             outcome = run_here(run, on_line)
         finally:  # whatever happens to the supervisor, no record says "running" for ever
-            record = recorder.finish(run.paths, record, parser.log(), outcome)
+            record = recorder.finish(run.paths, record, reader, outcome)
     return record, outcome
 
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +18,9 @@ from harness.launch.slurm.pending_reasons import PendingReason, find_reason
 from harness.launch.slurm.queue import ask, find_by_folder
 from harness.launch.slurm.submit import Refused, SlurmJob, cancel, submit_script
 from harness.runs import recorder
+from harness.runs.kind import Prediction
 from harness.runs.reconcile.reconcile import reconcile_all
-from harness.runs.record import RunError, RunRecord, SweepPoint, epoch_of, utc_now
+from harness.runs.record import CampaignItem, RunError, RunRecord, epoch_of, utc_now
 from harness.runs.record_file import save
 from harness.runs.root import named
 from harness.runs.store import StoredRun, copy_path
@@ -49,9 +50,9 @@ def submit_run(
     run: Run,
     resolved: Resolved,
     *,
-    predicted: Mapping[str, float] | None = None,
+    predicted: Prediction = None,
     options: Sequence[str] = (),
-    sweep: SweepPoint | None = None,
+    campaign: CampaignItem | None = None,
 ) -> StoredRun:
     """Submit an opened run, with further options of sbatch; returns the run as it stands then.
 
@@ -60,7 +61,7 @@ def submit_run(
     """
     folder = run.paths.root
     try:
-        record = recorder.begin(run, resolved, status="submitted", predicted=predicted, sweep=sweep)
+        record = recorder.begin(run, resolved, status="submitted", predicted=predicted, campaign=campaign)
         _keep_copy(record, folder)
         job = _submit(run, record, options)
     except Refused as refused:

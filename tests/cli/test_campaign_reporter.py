@@ -3,17 +3,16 @@
 from pathlib import Path
 
 import pytest
+from stored_records import load_version
 
 from harness.cli import campaign_reporter
 from harness.cli.campaign_reporter import STEP_EVERY_S, ScreenReporter
-from harness.runs.record_file import load
 from harness.runs.store import StoredRun
 from harness.runs.watch.watch import Ended, SlurmSilent, Stepped
+from harness.training.log.samples import StepSample
 
-RUN = StoredRun(
-    folder=Path("/runs/one"), record=load(Path(__file__).parents[1] / "fixtures" / "records" / "version-1.json")
-)
-STEPS = [Stepped(run=RUN, sample=sample) for sample in RUN.record.samples]
+RUN = StoredRun(folder=Path("/runs/one"), record=load_version(1))
+STEPS = [Stepped(run=RUN, step=StepSample(iteration=number, train_iters=50, step_s=1.0)) for number in (1, 2, 3)]
 
 
 def test_steps_are_shown_now_and_then_and_all_else_at_once(
@@ -30,7 +29,7 @@ def test_steps_are_shown_now_and_then_and_all_else_at_once(
     now_s[0] += 0.1
     reporter.event("EP=1", STEPS[2])
     reporter.event(None, SlurmSilent(why=None))
-    iterations = [step.sample.iteration for step in STEPS]
+    iterations = [step.step.number for step in STEPS]
     shown = [line.split("/")[0] for line in capsys.readouterr().err.splitlines()]
     assert shown == [
         f"EP=1: step {iterations[0]}",

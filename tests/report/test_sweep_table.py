@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from stored_records import load_version, result_of, with_result
+
 from harness.config.provenance import Resolved
 from harness.report.text.sweep_table import (
     PointPreview,
@@ -17,11 +19,9 @@ from harness.report.text.sweep_table import (
     show_results,
 )
 from harness.runs.record import Cause, RunError, RunRecord
-from harness.runs.record_file import load
 from harness.runs.store import StoredRun
 
-RECORD = load(Path(__file__).parents[1] / "fixtures" / "records" / "version-1.json")
-assert RECORD.summary is not None
+RECORD = load_version(1)
 
 RESULTS = """\
     EP    status     step time    predicted        tokens/s/GPU    TFLOP/s/GPU    memory     loss    run
@@ -46,20 +46,16 @@ def result(ep: int, record: RunRecord | None) -> PointResult:
 
 
 def results() -> list[PointResult]:
-    summary = RECORD.summary
+    summary = result_of(RECORD).summary
     assert summary is not None and summary.median_s and summary.tokens_per_s_per_gpu
     slower = replace(summary, median_s=2 * summary.median_s, tokens_per_s_per_gpu=summary.tokens_per_s_per_gpu / 2)
     cause = Cause(name="cuda-oom", text="CUDA ran out of memory.", change="Recompute more.")
     error = RunError(exit_code=1, cause=cause)
+    failed = with_result(RECORD, predicted={"step_time_s": 3.0}, summary=None)
     return [
-        result(2, replace(RECORD, run_id="run-two", predicted={"step_time_s": 1.1 * summary.median_s})),
-        result(4, replace(RECORD, run_id="run-four", predicted=None, summary=slower)),
-        result(
-            8,
-            replace(
-                RECORD, run_id="run-eight", status="failed", predicted={"step_time_s": 3.0}, summary=None, error=error
-            ),
-        ),
+        result(2, replace(with_result(RECORD, predicted={"step_time_s": 1.1 * summary.median_s}), run_id="run-two")),
+        result(4, replace(with_result(RECORD, predicted=None, summary=slower), run_id="run-four")),
+        result(8, replace(failed, run_id="run-eight", status="failed", error=error)),
         result(16, None),
     ]
 

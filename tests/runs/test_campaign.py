@@ -62,7 +62,7 @@ def items(resolve: Callable[..., Resolved], tmp_path: Path) -> Campaigns:
             resolved = resolve("MODEL=Mixtral-8x2B", f"COMMENT={name}", f"OUTPUT_PATH={tmp_path / 'runs'}")
             program = Program(argv=("bash", "-c", programs[name]), env={}, python=sys.executable)
             resources = Resources(nodes=1, ranks_per_node=1, device="cpu")
-            job = Job(kind="shard", name="shard", executor="local", resources=resources, program=program)
+            job = Job(kind="conversion", name="shard", executor="local", resources=resources, program=program)
             short = RenderedJob(job=job, script=f"#!/bin/bash\n{programs[name]}\n")  # without the seconds of torchrun
             rendered = render_job(resolved, job) if whole else short
             return ItemAssessment(resolved=resolved, rendered=rendered, predicted={"wall_s": 0.1})
@@ -108,13 +108,13 @@ def test_each_item_runs_once_and_what_failed_again_on_demand(items: Campaigns, t
         ["second"],
     )
     records = [stored.record for stored in list_runs(tmp_path / "runs").runs]
-    assert sorted((it.sweep.point, it.status) for it in records if it.sweep) == [
+    assert sorted((it.campaign.item, it.status) for it in records if it.campaign) == [
         ("first", "completed"),
         ("second", "completed"),
         ("second", "failed"),
         ("third", "completed"),
     ]
-    assert {it.sweep.sweep for it in records if it.sweep} == {"mine"}
+    assert {it.campaign.campaign for it in records if it.campaign} == {"mine"}
     assert [it.predicted for it in records] == [{"wall_s": 0.1}] * 4
 
 
@@ -155,7 +155,7 @@ def test_what_a_driver_that_died_left_running_runs_again(items: Campaigns) -> No
     campaign = items(first="true")
     (item,) = campaign.items
     orphan = open_run(item.resolved, item.rendered)
-    recorder.begin(orphan, item.resolved, sweep=campaign.membership(item))
+    recorder.begin(orphan, item.resolved, campaign=campaign.membership(item))
     orphan.paths.owner.write_text("1 another-host\n")
     with pytest.raises(EnvironmentProblem, match=r"^first was under way on .* when its driver died, and only there"):
         run(campaign)

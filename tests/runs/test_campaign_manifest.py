@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from stored_records import load_version
 
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError
@@ -15,11 +16,11 @@ from harness.runs.campaign.item_runs import runs_of_items
 from harness.runs.campaign.lock import CampaignBusy, hold
 from harness.runs.campaign.manifest import CampaignManifest, campaign_folder, derived_name, manifest_of, save_manifest
 from harness.runs.campaign.manifest_differences import require_same_manifest
-from harness.runs.record import RunRecord, SweepPoint
-from harness.runs.record_file import load, save
+from harness.runs.record import CampaignItem, RunRecord
+from harness.runs.record_file import save
 from harness.runs.store import list_runs
 
-RECORD = load(Path(__file__).parents[1] / "fixtures" / "records" / "version-1.json")
+RECORD = load_version(1)
 HOLDER = """
 import sys, time
 from pathlib import Path
@@ -93,15 +94,15 @@ def test_a_name_that_is_no_folder_is_refused(name: str, tmp_path: Path) -> None:
 
 
 def test_of_a_point_that_was_run_again_the_newest_counts(tmp_path: Path) -> None:
-    def run(run_id: str, day: int, sweep: SweepPoint | None) -> RunRecord:
-        return replace(RECORD, run_id=run_id, created=f"2026-01-{day:02}T00:00:00Z", sweep=sweep)
+    def run(run_id: str, day: int, campaign: CampaignItem | None) -> RunRecord:
+        return replace(RECORD, run_id=run_id, created=f"2026-01-{day:02}T00:00:00Z", campaign=campaign)
 
     mine = [
-        run("a", 1, SweepPoint(sweep="mine", point="EP=1")),
-        run("b", 3, SweepPoint(sweep="mine", point="EP=1")),
-        run("c", 2, SweepPoint(sweep="mine", point="EP=2")),
+        run("a", 1, CampaignItem(campaign="mine", item="EP=1")),
+        run("b", 3, CampaignItem(campaign="mine", item="EP=1")),
+        run("c", 2, CampaignItem(campaign="mine", item="EP=2")),
     ]
-    for record in (*mine, run("d", 4, SweepPoint(sweep="other", point="EP=1")), run("e", 5, None)):
+    for record in (*mine, run("d", 4, CampaignItem(campaign="other", item="EP=1")), run("e", 5, None)):
         (tmp_path / record.run_id).mkdir()
         save(record, RunPaths(tmp_path / record.run_id).record, {})
     (tmp_path / "torn").mkdir()

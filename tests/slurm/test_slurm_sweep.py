@@ -113,7 +113,7 @@ def test_a_driver_killed_at_the_worst_moments_neither_loses_nor_doubles_a_point(
     assert answer.code == 0, answer.err
     records = sweeper.records()
     points = {f"MBS={mbs} LR={lr}" for mbs in (1, 2) for lr in ("1e-4", "2e-4", "3e-4")}
-    assert sorted(it["sweep"]["point"] for it in records) == sorted(points)
+    assert sorted(it["campaign"]["item"] for it in records) == sorted(points)
     assert {it["status"] for it in records} == {"completed"}
     assert {it["job"]["job_id"] for it in records} == sweeper.jobs()
     assert len(sweeper.jobs()) == 6
@@ -206,7 +206,7 @@ def test_a_point_that_can_never_start_is_told_and_cancelled(sweeper: Sweeper) ->
     (error,) = answer.errors
     assert error.startswith("RUN_TIME=00:05:00: ")
     assert "could never start, and was cancelled: PartitionTimeLimit" in error
-    by_point = {it["sweep"]["point"]: it["status"] for it in sweeper.records()}
+    by_point = {it["campaign"]["item"]: it["status"] for it in sweeper.records()}
     assert by_point == {"RUN_TIME=00:00:30": "completed", "RUN_TIME=00:05:00": "cancelled"}
 
 
@@ -236,7 +236,7 @@ def test_a_campaign_of_jobs_that_are_no_training(
     def assess(name: str) -> ItemAssessment:
         resolved = resolve("MODEL=Mixtral-8x2B", f"COMMENT={name}", cluster="here", here=sweeper.folder)
         job = Job(
-            kind="shard",
+            kind="conversion",
             name="shard",
             executor="slurm",
             resources=part_of_a_node(resolved, cpus=1, memory="100M", time_limit_s=60),

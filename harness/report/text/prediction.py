@@ -7,7 +7,7 @@ from harness.cost.memory import ERROR_BAND, StageMemory
 from harness.cost.training import Training
 from harness.plan.candidate import COMPUTING, Candidate
 from harness.plan.space.recompute_sets import shown
-from harness.report.text.plain_table import plain_table
+from harness.report.text.table import plain_table
 from harness.units import GIB, show_bytes, show_seconds
 
 GROUPS: Mapping[str, tuple[str, ...]] = {

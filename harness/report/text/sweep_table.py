@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.report.text.plain_table import MISSING, plain_table
 from harness.report.text.run_data import run_data
-from harness.report.text.table import show_apart, show_known, show_tflops
+from harness.report.text.table import MISSING, plain_table, show_known
+from harness.report.text.training import show_apart, show_tflops
 from harness.runs.campaign.item import Item
 from harness.runs.record import RunRecord
 from harness.runs.store import StoredRun
 from harness.training.assessment import gpu_hours
+from harness.training.result import training_result
+from harness.training.summary import Summary
 from harness.units import show_bytes, show_hours, show_seconds
 
 BEST = "*"
@@ -168,7 +170,7 @@ def best_points(results: Sequence[PointResult]) -> set[str]:
     """The fastest completed point of each model and sequence length of which there are two or more."""
     groups: dict[tuple[str, int], list[tuple[float, str]]] = {}
     for it in results:
-        summary = it.record.summary if it.record and it.record.status == "completed" else None
+        summary = _summary(it.record) if it.record and it.record.status == "completed" else None
         if it.record and summary and summary.tokens_per_s_per_gpu:
             resolved = it.record.resolved
             key = (resolved.text("MODEL"), resolved.megatron_args.integer("--seq-length"))
@@ -179,7 +181,7 @@ def best_points(results: Sequence[PointResult]) -> set[str]:
 def _figures(record: RunRecord | None) -> tuple[str, ...]:
     if record is None:
         return ("not run", *(MISSING,) * 7)
-    summary = record.summary
+    summary = _summary(record)
     if summary is None:
         return (
             record.status,
@@ -198,6 +200,11 @@ def _figures(record: RunRecord | None) -> tuple[str, ...]:
         show_known(summary.loss_last, "{:.4f}".format),
         record.run_id,
     )
+
+
+def _summary(record: RunRecord) -> Summary | None:
+    result = training_result(record.result)
+    return result.summary if result else None
 
 
 def _predicted_step_s(record: RunRecord) -> float | None:

@@ -15,7 +15,7 @@ from harness.runs.campaign.item import Item
 from harness.runs.campaign.item_runs import runs_of_items
 from harness.runs.campaign.manifest import CampaignManifest, campaign_folder, derived_name, manifest_of
 from harness.runs.campaign.manifest_differences import require_same_manifest
-from harness.runs.record import SweepPoint
+from harness.runs.record import CampaignItem
 from harness.runs.store import StoredRun
 
 type OpenRun = Callable[[Resolved, RenderedJob], Run]
@@ -36,9 +36,9 @@ class Campaign:
     items: tuple[Item, ...]
     open_run: OpenRun
 
-    def membership(self, item: Item) -> SweepPoint:
+    def membership(self, item: Item) -> CampaignItem:
         """What the record of an item's run says of the campaign."""
-        return SweepPoint(sweep=self.name, point=item.name)
+        return CampaignItem(campaign=self.name, item=item.name)
 
     def require_lanes(self) -> None:
         """ConfigError if Slurm cannot make the jobs wait for one another."""

@@ -20,9 +20,9 @@ def runs_of_items(root: Path, campaign: str) -> ItemRuns:
     found = list_runs(root)
     newest: dict[str, StoredRun] = {}
     for run in found.runs:
-        membership = run.record.sweep
-        if membership is not None and membership.sweep == campaign:
-            newest.setdefault(membership.point, run)
+        membership = run.record.campaign
+        if membership is not None and membership.campaign == campaign:
+            newest.setdefault(membership.item, run)
     unreadable = tuple(problem for path, problem in found.unreadable.items() if _may_be_of(path, campaign))
     return ItemRuns(newest=newest, unreadable=unreadable)
 
@@ -33,4 +33,5 @@ def _may_be_of(path: Path, campaign: str) -> bool:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False  # another user's
-    return f'"sweep": "{campaign}"' in text or not text.rstrip().endswith("}")
+    names_it = f'"campaign": "{campaign}"' in text or f'"sweep": "{campaign}"' in text  # up to version 2 of records
+    return names_it or not text.rstrip().endswith("}")

@@ -52,7 +52,7 @@ class LocalDriver:
                 run,
                 item.resolved,
                 predicted=item.predicted,
-                sweep=self._campaign.membership(item),
+                campaign=self._campaign.membership(item),
                 reporter=self._reporter,
                 on_step=on_step,
             )

@@ -98,7 +98,7 @@ class SlurmDriver:
             lane = number % self._max_jobs
             options = lane_options(self._campaign.name, lane, item.rendered.job.resources.sbatch_args)
         membership = self._campaign.membership(item)
-        return submit_run(run, item.resolved, predicted=item.predicted, options=options, sweep=membership)
+        return submit_run(run, item.resolved, predicted=item.predicted, options=options, campaign=membership)
 
     def _await_initial_states(self, runs: dict[str, StoredRun], submitted: Sequence[Item]) -> None:
         """Wait until Slurm has looked at the new jobs; those that can never start are cancelled, and reported."""
