@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from torch.nn.functional import grouped_mm, linear, scaled_dot_product_attention
 
+from harness.arch.precision import Precision
 from harness.cost.hardware import find_gpu
 from harness.units import GIB, TERA
 
@@ -115,7 +116,7 @@ def main() -> None:
     flops = _said(log, "in effect")["flops_per_step"]
     ceiling_s = measure_ceiling_s(Shapes(flags=_flags(resolved["argv"])))
     gpu = find_gpu(torch.cuda.get_device_name())
-    peak_flops = gpu.peak("bf16") if gpu else None
+    peak_flops = gpu.peak(Precision.BF16) if gpu else None
     print(f"GPU             {torch.cuda.get_device_name()}, torch {torch.__version__}")
     print(f"step            {step_s * 1e3:.1f} ms [{min(steps_ms):.1f} to {max(steps_ms):.1f}], {len(steps_ms)} steps")
     print(f"engine          {_speed(flops / step_s, peak_flops)}")

@@ -60,9 +60,9 @@ def _predict(of: Space) -> None:
     left = TRIED
     for grid in of.grids():
         for point in of.points(grid):
-            for way in of.ways_of(point):
-                for recompute in way.recomputes:
-                    job = of.job(point, way, recompute)
+            for option in of.options_of(point):
+                for recompute in option.recomputes:
+                    job = of.job(point, option, recompute)
                     stage_memory(job)
                     step_time(job, of.gpu)
                     left -= 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from harness.arch.layout import layout_stages
 from harness.config.megatron_args import MegatronArgs
+from harness.config.provenance import Resolved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,11 @@ def parallel(args: MegatronArgs, world_size: int) -> Parallel:
         ep=args.integer("--expert-model-parallel-size", 1),
         etp=args.integer("--expert-tensor-parallel-size", tp),
     )
+
+
+def world_size(resolved: Resolved) -> int:
+    """Ranks of the whole job."""
+    return resolved.integer("NNODES", 1) * resolved.integer("GPUS_PER_NODE", 1)
 
 
 def batch(args: MegatronArgs, dp: int) -> Batch:

@@ -10,21 +10,20 @@ from harness.arch.parameters import MEGATRON, count_parameters
 from harness.cli import request
 from harness.config.provenance import Resolved
 from harness.cost.flops import Counting, hardware_flops_per_step, megatron_flops_per_step, model_flops_per_step
-from harness.cost.rates import PEAK_OF
 from harness.errors import ConfigError, HarnessError
+from harness.launch.gpu_hours import gpu_hours
 from harness.plan.candidate import Candidate
 from harness.plan.known_machine import calibrated
 from harness.plan.located_violations import located
 from harness.plan.machine import machine
 from harness.plan.neighbours import neighbours, show_neighbour
 from harness.plan.predict import candidate_of
+from harness.plan.published.predictable import predictable_row, predicted_tflops
 from harness.plan.published.rows import PublishedRow
-from harness.plan.score import case_of, predicted_tflops
-from harness.plan.space.recompute_sets import shown
+from harness.plan.space.recompute_sets import show_recompute
 from harness.plan.verdict import violations_of
+from harness.report.text.plain_table import MISSING, plain_table
 from harness.report.text.prediction import candidate_data, show_exchange, show_memory, show_room, show_step
-from harness.report.text.table import MISSING, plain_table
-from harness.training.assessment import gpu_hours
 from harness.units import GIGA, show_count, show_seconds
 
 
@@ -55,7 +54,7 @@ def _head(found: Candidate) -> str:
     lines = [
         f"{job.arch.name} on {par.world_size:,} {found.gpu.name}: {mapping}, MBS={size.micro} GBS={size.global_}"
         f" SEQ_LEN={size.seq_len}",
-        f"{job.precision}, tokens by {show_exchange(job)}, recomputed: {shown(job.recompute)},"
+        f"{job.precision}, tokens by {show_exchange(job)}, recomputed: {show_recompute(job.recompute)},"
         f" fullest expert rank {job.imbalance:.2f} x the mean",
     ]
     return "\n".join([*lines, *([f"layout: {found.layout}"] if found.layout else [])])
@@ -81,10 +80,10 @@ def _utilisation_rows(found: Candidate) -> list[tuple[str, str]]:
     """The three conventions' shares of one peak, each by its own name."""
     names = {Counting.MEGATRON: "MFU", Counting.MODEL: "MFU (model FLOPs)", Counting.HARDWARE: "HFU (hardware FLOPs)"}
     shares = _utilisation(found)
-    told = {name: MISSING if share is None else f"{share:.1%} of the dense peak" for name, share in shares.items()}
+    texts = {name: MISSING if share is None else f"{share:.1%} of the dense peak" for name, share in shares.items()}
     if found.mfu is not None:
-        told[_key(Counting.MEGATRON)] += " (Megatron's convention)"
-    return [(name, told[_key(counting)]) for counting, name in names.items()]
+        texts[_key(Counting.MEGATRON)] += " (Megatron's convention)"
+    return [(name, texts[_key(counting)]) for counting, name in names.items()]
 
 
 def _flops_per_token(found: Candidate) -> dict[str, float]:
@@ -101,7 +100,7 @@ def _flops_per_token(found: Candidate) -> dict[str, float]:
 
 def _utilisation(found: Candidate) -> dict[str, float | None]:
     """Operations a second of each GPU over its dense peak, by convention; None for a precision without a peak."""
-    peak = found.gpu.peak(PEAK_OF[found.job.precision])
+    peak = found.gpu.peak(found.job.precision)
     speed = found.tokens_per_s_per_gpu
     return {name: flops * speed / peak if peak else None for name, flops in _flops_per_token(found).items()}
 
@@ -120,13 +119,14 @@ def _published(found: Candidate) -> list[str]:
 def _as_run(row: PublishedRow) -> str:
     """A line on how that run differed beside its mapping, and what is predicted for it; empty if nothing can be."""
     try:
-        case = case_of(row)
+        case = predictable_row(row)
     except HarnessError:
         return ""
     job = case.job
     return (
         f"\n  that run is predicted at {predicted_tflops(job, case.gpu, case.gpu.constants):.0f}: tokens by"
-        f" {show_exchange(job)}, recomputed: {shown(job.recompute)}, fullest expert rank {job.imbalance:.2f} x the mean"
+        f" {show_exchange(job)}, recomputed: {show_recompute(job.recompute)},"
+        f" fullest expert rank {job.imbalance:.2f} x the mean"
     )
 
 

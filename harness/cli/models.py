@@ -12,7 +12,7 @@ from harness.config.roots import Roots
 from harness.config.sources import read_configuration
 from harness.cost.flops import Counting, megatron_flops_per_token
 from harness.errors import ConfigError
-from harness.report.text.table import plain_table
+from harness.report.text.plain_table import plain_table
 from harness.units import GIGA, show_count
 
 _MAPPING = ("TP", "PP", "EP", "CP", "VPP", "MBS", "GBS", "NNODES")

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import click
 
 from harness.cli.plan_request import PlanRequest, plan_request
+from harness.cli.plan_search import MOST_GPUS
 from harness.errors import ConfigError
 from harness.plan.candidate import Candidate
-from harness.plan.nearest_fit import MOST_GPUS
 from harness.plan.search import search
+from harness.report.text.plain_table import MISSING, plain_table
 from harness.report.text.prediction import candidate_data
-from harness.report.text.table import MISSING, plain_table
 from harness.units import GIB, show_seconds
 
 LEAST_GPUS = 8

@@ -11,8 +11,8 @@ import click
 from harness.cli import screen
 from harness.cost.constants import Constants
 from harness.plan.published.rows import PublishedRow, read_rows
-from harness.plan.score import AIM_MEDIAN, AIM_MEMORY, AIM_P90, Accuracy, ScoredRow, accuracy, cases, score
-from harness.report.text.table import MISSING, plain_table
+from harness.plan.score import AIM_MEDIAN, AIM_MEMORY, AIM_P90, Accuracy, ScoredRow, accuracy, measured_rows, score
+from harness.report.text.plain_table import MISSING, plain_table
 
 WORST = 10
 
@@ -124,7 +124,7 @@ def _sentence(found: Accuracy) -> str:
 def _cross_validation(rows: Sequence[PublishedRow]) -> str:
     from harness.plan.cross_validation import left_out_errors, split_errors
 
-    usable = cases(rows)
+    usable = measured_rows(rows)
     screen.progress("fitting once without each model")
     errors = left_out_errors(usable)
     every = [error for found in errors.values() for error in found]
@@ -141,7 +141,7 @@ def _cross_validation(rows: Sequence[PublishedRow]) -> str:
 def _show_fit(rows: Sequence[PublishedRow]) -> None:
     from harness.plan.cross_validation import fitted
 
-    found = fitted(cases(rows))
+    found = fitted(measured_rows(rows))
     click.echo(plain_table([_constant_row(found, item.name) for item in fields(Constants)], CONSTANTS))
 
 

@@ -1,7 +1,7 @@
 """The ten best mappings, on the screen, as JSON, and as a page."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,15 @@ import click
 
 from harness.cli.plan_request import PlanRequest, plan_request
 from harness.errors import ConfigError, EnvironmentProblem
-from harness.plan.nearest_fit import MOST_GPUS, nearest_fits
-from harness.plan.search import Found, search
-from harness.plan.space.recompute_sets import shown
+from harness.plan.search import SearchResult, search
+from harness.plan.space.recompute_sets import show_recompute
 from harness.plan.space.space import Space
 from harness.report.text.prediction import candidate_data, show_candidates
 
 BEST = 10
 PLOTTED = 60
+MOST_GPUS = 16_384
+"""Where a search for a number of GPUs that fits ends."""
 
 
 def run(ctx: click.Context, words: Sequence[str], *, why: str | None, page: Path | None, as_json: bool) -> None:
@@ -41,7 +42,7 @@ def run(ctx: click.Context, words: Sequence[str], *, why: str | None, page: Path
 
 def title(space: Space) -> str:
     """`DeepSeek-V3 on 1,024 H100, 8,192 sequences of 4,096 tokens, bf16`."""
-    job = space.ways[0].job
+    job = space.execution_options[0].job
     return (
         f"{job.arch.name} on {space.world_size:,} {space.gpu.name}, {job.batch.global_:,} sequences of"
         f" {job.batch.seq_len:,} tokens, {job.precision}"
@@ -50,10 +51,10 @@ def title(space: Space) -> str:
 
 def _write_page(page: Path, asked: PlanRequest, space: Space) -> None:
     """The plot wants more than the ten best."""
-    from harness.report.plan_page import render_page
+    from harness.report.html.plan_page import render_plan_page
 
     found = search(space, keep=PLOTTED)
-    text = render_page(title(space), found, asked.line(found.best[0]), best=BEST)
+    text = render_plan_page(title(space), found, asked.command(found.best[0]), best=BEST)
     try:
         page.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -62,7 +63,7 @@ def _write_page(page: Path, asked: PlanRequest, space: Space) -> None:
         ) from None
 
 
-def nothing_fits(asked: PlanRequest, space: Space, found: Found) -> str:
+def nothing_fits(asked: PlanRequest, space: Space, found: SearchResult) -> str:
     """Why there is no mapping, and on how many GPUs there is one."""
     if not found.counts.enumerated:
         return (
@@ -76,6 +77,14 @@ def nothing_fits(asked: PlanRequest, space: Space, found: Found) -> str:
     )
 
 
+def nearest_fits(gpus: int, fits: Callable[[int], bool]) -> list[int]:
+    """The largest power of two below `gpus` that fits and the smallest one above, where there are any."""
+    powers = [1 << exponent for exponent in range(MOST_GPUS.bit_length())]
+    below = next((count for count in reversed(powers) if count < gpus and fits(count)), None)
+    above = next((count for count in powers if count > gpus and fits(count)), None)
+    return [count for count in (below, above) if count is not None]
+
+
 def _fits(asked: PlanRequest, gpus: int) -> bool:
     """Whether any mapping runs on so many; typed sizes, or nodes of another size, may rule out the number itself."""
     try:
@@ -84,26 +93,26 @@ def _fits(asked: PlanRequest, gpus: int) -> bool:
         return False
 
 
-def _text(asked: PlanRequest, space: Space, found: Found) -> str:
+def _text(asked: PlanRequest, space: Space, found: SearchResult) -> str:
     return "\n\n".join(
         (
             title(space),
             show_candidates(found.best),
-            f"best: {asked.line(found.best[0])}",
+            f"best: {asked.command(found.best[0])}",
             _searched(space, found),
         )
     )
 
 
-def _searched(space: Space, found: Found) -> str:
+def _searched(space: Space, found: SearchResult) -> str:
     """How far the search went: bounds and counts."""
     counts = found.counts
-    recomputes = dict.fromkeys(shown(one) for way in space.ways for one in way.recomputes)
+    recomputes = dict.fromkeys(show_recompute(one) for option in space.execution_options for one in option.recomputes)
     bounds = {
         "TP": space.networks,
         "CP": space.cps,
-        "PP": space.splits,
-        "VPP": sorted({split.vpp for found in space.splits.values() for split in found}),
+        "PP": space.pipeline_splits,
+        "VPP": sorted({split.vpp for found in space.pipeline_splits.values() for split in found}),
         "EP": space.eps,
         "MBS": space.micros,
     }
@@ -121,11 +130,11 @@ def _listed(values: Iterable[int]) -> str:
     return " ".join(map(str, values))
 
 
-def _data(asked: PlanRequest, space: Space, found: Found) -> dict[str, Any]:
+def _data(asked: PlanRequest, space: Space, found: SearchResult) -> dict[str, Any]:
     return {
-        "model": space.ways[0].job.arch.name,
+        "model": space.execution_options[0].job.arch.name,
         "gpu": space.gpu.name,
         "gpus": space.world_size,
-        "best": [{**candidate_data(one), "command": asked.line(one)} for one in found.best],
+        "best": [{**candidate_data(one), "command": asked.command(one)} for one in found.best],
         "counts": asdict(found.counts),
     }

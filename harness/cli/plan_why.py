@@ -62,7 +62,7 @@ def _place(mapping: str, best: Candidate, ahead: list[Candidate]) -> str:
 def _beside(best: Candidate, ahead: list[Candidate]) -> Iterator[str]:
     if ahead:
         yield f"beside the winner, {show_difference(best, ahead[0])}"
-    if best.squeezed:
+    if best.memory_bound:
         yield "faster ways to run it do not fit in memory"
 
 

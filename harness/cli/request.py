@@ -12,11 +12,13 @@ from click.shell_completion import CompletionItem
 from harness.cli import screen
 from harness.cli.main import Invocation
 from harness.config.arguments import parse_arguments
+from harness.config.conf_files import ConfFiles
+from harness.config.configuration import Configuration
 from harness.config.provenance import Resolved
 from harness.config.request import Request
 from harness.config.roots import NAMED_BY, Roots
 from harness.config.schema import SETTINGS
-from harness.config.sources import resolve_request
+from harness.config.sources import read_configuration
 from harness.launch.executor import Executor
 
 EXECUTORS = ("local", "interactive", "slurm")
@@ -87,8 +89,8 @@ def usual_executor(words: Sequence[str]) -> Executor:
     return "slurm" if nodes.isdecimal() and int(nodes) > 1 else "local"
 
 
-def resolved(ctx: click.Context, words: Sequence[str], executor: Executor) -> Resolved:
-    """Resolve what the user typed, in this environment, for an executor."""
+def configuration(ctx: click.Context, words: Sequence[str], executor: Executor) -> Configuration:
+    """What the user typed, in this environment, for an executor, with the files that it names read."""
     invocation: Invocation = ctx.obj
     request = Request(
         arguments=words,
@@ -98,17 +100,22 @@ def resolved(ctx: click.Context, words: Sequence[str], executor: Executor) -> Re
         executor=executor,
         gpus=len(list(Path("/dev").glob("nvidia[0-9]*"))),
     )
-    return resolve_request(request, Roots.standard())
+    return read_configuration(request, ConfFiles(Roots.standard()))
+
+
+def resolved(ctx: click.Context, words: Sequence[str], executor: Executor) -> Resolved:
+    """Resolve what the user typed, in this environment, for an executor."""
+    return configuration(ctx, words, executor).resolved()
 
 
 def planned(ctx: click.Context, words: Sequence[str]) -> Resolved:
     """Resolve for a verb that predicts: a job on a cluster, of the template if none is named."""
-    return resolved(ctx, as_planned(parse_arguments(words)), "slurm")
+    return planned_configuration(ctx, parse_arguments(words)).resolved()
 
 
-def as_planned(settings: Mapping[str, str]) -> list[str]:
-    """Settings as words, with what a prediction takes for granted."""
-    return [f"{name}={value}" for name, value in {**AS_PLANNED, **settings}.items()]
+def planned_configuration(ctx: click.Context, typed: Mapping[str, str]) -> Configuration:
+    """The configuration of a verb that predicts: what was typed, with what a prediction takes for granted."""
+    return configuration(ctx, [f"{name}={value}" for name, value in {**AS_PLANNED, **typed}.items()], "slurm")
 
 
 def say_planned(resolved: Resolved) -> None:

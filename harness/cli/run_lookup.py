@@ -70,9 +70,21 @@ class NotOurs(HarnessError):
 
 
 def runs_of(root: Path, names: Sequence[str]) -> tuple[StoredRun, ...]:
-    """Each run once, by id, the beginning of its id, folder, or Slurm job id. RunNotFound or NotOurs tells."""
-    found = {run.folder: run for name in names for run in [_run_of(root, name)]}
+    """Each run once, by id, the beginning of its id, folder, or Slurm job id. RunNotFound or NotOurs tells.
+
+    The job id of an array means the runs of all its tasks, in the tasks' order.
+    """
+    found = {run.folder: run for name in names for run in _runs_of(root, name)}
     return tuple(found.values())
+
+
+def run_of(root: Path, name: str) -> StoredRun:
+    """The one run that is meant; RunNotFound also where the name is that of an array of several."""
+    first, *others = runs_of(root, [name])
+    if others:
+        tasks = [run.record.job.job_id or "" for run in (first, *others)]
+        raise RunNotFound(f"{name}: this array job has {len(tasks)} runs, {tasks[0]} to {tasks[-1]}; name one of them")
+    return first
 
 
 def unfinished(root: Path) -> tuple[StoredRun, ...]:
@@ -115,15 +127,18 @@ def with_its_log(run: StoredRun, *, most_bytes: int = sys.maxsize) -> tuple[Stor
     return replace(run, record=reading.record), reading.samples
 
 
-def _run_of(root: Path, name: str) -> StoredRun:
-    if JOB_ID.fullmatch(name):
-        if run := next((run for run in list_runs(root).runs if name in _job_ids(run.record)), None):
-            return run
-        try:
-            return find_run(root, name)
-        except RunNotFound:
-            raise NotOurs(_whose(root, name)) from None
-    return find_run(root, name)
+def _runs_of(root: Path, name: str) -> Sequence[StoredRun]:
+    if not JOB_ID.fullmatch(name):
+        return [find_run(root, name)]
+    runs = list_runs(root).runs
+    if run := next((run for run in runs if name in _job_ids(run.record)), None):
+        return [run]
+    if tasks := [run for run in runs if run.record.job.array_id == name]:
+        return sorted(tasks, key=lambda run: run.record.job.task or 0)
+    try:
+        return [find_run(root, name)]
+    except RunNotFound:
+        raise NotOurs(_whose(root, name)) from None
 
 
 def _job_ids(record: RunRecord) -> set[str | None]:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from harness.cli import screen
-from harness.cli.run_lookup import ROOT, reconciled_runs, runs_of, with_its_log
+from harness.cli.run_lookup import ROOT, reconciled_runs, run_of, with_its_log
 from harness.report.text.run_result import show_result
 from harness.runs.record_file import to_document
 from harness.runs.samples_file import UnreadableSamples, load_samples, sample_values
@@ -22,7 +22,7 @@ from harness.runs.store import StoredRun
 @click.option("--json", "as_json", is_flag=True, help="Print the whole record as JSON, with the samples of all steps.")
 def command(run: str, root: Path, as_json: bool) -> int:
     """One run, by its id, the beginning of its id, its folder, or its Slurm job's id."""
-    (found,), reconciled = reconciled_runs(runs_of(root, [run]))
+    (found,), reconciled = reconciled_runs([run_of(root, run)])
     shown, samples = with_its_log(found)
     code = 1 if found.problem else 0
     if as_json:

@@ -56,9 +56,8 @@ def command(
 
     The same command goes on where it was interrupted: what is done, or under way, is not run again.
     """
-    points = points_of(
-        parse_arguments(words), zipped=not grid, resolve=lambda some: request.resolved(ctx, some, "slurm")
-    )
+    typed = parse_arguments(words)
+    points = points_of(typed, zipped=not grid, resolve=lambda some: request.resolved(ctx, some, "slurm"))
     executor = executor or _usual_executor(points)
     if max_jobs and executor != "slurm":
         raise ConfigError(f"--max-jobs is Slurm's, and --on {executor} runs one job after another; leave it out")

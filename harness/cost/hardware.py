@@ -5,18 +5,21 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from harness.arch.precision import Precision
 from harness.cost.constants import FITTED, Constants
 from harness.units import GIB, GIGA, TERA
 
 type Architecture = Literal["CPU", "Ampere", "Hopper", "Blackwell", "CDNA3", "CDNA4"]
 
-PEAK_OF_PRECISION: Mapping[str, str] = MappingProxyType({"mxfp8": "fp8", "nvfp4": "fp4", "fp16": "bf16"})
-"""Formats that run at the rate of another one."""
+TF32_SHARE = 0.5
+"""The dense TF32 rate beside bf16's, in every data sheet below of a part that has TF32."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """One GPU. `peak_flops` maps a precision (bf16, fp8, fp4) to dense operations a second; absent: not supported.
+    """One GPU. `peak_flops` maps a number format (bf16, fp8, fp4) to dense operations a second; absent: not supported.
+
+    fp32 multiplies at `fp32_share` of bf16's rate: as TF32, in which Transformer Engine computes GEMMs of fp32.
 
     `hbm_bytes` is the data sheet's capacity; vendors write GB and mean 2**30 bytes (an H200 of "141 GB" reports
     143,771 MiB), so it is slightly more than a process can have. Bandwidths of links are one way, per GPU;
@@ -35,15 +38,19 @@ class Gpu:
     nic_bytes_per_s: float
     source: str
     sustained: float = 1.0
+    fp32_share: float = TF32_SHARE
     constants: Constants = FITTED
 
     def __hash__(self) -> int:
         """By name: the table of peaks has no hash."""
         return hash(self.name)
 
-    def peak(self, precision: str) -> float | None:
-        """Dense peak in operations a second of `bf16`, `fp16`, `fp8`, `mxfp8`, `fp4` or `nvfp4`; None without."""
-        return self.peak_flops.get(PEAK_OF_PRECISION.get(precision, precision))
+    def peak(self, precision: Precision) -> float | None:
+        """Dense peak in operations a second of GEMMs in this precision; None for one that the GPU does not have."""
+        if precision.number_format == "fp32":
+            bf16 = self.peak_flops.get("bf16")
+            return None if bf16 is None else bf16 * self.fp32_share
+        return self.peak_flops.get(precision.number_format)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +74,10 @@ def _gpu(
     fp8: float | None = None,
     fp4: float | None = None,
     watts: float | None = None,
+    fp32: float | None = None,
 ) -> Gpu:
-    """A row of the table, peaks given in TFLOP/s; `watts` of a board where its architecture's parts differ in them."""
+    """A row of the table, peaks given in TFLOP/s, that of `fp32` where it has no TF32; `watts` of a board where its
+    architecture's parts differ in them."""
     peaks = {"bf16": bf16, "fp8": fp8, "fp4": fp4}
     return Gpu(
         name=name,
@@ -81,6 +90,7 @@ def _gpu(
         nic_bytes_per_s=links.nic_gbit * GIGA / 8,
         source=source,
         sustained=1.0 if watts is None else watts / bf16 / _GB200_WATTS_PER_TFLOPS,
+        fp32_share=TF32_SHARE if fp32 is None else fp32 / bf16,
     )
 
 
@@ -96,7 +106,7 @@ _HGX_B300 = (
 )
 _GB300 = "NVIDIA GB300 NVL72 data sheet: 360 / 720 PFLOPS sparse, FP4 1,080 PFLOPS dense, 20 TB, 576 TB/s for 72 GPUs"
 _MI300X = "AMD Instinct MI300X data sheet: 1,307.4 / 2,614.9 TFLOPS, 5.3 TB/s, 7 links of 128 GB/s both ways"
-_MI355X = "AMD Instinct MI355X data sheet: 2.5 / 5.0 / 10.1 PFLOPS, 8 TB/s, 7 links of 153.6 GB/s both ways"
+_MI355X = "AMD Instinct MI355X data sheet: 2.5 / 5.0 / 10.1 PFLOPS, FP32 157.3, 8 TB/s, 7 links of 153.6 GB/s both ways"
 
 # Board power: B200 up to 1,000 W, GB200 1,200 W, B300 1,100 W, GB300 1,400 W (NVIDIA's data sheets of these systems).
 _GB200_WATTS_PER_TFLOPS = 1200 / 2500
@@ -137,7 +147,7 @@ GPUS = (
     _gpu("B300", "Blackwell", 270, 8.0, _DGX_B300, _HGX_B300, bf16=2250, fp8=4500, fp4=13125, watts=1100),
     _gpu("GB300", "Blackwell", 278, 8.0, _NVL72_GB300, _GB300, bf16=2500, fp8=5000, fp4=15000, watts=1400),
     _gpu("MI300X", "CDNA3", 192, 5.3, _OAM_MI300X, _MI300X, bf16=1307.4, fp8=2614.9),
-    _gpu("MI355X", "CDNA4", 288, 8.0, _OAM_MI355X, _MI355X, bf16=2516.6, fp8=5033.2, fp4=10066.3),
+    _gpu("MI355X", "CDNA4", 288, 8.0, _OAM_MI355X, _MI355X, bf16=2516.6, fp8=5033.2, fp4=10066.3, fp32=157.3),
 )
 
 CPU_RANK = Gpu(

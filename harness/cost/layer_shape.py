@@ -1,11 +1,11 @@
-"""What a layer's time depends on beside the network: how one micro-batch is cut, and how its work is done."""
+"""What a layer's time depends on beside the network: how one micro-batch is split, and how its work is done."""
 
 from dataclasses import dataclass
 
+from harness.arch.precision import Precision
 from harness.config.releases import EMBEDDED_RELEASE, Release
-from harness.cost.training import Dispatcher, Graphs, Precision, Training
+from harness.cost.training import Dispatcher, Graphs, Training
 
-UNQUANTISED = ("fp32", "bf16")
 OLDEST_FP8_RELEASE = Release(0, 13)
 """No published run in fp8 is older; how much slower older releases are, nobody has said."""
 
@@ -42,12 +42,12 @@ class LayerShape:
     @property
     def quantised(self) -> bool:
         """Whether GEMM inputs are cast to eight or four bits first."""
-        return self.precision not in UNQUANTISED
+        return self.precision.quantised
 
     @property
     def element_bytes(self) -> int:
         """Bytes of an activation."""
-        return 4 if self.precision == "fp32" else 2
+        return self.precision.element_bytes
 
 
 def layer_shape(job: Training) -> LayerShape:
@@ -74,6 +74,6 @@ def layer_shape(job: Training) -> LayerShape:
 
 
 def _fp8_age(job: Training) -> int:
-    if job.precision in UNQUANTISED:
+    if not job.precision.quantised:
         return 0
     return EMBEDDED_RELEASE.minor - min(EMBEDDED_RELEASE, max(job.release, OLDEST_FP8_RELEASE)).minor

@@ -6,10 +6,10 @@ Each term says where it comes from in its own module: model_states, activations,
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from harness.cost.activation_peak import ActivationPeak, Schedule, activation_peaks
 from harness.cost.buffers import CONTEXT_BYTES, FRAGMENTATION, WORKSPACE_BYTES, dispatcher_bytes, nccl_bytes
-from harness.cost.cut import cut
+from harness.cost.microbatch_shard import microbatch_shard
 from harness.cost.model_states import model_states
-from harness.cost.moving import Moving, Schedule, moving
 from harness.cost.training import Training
 from harness.cost.transients import cross_entropy, optimizer_step_bytes
 
@@ -53,8 +53,8 @@ class StageMemory:
     def allocated_bytes(self) -> int:
         """What `torch.cuda.max_memory_allocated` would report."""
         states = self.weights_bytes + self.grads_bytes + self.main_weights_bytes + self.optimizer_bytes
-        moving = (self.activations_bytes, self.transient_bytes, self.buffers_bytes)
-        return states + sum(sum(part.values()) for part in moving)
+        others = (self.activations_bytes, self.transient_bytes, self.buffers_bytes)
+        return states + sum(sum(part.values()) for part in others)
 
     @property
     def total_bytes(self) -> int:
@@ -74,9 +74,11 @@ class StageMemory:
 def stage_memory(job: Training) -> tuple[StageMemory, ...]:
     """The memory of each pipeline rank. ConfigError for a tensor that the mapping does not divide."""
     schedule = Schedule(microbatches=job.microbatches, overlapped=job.overlap.expert)
-    parts = moving(job.arch, job.pipeline, job.parallel, cut(job), job.recompute, schedule, cross_entropy(job))
+    peaks = activation_peaks(
+        job.arch, job.pipeline, job.parallel, microbatch_shard(job), job.recompute, schedule, cross_entropy(job)
+    )
     outside = {"nccl": nccl_bytes(job), "dispatcher": dispatcher_bytes(job), "context": CONTEXT_BYTES}
-    return tuple(_rank_memory(job, rank, part, outside) for rank, part in enumerate(parts))
+    return tuple(_rank_memory(job, rank, peak, outside) for rank, peak in enumerate(peaks))
 
 
 def peak_stage(stages: Sequence[StageMemory]) -> StageMemory:
@@ -84,13 +86,13 @@ def peak_stage(stages: Sequence[StageMemory]) -> StageMemory:
     return max(stages, key=lambda stage: stage.total_bytes)
 
 
-def _rank_memory(job: Training, rank: int, part: Moving, outside: Mapping[str, int]) -> StageMemory:
-    states = model_states(job, part.held)
-    saved, transient, peak = part.saved, part.transient, part.peak_bytes
-    stepping = optimizer_step_bytes(job, part.held)
+def _rank_memory(job: Training, rank: int, at_peak: ActivationPeak, outside: Mapping[str, int]) -> StageMemory:
+    states = model_states(job, at_peak.parameters)
+    saved, transient, peak = at_peak.saved, at_peak.transient, at_peak.peak_bytes
+    stepping = optimizer_step_bytes(job, at_peak.parameters)
     if stepping > peak:
         saved, transient, peak = {}, {"optimizer step": stepping}, stepping
-    allocated = sum(states) + peak + WORKSPACE_BYTES + part.dummy_gradients_bytes
+    allocated = sum(states) + peak + WORKSPACE_BYTES + at_peak.dummy_gradients_bytes
     return StageMemory(
         rank=rank,
         weights_bytes=states.weights,
@@ -99,6 +101,6 @@ def _rank_memory(job: Training, rank: int, part: Moving, outside: Mapping[str, i
         optimizer_bytes=states.moments,
         activations_bytes=saved,
         transient_bytes=transient,
-        buffers_bytes={"workspaces": WORKSPACE_BYTES, "dummy gradients": part.dummy_gradients_bytes},
+        buffers_bytes={"workspaces": WORKSPACE_BYTES, "dummy gradients": at_peak.dummy_gradients_bytes},
         outside_bytes={**outside, "fragmentation": round(FRAGMENTATION * allocated)},
     )

@@ -7,10 +7,11 @@ ones, EDP for routed experts) and optimizer/optimizer.py (without sharding), of 
 
 from typing import NamedTuple
 
+from harness.arch.precision import Precision
 from harness.arch.shards import RankParameters
-from harness.cost.training import Optimizer, Precision, Training
+from harness.cost.training import Optimizer, Training
 
-FP8_SCALES = {"fp8-blockwise": 2 * 4 / 128**2, "mxfp8": 2 / 32}
+FP8_SCALES = {Precision.FP8_BLOCKWISE: 2 * 4 / 128**2, Precision.MXFP8: 2 / 32}
 """Bytes of scales beside a weight in both layouts: one fp32 for 128 × 128 values, one byte for 32 values."""
 
 
@@ -50,9 +51,7 @@ def weight_bytes(precision: Precision, optimizer: Optimizer) -> float:
     column-wise data; a transpose in Hopper's per-tensor recipes). With fp8 weights both are the weight itself; else
     they are a copy that Transformer Engine keeps beside the bf16 weight through all micro-batches of a step.
     """
-    if precision == "fp32":
-        return 4
-    if precision == "bf16":
-        return 2
-    quantised = 2 * 0.5625 if precision == "nvfp4" else 2 + FP8_SCALES.get(precision, 0)
+    if not precision.quantised:
+        return precision.element_bytes
+    quantised = 2 * 0.5625 if precision is Precision.NVFP4 else 2 + FP8_SCALES.get(precision, 0)
     return quantised if optimizer.fp8_weights else 2 + quantised

@@ -3,21 +3,10 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
+from harness.arch.precision import Precision
 from harness.cost.constants import Constants
 from harness.cost.hardware import Gpu
-from harness.cost.training import Precision
 from harness.errors import ConfigError
-
-PEAK_OF = {
-    "fp32": "bf16",  # TF32 runs at half of the bf16 rate; see HALF_RATE
-    "bf16": "bf16",
-    "fp8-delayed": "fp8",
-    "fp8-tensorwise": "fp8",
-    "fp8-blockwise": "fp8",
-    "mxfp8": "fp8",
-    "nvfp4": "fp4",
-}
-HALF_RATE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,10 +37,10 @@ def rates(gpu: Gpu, precision: Precision, constants: Constants) -> Rates:
     Clocks under load follow the board's power (`Gpu.sustained`), and with them all that multiprocessors do: products,
     attention, and element-wise kernels, which casts and permutations keep from the memory's own limit.
     """
-    bf16, peak = gpu.peak("bf16"), gpu.peak(PEAK_OF[precision])
+    bf16, peak = gpu.peak(Precision.BF16), gpu.peak(precision)
     if bf16 is None or peak is None:
         has = ", ".join(sorted(gpu.peak_flops))
-        raise ConfigError(f"{gpu.name} has no {PEAK_OF[precision]} (for {precision}); it has {has}")
+        raise ConfigError(f"{gpu.name} has no {precision.number_format} (for {precision}); it has {has}")
     return Rates(
         gemm_flops_per_s=peak * gpu.sustained * _gemm_efficiency(precision, constants),
         bf16_flops_per_s=bf16 * gpu.sustained * constants.gemm_bf16,
@@ -68,10 +57,8 @@ def rates(gpu: Gpu, precision: Precision, constants: Constants) -> Rates:
 
 
 def _gemm_efficiency(precision: Precision, constants: Constants) -> float:
-    if precision == "fp32":
-        return HALF_RATE * constants.gemm_bf16
-    if precision == "bf16":
+    if not precision.quantised:
         return constants.gemm_bf16
-    if precision == "fp8-blockwise":
+    if precision is Precision.FP8_BLOCKWISE:
         return constants.gemm_fp8_blockwise
-    return constants.gemm_mxfp8 if precision in ("mxfp8", "nvfp4") else constants.gemm_fp8
+    return constants.gemm_mxfp8 if precision in (Precision.MXFP8, Precision.NVFP4) else constants.gemm_fp8

@@ -5,10 +5,10 @@ from typing import Literal
 
 from harness.arch.model import ModelArch
 from harness.arch.parallel import Batch, Parallel
+from harness.arch.precision import Precision
 from harness.arch.stages import Pipeline
 from harness.config.releases import EMBEDDED_RELEASE, Release
 
-type Precision = Literal["fp32", "bf16", "fp8-delayed", "fp8-tensorwise", "fp8-blockwise", "mxfp8", "nvfp4"]
 type Dispatcher = Literal["allgather", "alltoall", "deepep", "hybridep"]
 type Granularity = Literal["none", "selective", "full"]
 
@@ -81,7 +81,7 @@ class Training:
     parallel: Parallel
     batch: Batch
     pipeline: Pipeline
-    precision: Precision = "bf16"
+    precision: Precision = Precision.BF16
     recompute: Recompute = Recompute()
     dispatcher: Dispatcher = "alltoall"
     optimizer: Optimizer = Optimizer()

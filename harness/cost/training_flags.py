@@ -5,14 +5,16 @@ from functools import lru_cache
 from math import log2
 from typing import Literal
 
+from harness.arch.dispatcher import asked_dispatcher
 from harness.arch.model import model_arch
 from harness.arch.parallel import batch, parallel
+from harness.arch.precision import asked_precision
 from harness.arch.stages import pipeline
 from harness.config.megatron_args import MegatronArgs
 from harness.config.releases import EMBEDDED_RELEASE, Release
-from harness.cost.captured import cuda_graphs
-from harness.cost.recomputed import granularity, recomputed_modules
-from harness.cost.training import Dispatcher, Graphs, Optimizer, Overlap, Precision, Recompute, Training
+from harness.cost.cuda_graphs import cuda_graphs
+from harness.cost.recompute_flags import granularity, recomputed_modules
+from harness.cost.training import Dispatcher, Graphs, Optimizer, Overlap, Recompute, Training
 
 BYTES_OF_DTYPE = {"fp32": 4, "fp16": 2, "bf16": 2, "fp8": 1}
 WHOLE_LAYER = frozenset({"attn", "mlp", "moe"})
@@ -43,7 +45,7 @@ def training(
         parallel=mapping,
         batch=batch(args, max(1, mapping.dp)),
         pipeline=_one(pipeline(args)),
-        precision=_precision(args),
+        precision=asked_precision(args),
         recompute=_recompute(args),
         dispatcher=_dispatcher(args),
         optimizer=_optimizer(args),
@@ -76,20 +78,6 @@ def _imbalance(args: MegatronArgs) -> float:
     return 1 + IMBALANCE_PER_DOUBLING * log2(experts)
 
 
-def _precision(args: MegatronArgs) -> Precision:
-    if "--fp4-format" in args:
-        return "nvfp4"
-    if "--fp8-format" not in args:
-        return "bf16" if args.switch("--bf16") or args.switch("--fp16") else "fp32"
-    recipes: dict[str, Precision] = {
-        "delayed": "fp8-delayed",
-        "tensorwise": "fp8-tensorwise",
-        "blockwise": "fp8-blockwise",
-        "mxfp8": "mxfp8",
-    }
-    return recipes.get(args.text("--fp8-recipe", "delayed"), "fp8-delayed")
-
-
 def _recompute(args: MegatronArgs) -> Recompute:
     kind = granularity(args)
     if kind == "full":
@@ -102,10 +90,11 @@ def _recompute(args: MegatronArgs) -> Recompute:
 
 
 def _dispatcher(args: MegatronArgs) -> Dispatcher:
-    kind = args.text("--moe-token-dispatcher-type", "allgather")
-    if kind == "flex":
-        return "hybridep" if args.text("--moe-flex-dispatcher-backend") == "hybridep" else "deepep"
-    return "alltoall" if kind == "alltoall" else "allgather"
+    """The dispatcher as the cost model knows it: another flex backend than HybridEP is taken for DeepEP."""
+    asked = asked_dispatcher(args)
+    if asked.kind == "flex":
+        return "hybridep" if asked.backend == "hybridep" else "deepep"
+    return "alltoall" if asked.kind == "alltoall" else "allgather"
 
 
 def _optimizer(args: MegatronArgs) -> Optimizer:

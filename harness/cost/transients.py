@@ -8,7 +8,7 @@ from typing import Literal
 from harness.arch.model import LayerSpec, ModelArch
 from harness.arch.moe import Dense
 from harness.arch.shards import RankParameters
-from harness.cost.cut import Cut
+from harness.cost.microbatch_shard import MicrobatchShard
 from harness.cost.model_states import sharded_parameters
 from harness.cost.training import Training
 
@@ -32,24 +32,24 @@ def cross_entropy(job: Training) -> CrossEntropy:
     return "te" if job.te_cross_entropy else "native"
 
 
-def loss_bytes(arch: ModelArch, cut: Cut, *, kind: CrossEntropy, mtp_layers: int) -> int:
+def loss_bytes(arch: ModelArch, shard: MicrobatchShard, *, kind: CrossEntropy, mtp_layers: int) -> int:
     """Logits [t, padded vocabulary / TP] while the loss of the last of 1 + `mtp_layers` tables is computed."""
-    logits = cut.tokens * arch.padded_vocab_size // cut.tp
+    logits = shard.tokens * arch.padded_vocab_size // shard.tp
     return logits * (LOGIT_BYTES[kind] + SAVED_LOGIT_BYTES[kind] * mtp_layers)
 
 
 @lru_cache(maxsize=1 << 14)
-def layer_backward_bytes(layer: LayerSpec, hidden: int, cut: Cut) -> int:
+def layer_backward_bytes(layer: LayerSpec, hidden: int, shard: MicrobatchShard) -> int:
     """Gradients that stand at once in the backward pass of a layer's feed-forward half.
 
     Of the routed experts: the output's before and after the all-to-all, then the activation's output and input.
     """
     ffn = layer.ffn
     if isinstance(ffn, Dense):
-        width, tokens = ffn.matrices * ffn.ffn_hidden / cut.tp, float(cut.tokens)
+        width, tokens = ffn.matrices * ffn.ffn_hidden / shard.tp, float(shard.tokens)
     else:
-        width, tokens = ffn.expert.matrices * ffn.ffn_hidden / cut.etp, cut.expert_tokens(ffn.top_k)
-    return round(tokens * cut.element * (2 * hidden + width))
+        width, tokens = ffn.expert.matrices * ffn.ffn_hidden / shard.etp, shard.expert_tokens(ffn.top_k)
+    return round(tokens * shard.element * (2 * hidden + width))
 
 
 def optimizer_step_bytes(job: Training, held: RankParameters) -> int:

@@ -14,6 +14,8 @@ import torch
 import torch.distributed
 from megatron.training.training import num_floating_point_operations
 
+from harness.arch.dispatcher import token_dispatcher
+from harness.arch.precision import lowest_precision
 from harness.engine import router
 from harness.engine.experts import GroupedExperts
 
@@ -51,11 +53,11 @@ def _host() -> str:
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
-def _parallel(args: Any) -> dict[str, int | None]:
+def _parallel(args: Any) -> dict[str, int]:
     return {
         "tp": args.tensor_model_parallel_size,
         "pp": args.pipeline_model_parallel_size,
-        "vpp": args.virtual_pipeline_model_parallel_size,
+        "vpp": args.virtual_pipeline_model_parallel_size or 1,
         "ep": args.expert_model_parallel_size,
         "etp": args.expert_tensor_parallel_size,
         "cp": args.context_parallel_size,
@@ -66,14 +68,15 @@ def _parallel(args: Any) -> dict[str, int | None]:
 def _dispatcher(args: Any) -> str | None:
     if args.num_experts is None:
         return None
-    kind = str(args.moe_token_dispatcher_type)
-    return f"{kind}:{args.moe_flex_dispatcher_backend}" if kind == "flex" else kind
+    kind, backend = str(args.moe_token_dispatcher_type), args.moe_flex_dispatcher_backend
+    return str(token_dispatcher(kind, backend, deepep=bool(args.moe_enable_deepep)))
 
 
 def _precision(args: Any) -> str:
-    if args.fp8:
-        return "mxfp8" if args.fp8_recipe == "mxfp8" else "fp8"
-    return "bf16" if args.bf16 else "fp16" if args.fp16 else "fp32"
+    found = lowest_precision(
+        fp4=bool(args.fp4), fp8=bool(args.fp8), recipe=args.fp8_recipe, bf16=args.bf16, fp16=args.fp16
+    )
+    return found.recorded
 
 
 def _versions(*, on_cpu: bool) -> dict[str, str | None]:

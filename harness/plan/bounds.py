@@ -1,4 +1,4 @@
-"""What no way to run a mapping can beat: a least step time, and a least memory."""
+"""Lower bounds of a mapping: a step time and a memory that no option to run it can beat."""
 
 from dataclasses import replace
 
@@ -6,9 +6,9 @@ from harness.arch.parallel import Parallel
 from harness.arch.shards import RankParameters, rank_parameters
 from harness.cost.step_bound import WholeModel, least_step_s, model_s, whole_model
 from harness.cost.training import Recompute
-from harness.plan.space.point import Grid, Point
+from harness.plan.space.execution_options import ExecutionOption
+from harness.plan.space.point import Grid, SpacePoint
 from harness.plan.space.space import Space
-from harness.plan.space.ways import Way
 
 
 class Bounds:
@@ -21,13 +21,13 @@ class Bounds:
         self.model_s: dict[tuple[object, ...], WholeModel] = {}
         self.parameters: dict[tuple[int, ...], RankParameters] = {}
 
-    def step_s(self, point: Point, way: Way, recompute: Recompute) -> float:
+    def step_s(self, point: SpacePoint, option: ExecutionOption, recompute: Recompute) -> float:
         """Least time of a step."""
         grid = point.grid
-        key = (grid.tp, grid.cp, grid.ep, grid.etp, point.micro, id(way), recompute)
+        key = (grid.tp, grid.cp, grid.ep, grid.etp, point.micro, id(option), recompute)
         found = self.model_s.get(key)
         if found is None:
-            job = replace(self.space.job(point, way, recompute), pipeline=((self.stage,),))
+            job = replace(self.space.job(point, option, recompute), pipeline=((self.stage,),))
             found = self.model_s[key] = model_s(job, self.space.gpu)
         return least_step_s(found, pp=grid.pp, vpp=point.split.vpp, microbatches=point.microbatches)
 
@@ -37,7 +37,7 @@ class Bounds:
         key = (grid.tp, grid.ep, grid.etp)
         if key not in self.parameters:
             self.parameters[key] = rank_parameters(self.space.networks[grid.tp], (self.stage,), mapping)
-        count, state = self.parameters[key], self.space.ways[0].job.optimizer
+        count, state = self.parameters[key], self.space.execution_options[0].job.optimizer
         kept = state.main_weight_bytes + state.exp_avg_bytes + state.exp_avg_sq_bytes
         shards = (mapping.dp * mapping.cp, mapping.edp) if state.distributed else (1, 1)
         states = kept * (1 - state.offloaded) * (count.dense / shards[0] + count.expert / shards[1])

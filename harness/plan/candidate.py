@@ -1,14 +1,14 @@
-"""One way to run a model, with what it will cost."""
+"""One way to run a model, with its predicted cost."""
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.arch.parallel import Batch, Parallel
-from harness.config.megatron_args import ArgValue
+from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.cost.flops import megatron_flops_per_step
 from harness.cost.hardware import Gpu
 from harness.cost.memory import ERROR_BAND, StageMemory, peak_stage
-from harness.cost.rates import PEAK_OF
 from harness.cost.step_time import StepTime
 from harness.cost.training import Training
 from harness.plan.violation import Violation
@@ -24,8 +24,9 @@ WORTH_NAMING = 0.05
 class Candidate:
     """A job with its predicted memory by pipeline rank, its step time, and what Megatron would refuse of it.
 
-    `layout` is the `--pipeline-model-parallel-layout` of its pipeline, empty where layers are split evenly. `squeezed`:
-    memory keeps the same grid from a faster way to run. `settings` and `flags` are those that a search chose.
+    `layout` is the `--pipeline-model-parallel-layout` of its pipeline, empty where layers are split evenly.
+    `memory_bound`: memory keeps the same grid from a faster way to run. `settings` and `flags` are those that a search
+    chose.
     """
 
     job: Training
@@ -34,7 +35,7 @@ class Candidate:
     memory: tuple[StageMemory, ...]
     step_time: StepTime
     violations: tuple[Violation, ...] = ()
-    squeezed: bool = False
+    memory_bound: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     flags: Mapping[str, ArgValue] = field(default_factory=dict)
 
@@ -74,7 +75,7 @@ class Candidate:
     @property
     def mfu(self) -> float | None:
         """That rate over the dense peak of the precision; None for a precision without one."""
-        peak = self.gpu.peak(PEAK_OF[self.job.precision])
+        peak = self.gpu.peak(self.job.precision)
         return self.tflops_per_gpu * TERA / peak if peak else None
 
     @property
@@ -83,7 +84,13 @@ class Candidate:
         idle = {name: part for name, part in self.step_time.parts_s.items() if name not in COMPUTING}
         total = self.step_time.total_s
         named = sorted((name for name, part in idle.items() if part > WORTH_NAMING * total), key=idle.__getitem__)
-        return (*(["memory"] if self.squeezed else []), *reversed(named)) or ("computing",)
+        return (*(["memory"] if self.memory_bound else []), *reversed(named)) or ("computing",)
+
+    def launch_command(self, carried: Mapping[str, str], extra: Sequence[str]) -> str:
+        """`moe-harness launch MODEL=… TP=… -- --recompute-granularity …`, with `carried` settings and `extra` flags."""
+        settings = [f"{name}={value}" for name, value in {**carried, **self.settings}.items()]
+        flags = [*extra, *MegatronArgs(self.flags).argv()]
+        return shlex.join(["moe-harness", "launch", *settings, *(["--", *flags] if flags else [])])
 
     @property
     def shares(self) -> Mapping[str, float]:

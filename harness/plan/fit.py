@@ -10,8 +10,9 @@ from dataclasses import dataclass, fields
 from math import exp, log
 from typing import Any, cast
 
-from harness.cost.constants import Constants
-from harness.cost.hardware import Gpu
+from harness.cost.calibration import Calibration
+from harness.cost.constants import FITTED, Constants
+from harness.cost.hardware import CPU_RANK, Gpu
 from harness.cost.step_time import step_time
 from harness.cost.training import Training
 from harness.errors import HarnessError
@@ -21,6 +22,13 @@ NOISE = 0.06
 TOLERANCE = 1e-3
 EVALUATIONS = 30
 """Where the search for constants stops: no gain worth a thousandth, or so many Jacobians."""
+
+LOOSENESS, CPU_LOOSENESS = 2.0, 10.0
+"""Spreads of the constants on a machine of one's own, beside those over all published machines. Nothing is published
+of CPU ranks, so that theirs may be far from those of any GPU."""
+
+SAME = 1e-3
+"""Relative change below which a constant counts as unmoved."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +65,17 @@ def fit(
     begin = [0.0] * len(chosen)
     found = least_squares(residuals, begin, loss="soft_l1", x_scale=spreads, ftol=TOLERANCE, max_nfev=EVALUATIONS)
     return constants(found.x)
+
+
+def calibrate(measured: Sequence[Measured], runs: Sequence[str]) -> Calibration:
+    """The constants that explain runs of one machine best, starting from what published results say."""
+    machine = measured[0].gpu.name
+    found = fit(measured, FITTED, looseness=CPU_LOOSENESS if machine == CPU_RANK.name else LOOSENESS)
+    names = [item.name for item in fields(Constants)]
+    moved = {
+        name: getattr(found, name) for name in names if abs(getattr(found, name) / getattr(FITTED, name) - 1) > SAME
+    }
+    return Calibration(machine=machine, constants=moved, runs=tuple(runs))
 
 
 def _solver() -> Callable[..., Any]:

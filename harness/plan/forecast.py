@@ -34,12 +34,12 @@ def forecast(resolved: Resolved, gpu: Gpu | None) -> Forecast:
         return Forecast(notices=(f"nothing is predicted: {error}",))
     if gpu.architecture == "CPU":
         return Forecast(candidate=found)  # a laptop's memory is not the ranks' alone
-    said = _memory(found)
+    memory = _memory(found)
     if found.fits is False:
         fix = "recompute more (--recompute-granularity), split more, or see `moe-harness plan`; --force goes on anyway"
-        return Forecast(candidate=found, problems=(f"{said}; {fix}",))
+        return Forecast(candidate=found, problems=(f"{memory}; {fix}",))
     if found.fits is None:
-        return Forecast(candidate=found, notices=(f"{said}: it may just not fit",))
+        return Forecast(candidate=found, notices=(f"{memory}: it may just not fit",))
     return Forecast(candidate=found)
 
 

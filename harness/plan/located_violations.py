@@ -3,8 +3,8 @@
 from harness.config.provenance import Resolved
 from harness.cost.hardware import Gpu
 from harness.errors import ConfigError
+from harness.plan.constraints.engine import engine_release
 from harness.plan.machine import known_machine
-from harness.plan.rules.engine import engine_release
 from harness.plan.verdict import violations_of
 from harness.plan.violation import Violation
 

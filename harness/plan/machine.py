@@ -28,25 +28,25 @@ def machine(resolved: Resolved) -> Gpu:
 
 
 def known_machine(resolved: Resolved) -> Gpu | None:
-    """The GPU of a job that runs on GPUs and says on which; None where nobody said."""
+    """The GPU of a job that runs on GPUs and names them; None where it is not stated."""
     if resolved.text("DEVICE") != "gpu" or not resolved.text("GPU"):
         return None
     return machine(resolved)
 
 
 def _overridden(gpu: Gpu, resolved: Resolved) -> Gpu:
-    said = {name: resolved.number(name) for name in OVERRIDES if resolved.has(name)}
-    if not said:
+    given = {name: resolved.number(name) for name in OVERRIDES if resolved.has(name)}
+    if not given:
         return gpu
-    peaks = {PEAKS[name]: value * TERA for name, value in said.items() if name in PEAKS}
-    by = ", ".join(f"{name}={value:g} ({resolved.origin(name)})" for name, value in said.items())
+    peaks = {PEAKS[name]: value * TERA for name, value in given.items() if name in PEAKS}
+    by = ", ".join(f"{name}={value:g} ({resolved.origin(name)})" for name, value in given.items())
     return replace(
         gpu,
-        hbm_bytes=int(said["HBM_GB"] * GIB) if "HBM_GB" in said else gpu.hbm_bytes,  # GB of memory are 2**30 bytes
-        hbm_bytes_per_s=said["HBM_TB_S"] * TERA if "HBM_TB_S" in said else gpu.hbm_bytes_per_s,
-        nvlink_domain=int(said.get("NVLINK_DOMAIN", gpu.nvlink_domain)),
-        nvlink_bytes_per_s=said["NVLINK_GB_S"] * GIGA if "NVLINK_GB_S" in said else gpu.nvlink_bytes_per_s,
-        nic_bytes_per_s=said["NIC_GB_S"] * GIGA if "NIC_GB_S" in said else gpu.nic_bytes_per_s,
+        hbm_bytes=int(given["HBM_GB"] * GIB) if "HBM_GB" in given else gpu.hbm_bytes,  # GB of memory are 2**30 bytes
+        hbm_bytes_per_s=given["HBM_TB_S"] * TERA if "HBM_TB_S" in given else gpu.hbm_bytes_per_s,
+        nvlink_domain=int(given.get("NVLINK_DOMAIN", gpu.nvlink_domain)),
+        nvlink_bytes_per_s=given["NVLINK_GB_S"] * GIGA if "NVLINK_GB_S" in given else gpu.nvlink_bytes_per_s,
+        nic_bytes_per_s=given["NIC_GB_S"] * GIGA if "NIC_GB_S" in given else gpu.nic_bytes_per_s,
         peak_flops=MappingProxyType({**gpu.peak_flops, **peaks}),
         source=f"{gpu.source}; {by}",
     )

@@ -30,15 +30,15 @@ def distance(row: PublishedRow, found: Candidate) -> float:
         (row.gbs, size.global_),
     )
     doublings = sum(abs(log2(stated / ours)) for stated, ours in sizes if stated)
-    return doublings + (0.0 if _precision(row) == _kind(found.job.precision) else ANOTHER)
+    return doublings + (0.0 if _precision(row) == _precision_of(found) else ANOTHER)
 
 
 def show_neighbour(row: PublishedRow) -> str:
     """`368 TFLOP/s/GPU: FP8 blockwise, 1,024 GPUs, TP2 EP64 VPP4 MBS1 GBS8192 (arXiv 2603.07685 …)`."""
-    return f"{row.tflops_per_gpu:g} TFLOP/s/GPU: {', '.join(_said(row))} ({row.source})"
+    return f"{row.tflops_per_gpu:g} TFLOP/s/GPU: {', '.join(_description(row))} ({row.source})"
 
 
-def _said(row: PublishedRow) -> Iterator[str]:
+def _description(row: PublishedRow) -> Iterator[str]:
     sizes = {"TP": row.tp, "PP": row.pp, "VPP": row.vpp, "EP": row.ep, "CP": row.cp, "MBS": row.mbs, "GBS": row.gbs}
     yield row.precision or "precision not stated"
     if row.n_gpus:
@@ -53,8 +53,12 @@ def _is_of(row: PublishedRow, found: Candidate) -> bool:
 
 
 def _precision(row: PublishedRow) -> str:
-    return _kind(row.precision.lower())
+    """The precision of a row as records name it; what names no fewer bits, or nothing, is bf16."""
+    text = row.precision.lower()
+    named = {"mxfp8": "mxfp8", "fp4": "nvfp4", "fp8": "fp8"}
+    return next((precision for part, precision in named.items() if part in text), "bf16")
 
 
-def _kind(precision: str) -> str:
-    return next((kind for kind in ("mxfp8", "fp4", "fp8") if kind in precision), "bf16")
+def _precision_of(found: Candidate) -> str:
+    """That of a job, to compare: fp32 and fp16 are nearest to bf16."""
+    return found.job.precision.recorded if found.job.precision.quantised else "bf16"

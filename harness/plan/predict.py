@@ -1,5 +1,6 @@
 """What a resolved configuration will cost, before it is run."""
 
+from harness.arch.parallel import world_size
 from harness.config.provenance import Resolved
 from harness.cost.hardware import Gpu
 from harness.cost.memory import stage_memory
@@ -7,7 +8,7 @@ from harness.cost.step_time import step_time
 from harness.cost.training import Training
 from harness.cost.training_flags import training
 from harness.plan.candidate import Candidate
-from harness.plan.verdict import violations_of, world_size
+from harness.plan.verdict import violations_of
 
 LAYOUT = "--pipeline-model-parallel-layout"
 

@@ -7,46 +7,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from harness.arch.model import ModelArch
-from harness.config.releases import EMBEDDED_RELEASE, Release
 from harness.cost.constants import FITTED, Constants
-from harness.cost.flops import megatron_flops_per_step
-from harness.cost.hardware import GPUS, Gpu, find_gpu
 from harness.cost.memory import stage_memory
-from harness.cost.step_time import step_time
-from harness.cost.training import Training
-from harness.cost.training_flags import training
-from harness.errors import HarnessError, nearest
-from harness.plan.published.flags import PublishedJob, Unusable, published_job
-from harness.plan.published.measured import measured_bytes, measured_tflops
+from harness.errors import HarnessError
+from harness.plan.published.measured import measured_bytes
+from harness.plan.published.predictable import PredictableRow, predictable_row, predicted_tflops
 from harness.plan.published.rows import PublishedRow
-from harness.units import GIGA, TERA
+from harness.units import GIGA
 
-WITHDRAWN_TE_LOSS = Release(0, 19)
-"""The release that no longer takes Transformer Engine's loss, so that no flag of a published job can ask for it."""
 AIM_MEDIAN, AIM_P90, AIM_MEMORY = 0.08, 0.20, 0.10
 """What the project aims at: median and 90th percentile of TFLOP/s/GPU, median of memory."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A published row as a job that can be predicted."""
-
-    row: PublishedRow
-    published: PublishedJob
-    job: Training
-    gpu: Gpu
-
-    @property
-    def measured_tflops(self) -> float | None:
-        """TFLOP/s/GPU in Megatron's convention."""
-        return measured_tflops(self.published, self.job.arch)
-
-    @property
-    def step_s(self) -> float | None:
-        """The measured step, from the measured TFLOP/s."""
-        tflops = self.measured_tflops
-        return None if tflops is None else _step_flops(self.job) / tflops / TERA
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,40 +52,22 @@ class Accuracy:
     bias: float
 
 
-def case_of(row: PublishedRow) -> Case:
-    """The job of a row. Unusable where the row does not say enough."""
-    published = published_job(row)
-    gpu = find_gpu(published.gpu)
-    if gpu is None:
-        raise Unusable(f"GPU {published.gpu}: not known; {nearest(published.gpu, [known.name for known in GPUS])}")
-    release = Release.parse(published.facts.release) if published.facts.release else EMBEDDED_RELEASE
-    job = training(published.args, published.world_size, name=row.model, release=release)
-    if release < WITHDRAWN_TE_LOSS:
-        job = replace(job, te_cross_entropy=published.facts.cross_entropy == "te")
-    return Case(row=row, published=published, job=job, gpu=gpu)
-
-
 def score(rows: Iterable[PublishedRow], constants: Constants = FITTED) -> list[ScoredRow]:
     """Every row with its prediction, or with the reason why it has none."""
     return [_scored(row, constants) for row in rows]
 
 
-def cases(rows: Iterable[PublishedRow]) -> list[Case]:
+def measured_rows(rows: Iterable[PublishedRow]) -> list[PredictableRow]:
     """The usable rows with a measured speed."""
     found = []
     for row in rows:
         try:
-            case = case_of(row)
+            case = predictable_row(row)
         except HarnessError:
             continue
         if case.step_s is not None:
             found.append(case)
     return found
-
-
-def predicted_tflops(job: Training, gpu: Gpu, constants: Constants) -> float:
-    """TFLOP/s/GPU in Megatron's convention."""
-    return _step_flops(job) / step_time(job, gpu, constants).total_s / TERA
 
 
 def accuracy(errors: Sequence[float]) -> Accuracy:
@@ -126,7 +78,7 @@ def accuracy(errors: Sequence[float]) -> Accuracy:
 
 def _scored(row: PublishedRow, constants: Constants) -> ScoredRow:
     try:
-        case = case_of(row)
+        case = predictable_row(row)
         tflops = predicted_tflops(case.job, case.gpu, constants)
         memory_bytes = _allocated_bytes(case)
     except HarnessError as error:
@@ -145,17 +97,10 @@ def _scored(row: PublishedRow, constants: Constants) -> ScoredRow:
     return scored
 
 
-def _allocated_bytes(case: Case) -> int:
+def _allocated_bytes(case: PredictableRow) -> int:
     """What torch allocates at its peak: on the last pipeline rank for functional tests, on the first for all others."""
     stages = stage_memory(case.job)
     return stages[-1 if case.published.facts.ci else 0].allocated_bytes
-
-
-def _step_flops(job: Training) -> float:
-    """Operations of a step on each GPU."""
-    arch: ModelArch = job.arch
-    whole = megatron_flops_per_step(arch, sequences=job.batch.global_, seq_len=job.batch.seq_len)
-    return whole / job.parallel.world_size
 
 
 def _error(predicted: float | None, measured: float | None) -> float | None:

@@ -16,9 +16,9 @@ from harness.cost.step_time import StepTime, step_time
 from harness.cost.training import Recompute, Training
 from harness.plan.bounds import Bounds
 from harness.plan.candidate import Candidate
-from harness.plan.space.point import Grid, Point, point_flags, point_settings
+from harness.plan.space.execution_options import ExecutionOption, added_flags, with_flags
+from harness.plan.space.point import Grid, SpacePoint, point_flags, point_settings
 from harness.plan.space.space import Space
-from harness.plan.space.ways import Way, added_flags, with_flags
 from harness.plan.verdict import violations_of
 
 
@@ -35,7 +35,7 @@ class Counts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class SearchResult:
     """The best way to run each of the best grids, the fastest first; and all that were predicted on the way."""
 
     best: tuple[Candidate, ...]
@@ -49,12 +49,12 @@ class _Waiting:
 
     least_s: float
     serial: int
-    point: Point = field(compare=False)
-    way: Way = field(compare=False)
+    point: SpacePoint = field(compare=False)
+    option: ExecutionOption = field(compare=False)
     recompute: Recompute | None = field(compare=False)
 
 
-def search(space: Space, *, keep: int = 10, until_s: float = inf) -> Found:
+def search(space: Space, *, keep: int = 10, until_s: float = inf) -> SearchResult:
     """The `keep` best grids, each with its best virtual stages, micro-batch, dispatcher and recomputation.
 
     `until_s` ends the search at a step time beyond which nobody asks.
@@ -72,11 +72,11 @@ class _Search:
         self.best_s: dict[Grid, float] = {}
         self.enough_s = until_s
         self.timed: list[Candidate] = []
-        self.squeezed: set[Grid] = set()
+        self.memory_bound: set[Grid] = set()
         self.full_from: dict[tuple[Grid, int, int], int] = {}
         self.bounds = Bounds(space)
 
-    def run(self) -> Found:
+    def run(self) -> SearchResult:
         """Until nothing that waits can be among the best."""
         waiting = list(self._all())
         heapq.heapify(waiting)
@@ -84,21 +84,21 @@ class _Search:
         while waiting and waiting[0].least_s < self.enough_s:
             one = heapq.heappop(waiting)
             if self.best_s.get(one.point.grid, inf) <= one.least_s:
-                self.counts.no_faster += len(one.way.recomputes) if one.recompute is None else 1
+                self.counts.no_faster += len(one.option.recomputes) if one.recompute is None else 1
             elif one.recompute is None:
-                if not self._has_room(one.point, one.way):
-                    self.counts.too_large += len(one.way.recomputes)
-                    self.squeezed.add(one.point.grid)
+                if not self._has_room(one.point, one.option):
+                    self.counts.too_large += len(one.option.recomputes)
+                    self.memory_bound.add(one.point.grid)
                     continue
-                for recompute in one.way.recomputes:
-                    least_s = self.bounds.step_s(one.point, one.way, recompute)
+                for recompute in one.option.recomputes:
+                    least_s = self.bounds.step_s(one.point, one.option, recompute)
                     serial += 1
-                    heapq.heappush(waiting, _Waiting(least_s, serial, one.point, one.way, recompute))
+                    heapq.heappush(waiting, _Waiting(least_s, serial, one.point, one.option, recompute))
             else:
-                self._try(one.point, one.way, one.recompute)
-        self.counts.no_faster += sum(len(one.way.recomputes) if one.recompute is None else 1 for one in waiting)
+                self._try(one.point, one.option, one.recompute)
+        self.counts.no_faster += sum(len(one.option.recomputes) if one.recompute is None else 1 for one in waiting)
         ranked = sorted(self.best.values(), key=lambda candidate: candidate.step_time.total_s)
-        return Found(best=tuple(ranked[: self.keep]), timed=tuple(self.timed), counts=self.counts)
+        return SearchResult(best=tuple(ranked[: self.keep]), timed=tuple(self.timed), counts=self.counts)
 
     def _all(self) -> Iterator[_Waiting]:
         """Everything there is, but for grids whose parameters alone are too large."""
@@ -107,27 +107,27 @@ class _Search:
             self.counts.grids += 1
             fits = self.bounds.parameter_bytes(grid) <= self.space.gpu.hbm_bytes
             for point in self.space.points(grid):
-                for way in self.space.ways_of(point):
-                    self.counts.enumerated += len(way.recomputes)
+                for option in self.space.options_of(point):
+                    self.counts.enumerated += len(option.recomputes)
                     if not fits:
-                        self.counts.too_large += len(way.recomputes)
+                        self.counts.too_large += len(option.recomputes)
                         continue
                     serial += 1
-                    yield _Waiting(self.bounds.step_s(point, way, Recompute()), serial, point, way, None)
+                    yield _Waiting(self.bounds.step_s(point, option, Recompute()), serial, point, option, None)
 
-    def _has_room(self, point: Point, way: Way) -> bool:
+    def _has_room(self, point: SpacePoint, option: ExecutionOption) -> bool:
         """Whether it fits with most recomputed; what does not with one micro-batch does not with a larger one."""
-        key = (point.grid, point.split.vpp, id(way))
+        key = (point.grid, point.split.vpp, id(option))
         if point.micro >= self.full_from.get(key, point.micro + 1):
             return False
-        if _fitting(self.space.job(point, way, way.recomputes[-1]), self.space.gpu):
+        if _fitting(self.space.job(point, option, option.recomputes[-1]), self.space.gpu):
             return True
         self.full_from[key] = point.micro
         return False
 
-    def _try(self, point: Point, way: Way, recompute: Recompute) -> None:
+    def _try(self, point: SpacePoint, option: ExecutionOption, recompute: Recompute) -> None:
         """Its time first: memory matters only to what is faster than the best of its grid."""
-        job = self.space.job(point, way, recompute)
+        job = self.space.job(point, option, recompute)
         taken = step_time(job, self.space.gpu)
         self.counts.timed += 1
         if taken.total_s >= min(self.best_s.get(point.grid, inf), self.enough_s):
@@ -136,12 +136,12 @@ class _Search:
         if memory is None:
             self.counts.too_large += 1
             self.counts.timed -= 1
-            self.squeezed.add(point.grid)
+            self.memory_bound.add(point.grid)
             return
-        squeezed = point.grid in self.squeezed
-        candidate = _candidate(self.space, point, way, recompute, memory, taken, squeezed=squeezed)
+        memory_bound = point.grid in self.memory_bound
+        candidate = _candidate(self.space, point, option, recompute, memory, taken, memory_bound=memory_bound)
         self.timed.append(candidate)
-        if self._may_run(point, way, recompute):
+        if self._may_run(point, option, recompute):
             self._keep(point.grid, candidate, taken.total_s)
 
     def _keep(self, grid: Grid, candidate: Candidate, taken_s: float) -> None:
@@ -150,9 +150,9 @@ class _Search:
         if len(self.best) >= self.keep:
             self.enough_s = min(self.until_s, sorted(self.best_s.values())[self.keep - 1])
 
-    def _may_run(self, point: Point, way: Way, recompute: Recompute) -> bool:
+    def _may_run(self, point: SpacePoint, option: ExecutionOption, recompute: Recompute) -> bool:
         """Whether Megatron takes the very flags that it would be launched with."""
-        found = violations_of(with_flags(way.resolved, point_flags(point, way, recompute)), self.space.gpu)
+        found = violations_of(with_flags(option.resolved, point_flags(point, option, recompute)), self.space.gpu)
         self.counts.refused += bool(found)
         return not found
 
@@ -168,32 +168,32 @@ def leanest(space: Space) -> Candidate | None:
     found: Candidate | None = None
     for grid in space.grids():
         for point in list(space.points(grid)):
-            for way in space.ways_of(point):
-                recompute = way.recomputes[-1]
-                job = space.job(point, way, recompute)
+            for option in space.options_of(point):
+                recompute = option.recomputes[-1]
+                job = space.job(point, option, recompute)
                 memory = stage_memory(job)
                 if found is None or peak_stage(memory).total_bytes < found.peak.total_bytes:
-                    found = _candidate(space, point, way, recompute, memory, step_time(job, space.gpu))
+                    found = _candidate(space, point, option, recompute, memory, step_time(job, space.gpu))
     return found
 
 
 def _candidate(
     space: Space,
-    point: Point,
-    way: Way,
+    point: SpacePoint,
+    option: ExecutionOption,
     recompute: Recompute,
     memory: tuple[StageMemory, ...],
     taken: StepTime,
     *,
-    squeezed: bool = False,
+    memory_bound: bool = False,
 ) -> Candidate:
     return Candidate(
-        job=space.job(point, way, recompute),
+        job=space.job(point, option, recompute),
         gpu=space.gpu,
         layout=point.split.layout,
         memory=memory,
         step_time=taken,
-        squeezed=squeezed,
-        settings=point_settings(point, way),
-        flags=added_flags(way.resolved, recompute),
+        memory_bound=memory_bound,
+        settings=point_settings(point, option),
+        flags=added_flags(option.resolved, recompute),
     )

@@ -1,14 +1,10 @@
 """What Megatron would say of a resolved configuration, before it is run."""
 
+from harness.arch.parallel import world_size
 from harness.config.provenance import Resolved
 from harness.cost.hardware import Gpu
-from harness.plan.constraints import check
+from harness.plan.constraints.check import check
 from harness.plan.violation import Violation
-
-
-def world_size(resolved: Resolved) -> int:
-    """Ranks of the whole job."""
-    return resolved.integer("NNODES", 1) * resolved.integer("GPUS_PER_NODE", 1)
 
 
 def violations_of(resolved: Resolved, gpu: Gpu | None = None) -> list[Violation]:

@@ -1,8 +1,9 @@
-"""What a rule says of a mapping that cannot run, and the arithmetic of helpful answers."""
+"""Why Megatron would refuse a job, and the arithmetic of helpful answers."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from harness.arch.dispatcher import asked_dispatcher
 from harness.arch.parallel import Batch, Parallel
 from harness.config.megatron_args import MegatronArgs
 from harness.config.releases import Release
@@ -18,7 +19,7 @@ class Violation:
     about, the likeliest culprit first, so that the caller can say where each was written.
     """
 
-    rule: str
+    constraint: str
     message: str
     fix: str
     names: tuple[str, ...]
@@ -29,7 +30,7 @@ class Violation:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Everything that a rule may look at.
+    """Everything that a constraint may look at.
 
     What is not known has no say: a Transformer Engine version (`te`), a `gpu`, the job's environment (`env`).
     """
@@ -60,28 +61,29 @@ class Case:
 
     @property
     def dispatcher(self) -> str:
-        """The token dispatcher."""
-        return self.args.text("--moe-token-dispatcher-type", "allgather")
+        """The token dispatcher's type."""
+        return asked_dispatcher(self.args).kind
 
     @property
     def flex_backend(self) -> str | None:
         """What the flex dispatcher sends tokens with; None with another dispatcher."""
-        return self.args.text("--moe-flex-dispatcher-backend", "deepep") if self.dispatcher == "flex" else None
+        return asked_dispatcher(self.args).backend
 
     def older_te(self, least: Release) -> bool:
         """Whether Transformer Engine is known to be older than `least`."""
         return self.te is not None and self.te < least
 
 
-def refused(rule: str, found: str, allowed: str, fix: str, *about: str) -> Violation:
+def refused(constraint: str, found: str, allowed: str, fix: str, *about: str) -> Violation:
     """`found; allowed: …; fix: …`, about these settings and flags."""
-    return Violation(rule=rule, message=f"{found}; allowed: {allowed}", fix=fix, names=names(*about))
+    return Violation(constraint=constraint, message=f"{found}; allowed: {allowed}", fix=fix, names=names(*about))
 
 
-def needs_te(rule: str, found: str, least: Release, *about: str) -> Violation:
+def needs_te(constraint: str, found: str, least: Release, *about: str) -> Violation:
     """`found` on a Transformer Engine that is too old for it."""
-    fix = f"an image with Transformer Engine {least}, or leave it out"
-    return refused(rule, f"{found} on an older Transformer Engine", f"Transformer Engine {least} or later", fix, *about)
+    wanted = f"Transformer Engine {least}"
+    fix = f"an image with {wanted}, or leave it out"
+    return refused(constraint, f"{found} on an older Transformer Engine", f"{wanted} or later", fix, *about)
 
 
 def names(*settings_and_flags: str) -> tuple[str, ...]:

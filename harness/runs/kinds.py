@@ -4,8 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.config.provenance import Resolved
-from harness.runs.kind import LogReader, RunKind
-from harness.training.result import TrainingResult, initial_result
+from harness.runs.kind import LogReader, Prediction, RunKind
+from harness.training.result import TrainingResult
+
+
+def _initial_training_result(resolved: Resolved, predicted: Prediction) -> TrainingResult:
+    from harness.training.asked import initial_result  # imported late: whoever lists runs begins none
+
+    return initial_result(resolved, predicted)
 
 
 def _training_reader(resolved: Resolved, result: TrainingResult | None) -> LogReader:
@@ -17,7 +23,7 @@ def _training_reader(resolved: Resolved, result: TrainingResult | None) -> LogRe
 TRAINING = RunKind(
     name="training",
     result=TrainingResult,
-    initial_result=initial_result,
+    initial_result=_initial_training_result,
     reader=_training_reader,
     total_steps=lambda resolved: resolved.megatron_args.integer("--train-iters") or None,
 )

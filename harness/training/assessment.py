@@ -10,11 +10,9 @@ from harness.launch.executor import Executor
 from harness.launch.job import Job
 from harness.launch.job_problems import unused_settings
 from harness.launch.loaded_checkpoint import checkpoint_notices, checkpoint_problems
-from harness.launch.slurm.time_limit import parse_time_limit_s
 from harness.plan.forecast import Forecast, forecast
 from harness.plan.known_machine import known
 from harness.plan.located_violations import located_violations
-from harness.plan.verdict import world_size
 from harness.training.input_paths import path_problems
 from harness.training.job import training_job
 
@@ -78,8 +76,3 @@ def foresee(resolved: Resolved, *, force: bool) -> Forecast:
     except ConfigError as error:
         return Forecast(problems=error.problems)
     return replace(found, notices=(*found.notices, *found.problems), problems=()) if force else found
-
-
-def gpu_hours(resolved: Resolved) -> float:
-    """GPU-hours of the whole time limit."""
-    return world_size(resolved) * parse_time_limit_s(resolved.text("RUN_TIME")) / 3600

@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from harness.config.megatron_args import MegatronArgs
-from harness.config.provenance import Resolved
 from harness.launch.node_statement import Mixture, NodeSummary
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What decides which computation runs where. None: not stated."""
+    """What decides which computation runs where. None: not stated.
+
+    `vpp` counts the virtual stages of a pipeline rank, 1 without interleaving.
+    """
 
     world_size: int | None = None
     tp: int | None = None
@@ -89,58 +90,6 @@ def differences(asked: Setup, found: Setup) -> tuple[Difference, ...]:
         for name, wanted, got in pairs
         if wanted is not None and got is not None and wanted != got
     )
-
-
-def asked_of(resolved: Resolved) -> Setup:
-    """The setup that the resolved flags ask for; Megatron's own defaults where a flag is absent."""
-    flags = resolved.megatron_args
-    world_size = resolved.integer("NNODES", 1) * resolved.integer("GPUS_PER_NODE", 1)
-    tp = flags.integer("--tensor-model-parallel-size", 1)
-    pp = flags.integer("--pipeline-model-parallel-size", 1)
-    cp = flags.integer("--context-parallel-size", 1)
-    return Setup(
-        world_size=world_size,
-        tp=tp,
-        pp=pp,
-        vpp=flags.integer("--num-virtual-stages-per-pipeline-rank") or None,
-        ep=flags.integer("--expert-model-parallel-size", 1),
-        etp=flags.integer("--expert-tensor-parallel-size", tp),
-        cp=cp,
-        dp=world_size // (tp * pp * cp) or None,
-        dispatcher=_asked_dispatcher(flags) if "--num-experts" in flags else None,
-        precision=asked_precision(flags),
-        grouped_gemm=flags.switch("--moe-grouped-gemm") if "--num-experts" in flags else None,
-        mtp_layers=flags.integer("--mtp-num-layers") or None,
-    )
-
-
-def asked_precision(flags: MegatronArgs) -> str:
-    """The precision that the flags ask for, as `lowest_precision` names it."""
-    return lowest_precision(
-        fp4="--fp4-format" in flags,
-        fp8="--fp8-format" in flags,
-        recipe=flags.text("--fp8-recipe"),
-        bf16=flags.switch("--bf16"),
-        fp16=flags.switch("--fp16"),
-    )
-
-
-def lowest_precision(*, fp4: bool, fp8: bool, recipe: str | None, bf16: bool, fp16: bool) -> str:
-    """`nvfp4`, `mxfp8`, `fp8`, `bf16`, `fp16` or `fp32`: the lowest that is turned on. `recipe` is that of fp8."""
-    if fp4:
-        return "nvfp4"
-    if fp8:
-        return "mxfp8" if recipe == "mxfp8" else "fp8"
-    return "bf16" if bf16 else "fp16" if fp16 else "fp32"
-
-
-def _asked_dispatcher(flags: MegatronArgs) -> str:
-    """The dispatcher with the flex type's backend, `flex:deepep`: before 0.16 that has no other."""
-    kind = flags.text("--moe-token-dispatcher-type", "allgather")
-    if kind != "flex":
-        return kind
-    deepep = flags.switch("--moe-enable-deepep")
-    return f"flex:{'deepep' if deepep else flags.text('--moe-flex-dispatcher-backend', 'deepep')}"
 
 
 def _stated(setup: Setup) -> dict[str, Any]:

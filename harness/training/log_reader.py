@@ -4,14 +4,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from harness.arch.model import model_arch
+from harness.arch.precision import recorded_precision
 from harness.config.provenance import Resolved
 from harness.cost.flops import megatron_flops_per_step
 from harness.cost.hardware import find_gpu
 from harness.errors import ConfigError
+from harness.training.asked import initial_result
 from harness.training.effective import differences
 from harness.training.log.parser import LogParser, RunLog
 from harness.training.log.samples import StepSample
-from harness.training.result import TrainingResult, initial_result
+from harness.training.result import TrainingResult
 from harness.training.summary import Summary, summarise
 
 
@@ -67,7 +69,7 @@ class TrainingLogReader:
     def _summary(self, log: RunLog) -> Summary:
         stated, asked = log.in_effect, self._known.asked
         gpu = find_gpu(stated.gpu) if stated and stated.gpu else None
-        precision = (stated.setup.precision if stated else None) or asked.precision
+        precision = recorded_precision((stated.setup.precision if stated else None) or asked.precision or "")
         return summarise(
             log,
             world_size=asked.world_size,

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.config.provenance import Resolved
-from harness.training.effective import Difference, InEffect, Setup, asked_of
+from harness.training.effective import Difference, InEffect, Setup
 from harness.training.summary import Summary
 
 
@@ -22,11 +21,6 @@ class TrainingResult:
     def world_size(self) -> int | None:
         """The number of ranks that the log states, and else the one asked for."""
         return (self.in_effect.setup.world_size if self.in_effect else None) or self.asked.world_size
-
-
-def initial_result(resolved: Resolved, predicted: Mapping[str, float] | None) -> TrainingResult:
-    """What is known of a training run's result before it begins."""
-    return TrainingResult(asked=asked_of(resolved), predicted=predicted)
 
 
 def training_result(result: object) -> TrainingResult | None:

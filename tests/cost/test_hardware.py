@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness.arch.precision import Precision
 from harness.cost.hardware import GPUS, find_gpu
 
 
@@ -44,7 +45,16 @@ def test_every_row_is_found_by_its_own_name_and_has_a_source(gpu) -> None:  # ty
 def test_peaks_by_precision() -> None:
     h200, a100, gb300 = find_gpu("NVIDIA H200"), find_gpu("A100"), find_gpu("GB300")
     assert h200 and a100 and gb300
-    assert h200.peak("bf16") == 989.5e12
-    assert h200.peak("mxfp8") == h200.peak("fp8") == 1979e12
-    assert a100.peak("fp8") is None
-    assert gb300.peak("nvfp4") == 15e15
+    assert h200.peak(Precision.BF16) == h200.peak(Precision.FP16) == 989.5e12
+    assert h200.peak(Precision.MXFP8) == h200.peak(Precision.FP8_BLOCKWISE) == 1979e12
+    assert a100.peak(Precision.FP8_DELAYED) is None
+    assert gb300.peak(Precision.NVFP4) == 15e15
+
+
+def test_the_peak_of_fp32_is_that_of_tf32_where_there_is_tf32() -> None:
+    """Dense TF32 of the data sheets (half of what they print with sparsity); MI355X multiplies in fp32 itself."""
+    printed = {"A100": 156e12, "H100": 989e12 / 2, "H100 PCIe": 756e12 / 2, "GB200": 1.25e15, "MI300X": 653.7e12}
+    for name, tf32 in (printed | {"MI355X": 157.3e12}).items():
+        gpu = find_gpu(name)
+        assert gpu is not None
+        assert gpu.peak(Precision.FP32) == pytest.approx(tf32, rel=2e-3)

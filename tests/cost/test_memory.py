@@ -10,8 +10,8 @@ from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.cost.memory import ERROR_BAND, peak_stage, stage_memory
 from harness.cost.training import Recompute, Training
 from harness.cost.training_flags import training
+from harness.plan.published.predictable import predictable_row
 from harness.plan.published.rows import PublishedRow, read_rows
-from harness.plan.score import case_of
 from harness.units import GIB
 
 HERE = Path(__file__).parent
@@ -95,7 +95,7 @@ def test_the_largest_term_is_named(mixtral: Training) -> None:
 def published() -> list[tuple[PublishedRow, Training]]:
     """The published rows with a memory figure, and their jobs."""
     rows = [row for row in read_rows() if row.mem_gb is not None and "LoRA" not in row.remarks]
-    return [(row, case_of(row).job) for row in rows]
+    return [(row, predictable_row(row).job) for row in rows]
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from whole_models import ask_each
 
 from harness.config.megatron_args import MegatronArgs
 from harness.cost.activations import boundary_bytes, ends_activations, layer_activations
-from harness.cost.cut import cut
 from harness.cost.implementation import TORCH_ON_CPU
+from harness.cost.microbatch_shard import microbatch_shard
 from harness.cost.training_flags import training
 
 HERE = Path(__file__).parent
@@ -114,10 +114,10 @@ def saved() -> dict[str, dict[str, int]]:
 @pytest.mark.parametrize("name", MODELS)
 def test_every_module_saves_what_is_predicted(name: str, saved: dict[str, dict[str, int]]) -> None:
     job = training(MODELS[name], 1, imbalance=1)
-    shape = cut(job, TORCH_ON_CPU)
+    shard = microbatch_shard(job, TORCH_ON_CPU)
     for index, layer in enumerate(job.arch.layers):
         predicted = Counter[str]()
-        for module, size in layer_activations(layer, job.arch.hidden, shape).items():
+        for module, size in layer_activations(layer, job.arch.hidden, shard).items():
             predicted[OURS.get(module, module)] += size
         assert predicted == pytest.approx(measured(saved[name], index), rel=TOLERANCE), (name, index)
 
@@ -125,12 +125,12 @@ def test_every_module_saves_what_is_predicted(name: str, saved: dict[str, dict[s
 @pytest.mark.slow
 def test_the_ends_and_a_fully_recomputed_layer(saved: dict[str, dict[str, int]]) -> None:
     job = training(MegatronArgs({**GROUPED_QUERY, **FULL}), 1, imbalance=1)
-    shape = cut(job, TORCH_ON_CPU)
+    shard = microbatch_shard(job, TORCH_ON_CPU)
     found = saved["full"]
     ends = found["decoder.final_layernorm"] + found["output_layer"]
-    assert ends_activations(job.arch, shape) == pytest.approx(ends, rel=TOLERANCE)
+    assert ends_activations(job.arch, shard) == pytest.approx(ends, rel=TOLERANCE)
     rotary_table = 4 * 64 * 32  # fp32 angles [s, head size], which all layers share
-    assert boundary_bytes(job.arch, shape) * len(job.arch.layers) == found["decoder"] - rotary_table
+    assert boundary_bytes(job.arch, shard) * len(job.arch.layers) == found["decoder"] - rotary_table
 
 
 def measured(saved: Mapping[str, int], index: int) -> dict[str, int]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from planned import planned
 
+from harness.arch.precision import Precision
 from harness.config.megatron_args import MegatronArgs
 from harness.config.releases import Release
 from harness.cost.constants import FITTED
@@ -49,7 +50,7 @@ def test_a_step_takes_longer_than_its_operations_at_the_peak(v3: Training) -> No
     from harness.cost.flops import megatron_flops_per_step
 
     flops = megatron_flops_per_step(v3.arch, sequences=8192, seq_len=4096) / 1024
-    peak = gpu("H100").peak("fp8")
+    peak = gpu("H100").peak(v3.precision)
     assert peak is not None
     assert predicted(v3).total_s > flops / peak
 
@@ -94,7 +95,7 @@ def test_a_precision_that_the_gpu_lacks(v3: Training) -> None:
 
 
 def test_an_older_release_is_slower_in_fp8_alone(v3: Training) -> None:
-    old, bf16 = replace(v3, release=Release(0, 14)), replace(v3, precision="bf16")
+    old, bf16 = replace(v3, release=Release(0, 14)), replace(v3, precision=Precision.BF16)
     assert predicted(old).total_s > predicted(v3).total_s
     assert predicted(replace(bf16, release=Release(0, 14))).total_s == predicted(bf16).total_s
 

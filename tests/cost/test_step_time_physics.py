@@ -10,7 +10,6 @@ from test_step_time import gpu, job
 
 from harness.cost.flops import hardware_flops_per_step
 from harness.cost.hardware import Gpu
-from harness.cost.rates import PEAK_OF
 from harness.cost.step_time import step_time
 from harness.cost.training import Recompute, Training
 
@@ -91,7 +90,7 @@ def test_longer_sequences_and_larger_batches_take_longer(it: Training, of: Gpu, 
 @settings(max_examples=40, deadline=None)
 @given(it=jobs, of=gpus)
 def test_no_gpu_computes_beyond_its_peak(it: Training, of: Gpu) -> None:
-    peak = of.peak(PEAK_OF[it.precision])
+    peak = of.peak(it.precision)
     assert peak is not None
     rate = hardware_flops_per_step(it) / it.parallel.world_size / total_s(it, of)
     assert rate < 0.95 * peak

@@ -11,7 +11,7 @@ from check_image import read_pins, read_requirements
 from harness.config.conf_file import read_conf
 from harness.config.releases.catalogue import Release, known
 from harness.config.schema import SETTINGS
-from harness.plan.rules.gpu import WANTED_BY_BACKEND
+from harness.plan.constraints.gpu import WANTED_BY_BACKEND
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCKERS = REPOSITORY / "dockers"

@@ -17,9 +17,8 @@ from harness.cost.step_time import step_time
 from harness.cost.training import Training
 from harness.cost.training_flags import training
 from harness.errors import ConfigError
-from harness.plan.calibration import calibrate
 from harness.plan.calibration_file import NAME, load_calibrations, save_calibration
-from harness.plan.fit import Measured
+from harness.plan.fit import Measured, calibrate
 
 RECORD = Path(__file__).parents[1] / "fixtures/records/version-1.json"
 

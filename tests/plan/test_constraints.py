@@ -7,7 +7,7 @@ import pytest
 
 from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.config.releases import Release
-from harness.plan.constraints import check
+from harness.plan.constraints.check import check
 
 FLAGS = json.loads((Path(__file__).parents[1] / "arch" / "published_flags.json").read_text())
 FLAG = {
@@ -145,7 +145,7 @@ def test_messages(model: str, gpus: int, settings: dict, extra: dict, message: s
 def test_all_violations_at_once() -> None:
     settings = {"TP": 2, "PP": 8, "EP": 96, "GBS": 8190, "ETP": 1}
     found = check(flags("DeepSeek-V3", settings), 1024, gpus_per_node=8)
-    assert [violation.rule for violation in found] == ["expert-parallel", "pipeline-layers", "global-batch"]
+    assert [violation.constraint for violation in found] == ["expert-parallel", "pipeline-layers", "global-batch"]
 
 
 def test_names_lead_to_the_origins() -> None:
@@ -211,7 +211,7 @@ def test_what_a_gpu_cannot_do(gpu: str, extra: dict[str, str], message: str | No
 def test_sizes_of_what_the_model_does_not_have_are_named() -> None:
     extra: dict[str, ArgValue] = {"num_experts": "0", "multi_latent_attention": False}
     found = check(flags("DeepSeek-V3", {"GBS": 1024}, **extra), 1024)
-    assert {violation.message.partition(";")[0] for violation in found if violation.rule == "shape"} == {
+    assert {violation.message.partition(";")[0] for violation in found if violation.constraint == "shape"} == {
         "--q-lora-rank, --kv-lora-rank, --qk-head-dim, --qk-pos-emb-head-dim, --v-head-dim "
         "without --multi-latent-attention",
         "--moe-shared-expert-intermediate-size, --moe-router-num-groups without --num-experts",

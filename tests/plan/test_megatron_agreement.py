@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from harness.plan.constraints import check
+from harness.plan.constraints.check import check
 from harness.plan.violation import Violation
 
 pytest.importorskip("megatron.training")
@@ -34,7 +34,7 @@ REFUSED_LATER = {  # what our messages begin with, or hold → where Megatron fi
     "--moe-router-num-groups without": "never: it ignores them without a word",
     "--num-query-groups without": "never: it ignores them without a word",
 }
-REACHED = {  # rules that the draw must break, or it proves nothing of them
+REACHED = {  # constraints that the draw must break, or it proves nothing of them
     "attention", "balancing", "capacity", "cp-communication", "cuda-graphs", "deferred-embedding", "delayed-wgrad",
     "dispatcher",
     "evaluation-batch", "expert-bias", "expert-groups", "expert-overlap", "expert-parallel", "fp8", "fsdp", "fusion",
@@ -52,7 +52,7 @@ def agree(ours: list[Violation], theirs: str | None) -> bool:
 
 
 def tally(examples: int) -> Counter[str]:
-    """How many of so many draws were refused by which rule, and how many were `runnable` or refused for one `single`
+    """How many of so many draws each constraint refused, and how many were `runnable` or refused for one `single`
     reason. A draw on which the verdicts differ is shrunk to the smallest such one, and fails."""
     counts: Counter[str] = Counter()
 
@@ -64,7 +64,7 @@ def tally(examples: int) -> Counter[str]:
         ours = check(drawn.args, drawn.world_size, gpu=drawn.gpu, te=drawn.te, env=drawn.env)
         theirs = refusal(drawn.args, drawn.world_size, gpu=drawn.gpu, te=drawn.te, env=drawn.env)
         assert agree(ours, theirs), (" ".join(drawn.args.argv()), drawn, list(map(str, ours)), theirs)
-        counts.update({violation.rule for violation in ours})
+        counts.update({violation.constraint for violation in ours})
         counts.update(drawn=1, runnable=theirs is None, single=len(ours) == 1, literal=bool(ours) is bool(theirs))
 
     compare()

@@ -16,8 +16,9 @@ from harness.cost.step_time import step_time
 from harness.errors import ConfigError
 from harness.plan.cross_validation import fitted, left_out_errors
 from harness.plan.fit import Measured, fit
+from harness.plan.published.predictable import PredictableRow
 from harness.plan.published.rows import COLUMNS, SHIPPED, read_rows
-from harness.plan.score import AIM_MEDIAN, AIM_MEMORY, AIM_P90, Case, accuracy, cases, score
+from harness.plan.score import AIM_MEDIAN, AIM_MEMORY, AIM_P90, accuracy, measured_rows, score
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +51,14 @@ def test_p90_is_the_tenth_worst_of_a_hundred() -> None:
 def test_constants_come_back_from_what_they_predict() -> None:
     """The fit finds constants that made the data, as far as the priors let it."""
     truth = FITTED.with_values({"hbm": 0.5})
-    chosen = cases(read_rows())[::6]
+    chosen = measured_rows(read_rows())[::6]
     made = [Measured(job=it.job, gpu=it.gpu, step_s=step_time(it.job, it.gpu, truth).total_s) for it in chosen]
     assert fit(made, FITTED, ["hbm"]).hbm == pytest.approx(0.5, rel=0.02)
 
 
 @pytest.mark.slow
 def test_what_ships_is_what_the_fit_finds_and_holds_for_models_left_out() -> None:
-    usable = cases(read_rows())
+    usable = measured_rows(read_rows())
     found = fitted(usable)
     for name in ("gemm_bf16", "hbm", "attention_forward", "nic"):
         assert getattr(found, name) == pytest.approx(getattr(FITTED, name), rel=0.05)
@@ -66,7 +67,7 @@ def test_what_ships_is_what_the_fit_finds_and_holds_for_models_left_out() -> Non
     assert accuracy(errors).median < 0.5 * accuracy(list(_by_median_of_other_models(usable))).median
 
 
-def _by_median_of_other_models(usable: Sequence[Case]) -> Iterator[float]:
+def _by_median_of_other_models(usable: Sequence[PredictableRow]) -> Iterator[float]:
     """The errors of a rule of thumb: as fast as other models are on this GPU in the median."""
     for case in usable:
         others = [it.measured_tflops for it in usable if it.row.gpu == case.row.gpu and it.row.model != case.row.model]

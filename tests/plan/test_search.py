@@ -14,7 +14,6 @@ from harness.cost.hardware import find_gpu
 from harness.cost.memory import peak_stage, stage_memory
 from harness.cost.step_time import step_time
 from harness.plan.bounds import Bounds
-from harness.plan.launch_line import launch_line
 from harness.plan.predict import job_of
 from harness.plan.search import search
 from harness.plan.space.point import Grid
@@ -48,10 +47,10 @@ def sample(of: Space, count: int) -> list[tuple]:
     drawn = []
     while len(drawn) < count:
         points = list(of.points(draw.choice(grids)))
-        ways = [(point, way) for point in points for way in of.ways_of(point)]
-        if ways:
-            point, way = draw.choice(ways)
-            drawn.append((point, way, draw.choice(way.recomputes)))
+        options = [(point, option) for point in points for option in of.options_of(point)]
+        if options:
+            point, option = draw.choice(options)
+            drawn.append((point, option, draw.choice(option.recomputes)))
     return drawn
 
 
@@ -59,23 +58,23 @@ def sample(of: Space, count: int) -> list[tuple]:
 def test_no_way_to_run_beats_its_bounds(asked: dict[str, str]) -> None:
     of = space_of(asked)
     bounds = Bounds(of)
-    for point, way, recompute in sample(of, 150):
-        job = of.job(point, way, recompute)
+    for point, option, recompute in sample(of, 150):
+        job = of.job(point, option, recompute)
         time_s = step_time(job, of.gpu).total_s
-        assert bounds.step_s(point, way, recompute) <= time_s * (1 + 1e-9), (point, way.settings, recompute)
-        assert bounds.step_s(point, way, way.recomputes[0]) <= time_s * (1 + 1e-9)
+        assert bounds.step_s(point, option, recompute) <= time_s * (1 + 1e-9), (point, option.settings, recompute)
+        assert bounds.step_s(point, option, option.recomputes[0]) <= time_s * (1 + 1e-9)
         assert bounds.parameter_bytes(point.grid) <= peak_stage(stage_memory(job)).total_bytes
 
 
 @pytest.mark.parametrize("asked", CASES, ids=lambda asked: f"{asked['MODEL']}-{asked['GPU']}")
 def test_what_prunes_by_memory_is_true(asked: dict[str, str]) -> None:
-    """The last set of a way is its leanest, and a larger micro-batch needs no less."""
+    """The last set of an option is its leanest, and a larger micro-batch needs no less."""
     of = space_of(asked)
-    for point, way, recompute in sample(of, 100):
-        needed = peak_stage(stage_memory(of.job(point, way, recompute))).total_bytes
-        leanest = peak_stage(stage_memory(of.job(point, way, way.recomputes[-1]))).total_bytes
-        larger = of.job(replace_micro(point), way, recompute)
-        assert leanest <= needed, (point, way.settings, recompute)
+    for point, option, recompute in sample(of, 100):
+        needed = peak_stage(stage_memory(of.job(point, option, recompute))).total_bytes
+        leanest = peak_stage(stage_memory(of.job(point, option, option.recomputes[-1]))).total_bytes
+        larger = of.job(replace_micro(point), option, recompute)
+        assert leanest <= needed, (point, option.settings, recompute)
         assert needed <= peak_stage(stage_memory(larger)).total_bytes
 
 
@@ -88,9 +87,9 @@ def test_a_search_finds_what_trying_everything_finds() -> None:
     best: dict[Grid, float] = {}
     for grid in of.grids():
         for point in of.points(grid):
-            for way in of.ways_of(point):
-                for recompute in way.recomputes:
-                    job = of.job(point, way, recompute)
+            for option in of.options_of(point):
+                for recompute in option.recomputes:
+                    job = of.job(point, option, recompute)
                     if peak_stage(stage_memory(job)).total_bytes <= of.gpu.hbm_bytes:
                         best[grid] = min(best.get(grid, float("inf")), step_time(job, of.gpu).total_s)
     found = search(of, keep=10)
@@ -106,7 +105,7 @@ def test_the_command_of_a_candidate_launches_exactly_it(asked: dict[str, str]) -
     found = search(of, keep=10).best
     assert found
     for one in found:
-        words = shlex.split(launch_line({"CLUSTER": "template", **asked}, one, ()))
+        words = shlex.split(one.launch_command({"CLUSTER": "template", **asked}, ()))
         assert words[:2] == ["moe-harness", "launch"]
         at = words.index("--") if "--" in words else len(words)
         launched = resolve(parse_arguments(words[2:at]), tuple(words[at + 1 :]))

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from stored_records import load_version, result_of, with_result
 
+from harness.report.text.plain_table import plain_table
 from harness.report.text.run_table import show_runs, show_summary
-from harness.report.text.table import plain_table
 from harness.training.effective import Mixture, Setup
 from harness.training.log.parser import RunLog
 from harness.training.summary import summarise

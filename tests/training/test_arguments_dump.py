@@ -65,7 +65,7 @@ def test_what_a_real_run_dumps_is_what_the_engine_finds_built(tmp_path: Path) ->
     assert dumped == replace(engine.setup, grouped_gemm=None)
     assert dumped is not None
     assert (dumped.ep, dumped.mtp_layers) == (2, 1)
-    assert [item.name for item in fields(Setup) if getattr(dumped, item.name) is None] == ["vpp", "grouped_gemm"]
+    assert [item.name for item in fields(Setup) if getattr(dumped, item.name) is None] == ["grouped_gemm"]
 
 
 def test_values_of_a_dense_model_and_of_layers_without_transformer_engine() -> None:

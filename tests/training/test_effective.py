@@ -6,7 +6,9 @@ import pytest
 
 from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.config.provenance import Resolved
-from harness.training.effective import Setup, asked_of, differences
+from harness.training.asked import asked_of
+from harness.training.effective import Setup, differences
+from harness.training.log.arguments_dump import setup_of
 from harness.training.log.engine_statement import parse_in_effect, parse_peak_memory
 from harness.training.log.parser import LogParser
 from harness.training.log.samples import PeakMemory
@@ -81,7 +83,7 @@ def test_what_the_flags_ask_for() -> None:
         )
     )
     assert asked == Setup(
-        world_size=16, tp=2, pp=2, ep=4, etp=2, cp=1, dp=4,
+        world_size=16, tp=2, pp=2, vpp=1, ep=4, etp=2, cp=1, dp=4,
         dispatcher="flex:deepep", precision="bf16", grouped_gemm=True, mtp_layers=1,
     )  # fmt: skip
 
@@ -121,3 +123,21 @@ def test_differences_name_what_ran_otherwise_and_nothing_unsaid() -> None:
         "dispatcher: asked flex, in effect alltoall",
         "grouped_gemm: asked True, in effect False",
     ]
+
+
+@pytest.mark.parametrize(
+    "asking",
+    [
+        {"--num-virtual-stages-per-pipeline-rank": "2"},
+        {"--num-layers-per-virtual-pipeline-stage": "4"},
+        {"--pipeline-model-parallel-layout": "Ettt|(tttt|)*3tL"},
+    ],
+    ids=lambda asking: next(iter(asking)),
+)
+def test_virtual_stages_that_did_not_come_are_a_difference_however_they_were_asked_for(
+    asking: dict[str, ArgValue],
+) -> None:
+    asked = asked_of(resolved({"--num-layers": "16", "--pipeline-model-parallel-size": "2", **asking}))
+    assert asked.vpp == 2
+    printed = setup_of({"virtual_pipeline_model_parallel_size": "None", "pipeline_model_parallel_size": "2"})
+    assert [str(it) for it in differences(asked, printed)] == ["vpp: asked 2, in effect 1"]

@@ -26,7 +26,7 @@ _SHORT_MODULES = {
     "up_proj": "mla_up_proj",
 }
 
-type Said = Iterator[tuple[str, Any]]
+type StatedFacts = Iterator[tuple[str, Any]]
 
 
 def precision(row: PublishedRow) -> Mapping[str, Any]:
@@ -41,9 +41,9 @@ def precision(row: PublishedRow) -> Mapping[str, Any]:
 def hints(row: PublishedRow) -> Mapping[str, Any]:
     """Loose words that the recipes themselves make exact, e.g. "partial CG"."""
     found: dict[str, Any] = {}
-    if _says(row, r"router/preprocess CG"):
+    if _remark(row, r"router/preprocess CG"):
         found["cuda_graph"] = ("moe_router", "moe_preprocess")
-    elif _says(row, r"partial CG"):
+    elif _remark(row, r"partial CG"):
         found["cuda_graph"] = ("attn", "moe_router", "moe_preprocess")
     return found
 
@@ -58,11 +58,11 @@ def with_cells(row: PublishedRow, known: Facts, facts: Mapping[str, Any]) -> Fac
     return over(known, facts, f"line {row.line}") if facts else known
 
 
-def _says(row: PublishedRow, pattern: str) -> re.Match[str] | None:
+def _remark(row: PublishedRow, pattern: str) -> re.Match[str] | None:
     return re.search(pattern, row.remarks, re.IGNORECASE)
 
 
-def _recompute(row: PublishedRow) -> Said:
+def _recompute(row: PublishedRow) -> StatedFacts:
     words = re.findall(r"\w+", row.recompute.lower())
     if words[:1] in (["none"], ["full"]):
         yield "recompute", tuple(words[:1])
@@ -70,53 +70,53 @@ def _recompute(row: PublishedRow) -> Said:
         yield "recompute", modules
 
 
-def _dispatcher(row: PublishedRow) -> Said:
-    if said := re.search(r"allgather|all-?to-?all|a2a|deepep|hybridep", row.dispatcher, re.IGNORECASE):
-        name = said[0].lower()
+def _dispatcher(row: PublishedRow) -> StatedFacts:
+    if found := re.search(r"allgather|all-?to-?all|a2a|deepep|hybridep", row.dispatcher, re.IGNORECASE):
+        name = found[0].lower()
         yield "dispatcher", "alltoall" if name in ("a2a", "all-to-all") else name
 
 
-def _cuda_graph(row: PublishedRow) -> Said:
-    if _says(row, r"full CG|full[- ]iteration (cuda )?graph"):
+def _cuda_graph(row: PublishedRow) -> StatedFacts:
+    if _remark(row, r"full CG|full[- ]iteration (cuda )?graph"):
         yield "cuda_graph", ("full",)
-    elif _says(row, r"cuda[- ]graphs? (off|none|disabled)"):
+    elif _remark(row, r"cuda[- ]graphs? (off|none|disabled)"):
         yield "cuda_graph", ("none",)
-    elif said := _says(row, r"cuda[- ]graphs? ((?:(?:attn|mlp|moe\w*)[ +,/]*)+)"):
-        yield "cuda_graph", tuple(re.findall(r"\w+", said[1].lower()))
+    elif found := _remark(row, r"cuda[- ]graphs? ((?:(?:attn|mlp|moe\w*)[ +,/]*)+)"):
+        yield "cuda_graph", tuple(re.findall(r"\w+", found[1].lower()))
 
 
-def _overlap(row: PublishedRow) -> Said:
-    if said := _says(row, r"A2A_OVERLAP=([01])|(?:1F1B|EP)(?: EP)? overlap\b ?(on|off)?"):
-        yes = said[1] == "1" if said[1] else (said[2] or "on").lower() == "on"
+def _overlap(row: PublishedRow) -> StatedFacts:
+    if found := _remark(row, r"A2A_OVERLAP=([01])|(?:1F1B|EP)(?: EP)? overlap\b ?(on|off)?"):
+        yes = found[1] == "1" if found[1] else (found[2] or "on").lower() == "on"
         yield "a2a_overlap", yes
-        yield "delay_wgrad", yes and not _says(row, r"delay_wgrad off|wgrad off")
+        yield "delay_wgrad", yes and not _remark(row, r"delay_wgrad off|wgrad off")
 
 
-def _routing(row: PublishedRow) -> Said:
-    if _says(row, r"forced? (expert )?balanc|force-?load-?balanc|force-balanced|forced-balanced"):
+def _routing(row: PublishedRow) -> StatedFacts:
+    if _remark(row, r"forced? (expert )?balanc|force-?load-?balanc|force-balanced|forced-balanced"):
         yield "routing", "balanced"
-    elif _says(row, r"real routing"):
+    elif _remark(row, r"real routing"):
         yield "routing", "real"
-    elif _says(row, r"token ?drop"):
+    elif _remark(row, r"token ?drop"):
         yield "routing", "drop"
 
 
-def _pipeline(row: PublishedRow) -> Said:
-    if said := _says(row, r"\blayout:? (E\S*L)"):
-        yield "layout", said[1]
-        yield "mtp_layers", said[1].count("m")
-        yield from _virtual(row, said[1])
-    if said := re.search(r"\bVPP(\d+)", row.other_flags):  # notes speak of other tables too
-        yield "vpp", int(said[1])
+def _pipeline(row: PublishedRow) -> StatedFacts:
+    if found := _remark(row, r"\blayout:? (E\S*L)"):
+        yield "layout", found[1]
+        yield "mtp_layers", found[1].count("m")
+        yield from _virtual(row, found[1])
+    if found := re.search(r"\bVPP(\d+)", row.other_flags):  # notes speak of other tables too
+        yield "vpp", int(found[1])
 
 
-def _virtual(row: PublishedRow, layout: str) -> Said:
+def _virtual(row: PublishedRow, layout: str) -> StatedFacts:
     """The stages of a layout, where the row counts none."""
     if row.pp and row.vpp is None:
         yield "vpp", len(layout_stages(layout)) // row.pp
 
 
-def _network(row: PublishedRow) -> Said:
+def _network(row: PublishedRow) -> StatedFacts:
     """Functional tests list their network's flags."""
     flags = MegatronArgs(stated_flags(row))
     if flags:
@@ -126,28 +126,28 @@ def _network(row: PublishedRow) -> Said:
         yield from _virtual(row, layout)
 
 
-def _mtp(row: PublishedRow) -> Said:
-    if said := _says(row, r"(w/o|no|without|w/|with)? ?\bMTP=?(\d?)\b"):
-        without = (said[1] or "").lower() in ("w/o", "no", "without")
-        yield "mtp_layers", 0 if without else int(said[2] or 1)
+def _mtp(row: PublishedRow) -> StatedFacts:
+    if found := _remark(row, r"(w/o|no|without|w/|with)? ?\bMTP=?(\d?)\b"):
+        without = (found[1] or "").lower() in ("w/o", "no", "without")
+        yield "mtp_layers", 0 if without else int(found[2] or 1)
 
 
-def _sharding(row: PublishedRow) -> Said:
-    if said := _says(row, r"\b[FH]SDP(?:=(\S+))?"):
-        yield "fsdp", (said[1] or "on").lower().strip(";,") not in ("0", "/", "off")
+def _sharding(row: PublishedRow) -> StatedFacts:
+    if found := _remark(row, r"\b[FH]SDP(?:=(\S+))?"):
+        yield "fsdp", (found[1] or "on").lower().strip(";,") not in ("0", "/", "off")
 
 
-def _offload(row: PublishedRow) -> Said:
-    if said := _says(row, r"OPTIMIZER_OFFLOAD=([01])"):
-        yield "optimizer_offload", float(said[1])
+def _offload(row: PublishedRow) -> StatedFacts:
+    if found := _remark(row, r"OPTIMIZER_OFFLOAD=([01])"):
+        yield "optimizer_offload", float(found[1])
 
 
-def _stash(row: PublishedRow) -> Said:
-    if _says(row, r"paged stash"):
+def _stash(row: PublishedRow) -> StatedFacts:
+    if _remark(row, r"paged stash"):
         yield "paged_stash", True
 
 
-_READERS: tuple[Callable[[PublishedRow], Said], ...] = (
+_READERS: tuple[Callable[[PublishedRow], StatedFacts], ...] = (
     _recompute,
     _dispatcher,
     _cuda_graph,

@@ -70,7 +70,7 @@ class Facts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class SourceEntry:
     """Facts and the rows they hold for; every condition that is given must hold.
 
     `source` and `says` are searched in the row's source and remarks; `model`, `gpu`, `dispatcher` and `recipe` must
@@ -89,14 +89,14 @@ class Entry:
 
     def holds(self, row: PublishedRow, known: Facts) -> bool:
         """Whether a row of which this much is known is one of them."""
-        return (
-            _found(self.source, row.source)
-            and _found(self.says, row.remarks)
+        return (  # numbers first, for they need no pattern to be compiled
+            all(_number(row, known, name) == value for name, value in self.where.items())
             and _is(self.model, row.model)
             and _is(self.gpu, row.gpu)
+            and _found(self.source, row.source)
+            and _found(self.says, row.remarks)
             and _is(self.dispatcher, row.dispatcher)
             and _is(self.recipe, known.recipe or row.precision)
-            and all(_number(row, known, name) == value for name, value in self.where.items())
         )
 
 
@@ -113,7 +113,7 @@ def _number(row: PublishedRow, known: Facts, name: str) -> int:
     return getattr(row, name) or getattr(known, name, None) or 1
 
 
-def gathered(row: PublishedRow, known: Facts, entries: Sequence[Entry] | None = None) -> Facts:
+def gathered(row: PublishedRow, known: Facts, entries: Sequence[SourceEntry] | None = None) -> Facts:
     """Everything that the entries say of a row: in order, later ones over earlier ones, `known` as the first."""
     for entry in shipped_entries() if entries is None else entries:
         if entry.holds(row, known):
@@ -122,16 +122,16 @@ def gathered(row: PublishedRow, known: Facts, entries: Sequence[Entry] | None = 
 
 
 def over(known: Facts, facts: Mapping[str, Any], origin: str) -> Facts:
-    """Facts over what was known; features and flags add up, and what is now said is no guess any more."""
-    said = {name: _tuple(value) for name, value in facts.items()}
-    kept = tuple(name for name in known.guessed if name not in said)
+    """Facts over what was known; features and flags add up, and what is now stated is no guess any more."""
+    stated = {name: _tuple(value) for name, value in facts.items()}
+    kept = tuple(name for name in known.guessed if name not in stated)
     added = {
-        "features": tuple(dict.fromkeys(known.features + said.pop("features", ()))),
-        "flags": {**known.flags, **said.pop("flags", {})},
-        "guessed": kept + said.pop("guessed", ()),
+        "features": tuple(dict.fromkeys(known.features + stated.pop("features", ()))),
+        "flags": {**known.flags, **stated.pop("flags", {})},
+        "guessed": kept + stated.pop("guessed", ()),
         "origins": (*known.origins, origin),
     }
-    return replace(known, **said, **added)
+    return replace(known, **stated, **added)
 
 
 def _tuple(value: Any) -> Any:
@@ -139,13 +139,13 @@ def _tuple(value: Any) -> Any:
 
 
 @cache
-def shipped_entries() -> tuple[Entry, ...]:
+def shipped_entries() -> tuple[SourceEntry, ...]:
     """facts.yaml."""
     import yaml  # imported late: only scoring needs it
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return tuple(
-        Entry(origin=origin, **{"facts": {}, **entry})
+        SourceEntry(origin=origin, **{"facts": {}, **entry})
         for origin, group in yaml.load(FACTS.read_text(encoding="utf-8"), Loader=loader).items()
         for entry in group
     )

@@ -11,11 +11,11 @@ from harness.errors import HarnessError, nearest
 from harness.plan.published.bases import base_flags, shipped_models
 from harness.plan.published.cells import hints, precision, stated, with_cells
 from harness.plan.published.facts import COLLECTIONS, Facts, gathered
+from harness.plan.published.pipeline_flags import pipeline_flags
 from harness.plan.published.rows import PublishedRow
 from harness.plan.published.shape import network_flags
-from harness.plan.published.split import pipeline_split
 
-type Flags = dict[str, ArgValue]
+type FlagValues = dict[str, ArgValue]
 
 ASSUMED = Facts(
     recipe="bf16",
@@ -74,9 +74,9 @@ def _job(row: PublishedRow) -> PublishedJob:
     if found.fsdp:
         raise Unusable("FSDP: parameters are sharded too, which is not modelled")
     facts, assumed = _completed(found)
-    flags: Flags = {**base_flags(row.model), **network_flags(row), **_mapping(row, facts)}
+    flags: FlagValues = {**base_flags(row.model), **network_flags(row), **_mapping(row, facts)}
     flags |= {**_precision(facts), **_optimizer(facts), **_saving(facts), **_experts(facts), **facts.flags}
-    split = pipeline_split(flags, facts.vpp or 1, facts)
+    split = pipeline_flags(flags, facts.vpp or 1, facts)
     args = MegatronArgs({flag: value for flag, value in {**flags, **split.flags}.items() if value is not False})
     world_size = row.n_gpus or facts.n_gpus
     if world_size is None:
@@ -126,9 +126,9 @@ def _word(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _mapping(row: PublishedRow, facts: Facts) -> Flags:
+def _mapping(row: PublishedRow, facts: Facts) -> FlagValues:
     etp = row.etp or (row.tp if facts.etp == "tp" else facts.etp)
-    flags: Flags = {
+    flags: FlagValues = {
         "--tensor-model-parallel-size": str(row.tp),
         "--pipeline-model-parallel-size": str(facts.pp),
         "--expert-model-parallel-size": str(row.ep),
@@ -147,8 +147,8 @@ def _mapping(row: PublishedRow, facts: Facts) -> Flags:
     return flags
 
 
-def _precision(facts: Facts) -> Flags:
-    flags: Flags = {"--bf16": True}
+def _precision(facts: Facts) -> FlagValues:
+    flags: FlagValues = {"--bf16": True}
     if facts.recipe == "nvfp4":
         flags |= {"--fp4-format": "e2m1", "--fp4-recipe": "nvfp4"}
     elif facts.recipe and facts.recipe != "bf16":
@@ -158,9 +158,9 @@ def _precision(facts: Facts) -> Flags:
     return flags
 
 
-def _optimizer(facts: Facts) -> Flags:
+def _optimizer(facts: Facts) -> FlagValues:
     overlap = facts.dp_overlap or ()
-    flags: Flags = {
+    flags: FlagValues = {
         "--overlap-grad-reduce": "grad" in overlap,
         "--overlap-param-gather": "param" in overlap,
         "--grad-reduce-in-bf16": facts.grad_reduce == "bf16",
@@ -179,9 +179,9 @@ def _optimizer(facts: Facts) -> Flags:
     return flags
 
 
-def _saving(facts: Facts) -> Flags:
+def _saving(facts: Facts) -> FlagValues:
     """What saves activations, and what captures kernels."""
-    flags: Flags = {}
+    flags: FlagValues = {}
     if facts.recompute == ("full",):
         flags |= {"--recompute-granularity": "full", "--recompute-method": "uniform", "--recompute-num-layers": "1"}
     elif facts.recompute and facts.recompute != ("none",):
@@ -199,8 +199,8 @@ def _saving(facts: Facts) -> Flags:
     return flags
 
 
-def _experts(facts: Facts) -> Flags:
-    flags: Flags = {
+def _experts(facts: Facts) -> FlagValues:
+    flags: FlagValues = {
         "--moe-token-dispatcher-type": str(facts.dispatcher),
         "--moe-router-fusion": bool(facts.router_fusion),
         "--moe-router-force-load-balancing": facts.routing == "balanced",

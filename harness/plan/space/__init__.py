@@ -1,1 +1,1 @@
-"""What a search runs through: mappings, and the ways to run each."""
+"""What a search runs through: mappings, and the options to run each with."""

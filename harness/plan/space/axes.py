@@ -11,14 +11,15 @@ MBS  1, 2, 4, 8
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from harness.arch.parallel import world_size
 from harness.config.megatron_args import ArgValue
 from harness.config.provenance import Resolved
 from harness.config.setting_flags import FLAG_OF_SETTING
 from harness.cost.hardware import Gpu
 from harness.cost.training import Training
-from harness.plan.space.splits import Split, split_flags, splits
-from harness.plan.space.ways import with_flags
-from harness.plan.verdict import violations_of, world_size
+from harness.plan.space.execution_options import with_flags
+from harness.plan.space.pipeline_splits import PipelineSplit, pipeline_splits, split_flags
+from harness.plan.verdict import violations_of
 from harness.plan.violation import divisors
 
 MOST_TP = 8
@@ -36,11 +37,11 @@ def _powers(most: int) -> list[int]:
 
 
 def tps(base: Resolved, gpu: Gpu, chosen: Mapping[str, int]) -> Iterator[int]:
-    """Sizes that divide whatever TP splits, by Megatron's own rules."""
+    """Sizes that divide whatever TP splits, by Megatron's own constraints."""
     for tp in only(chosen, "TP", _powers(min(MOST_TP, gpu.nvlink_domain, world_size(base)))):
         flags: dict[str, ArgValue] = {FLAG_OF_SETTING["TP"]: str(tp)}
         found = violations_of(with_flags(base, flags), gpu)
-        if not any(violation.rule == "tensor-parallel" for violation in found):
+        if not any(violation.constraint == "tensor-parallel" for violation in found):
             yield tp
 
 
@@ -50,19 +51,22 @@ def cps(seq_len: int) -> list[int]:
     return [cp for cp in _powers(most) if cp == 1 or seq_len % (2 * cp) == 0]
 
 
-def cuts(base: Resolved, job: Training, gpu: Gpu, chosen: Mapping[str, int]) -> dict[int, tuple[Split, ...]]:
-    """Splits by PP, as far as Megatron takes them: early releases have no layouts."""
-    found: dict[int, tuple[Split, ...]] = {}
+def legal_splits(
+    base: Resolved, job: Training, gpu: Gpu, chosen: Mapping[str, int]
+) -> dict[int, tuple[PipelineSplit, ...]]:
+    """Pipeline splits by PP, as far as Megatron takes them: early releases have no layouts."""
+    found: dict[int, tuple[PipelineSplit, ...]] = {}
     for pp in only(chosen, "PP", divisors(job.parallel.world_size)):
         if pp > len(job.arch.layers):
             break
-        asked = [split for split in splits(job.arch, pp) if split.vpp == chosen.get("VPP", split.vpp)]
-        legal = tuple(split for split in asked if not _uncut(base, split, gpu))
+        asked = [split for split in pipeline_splits(job.arch, pp) if split.vpp == chosen.get("VPP", split.vpp)]
+        legal = tuple(split for split in asked if not _refuses(base, split, gpu))
         if legal:
             found[pp] = legal
     return found
 
 
-def _uncut(base: Resolved, split: Split, gpu: Gpu) -> bool:
+def _refuses(base: Resolved, split: PipelineSplit, gpu: Gpu) -> bool:
+    """Whether Megatron takes no such pipeline."""
     flags = split_flags(split.pp, split.vpp, split.layout)
-    return any(found.rule.startswith("pipeline") for found in violations_of(with_flags(base, flags), gpu))
+    return any(found.constraint.startswith("pipeline") for found in violations_of(with_flags(base, flags), gpu))

@@ -5,9 +5,9 @@ from typing import NamedTuple
 from harness.config.megatron_args import ArgValue
 from harness.config.setting_flags import FLAG_OF_SETTING
 from harness.cost.training import Recompute
+from harness.plan.space.execution_options import ExecutionOption, added_flags
+from harness.plan.space.pipeline_splits import PipelineSplit, split_flags
 from harness.plan.space.settings import UNEVEN
-from harness.plan.space.splits import Split, split_flags
-from harness.plan.space.ways import Way, added_flags
 
 
 class Grid(NamedTuple):
@@ -20,32 +20,32 @@ class Grid(NamedTuple):
     etp: int
 
 
-class Point(NamedTuple):
+class SpacePoint(NamedTuple):
     """A mapping and its batch: all but how tokens travel and what is recomputed."""
 
     grid: Grid
-    split: Split
+    split: PipelineSplit
     micro: int
     microbatches: int
 
 
-def point_flags(point: Point, way: Way, recompute: Recompute) -> dict[str, ArgValue]:
-    """The flags that make a way's configuration this job."""
+def point_flags(point: SpacePoint, option: ExecutionOption, recompute: Recompute) -> dict[str, ArgValue]:
+    """The flags that make an option's configuration this job."""
     grid = point.grid
     sizes = {"TP": grid.tp, "CP": grid.cp, "EP": grid.ep, "ETP": grid.etp, "MBS": point.micro}
     flags: dict[str, ArgValue] = {FLAG_OF_SETTING[name]: str(size) for name, size in sizes.items()}
     if grid.tp > 1:
         flags["--sequence-parallel"] = True
     split = point.split
-    return {**flags, **split_flags(split.pp, split.vpp, split.layout), **added_flags(way.resolved, recompute)}
+    return {**flags, **split_flags(split.pp, split.vpp, split.layout), **added_flags(option.resolved, recompute)}
 
 
-def point_settings(point: Point, way: Way) -> dict[str, str]:
+def point_settings(point: SpacePoint, option: ExecutionOption) -> dict[str, str]:
     """The settings that say the same; what a preset says of uneven stages is unset."""
     grid, split = point.grid, point.split
     sizes = {"TP": grid.tp, "CP": grid.cp, "PP": grid.pp, "EP": grid.ep, "ETP": grid.etp, "MBS": point.micro}
     settings = {name: str(size) for name, size in sizes.items()}
     if split.layout:
-        return {**settings, "PP_LAYOUT": split.layout, **way.settings}
-    preset = [name for name in UNEVEN if any(entry.value for entry in way.resolved.origins.get(name, ()))]
-    return {**settings, "VPP": str(split.vpp), **dict.fromkeys(preset, ""), **way.settings}
+        return {**settings, "PP_LAYOUT": split.layout, **option.settings}
+    preset = [name for name in UNEVEN if any(entry.value for entry in option.resolved.origins.get(name, ()))]
+    return {**settings, "VPP": str(split.vpp), **dict.fromkeys(preset, ""), **option.settings}

@@ -52,6 +52,6 @@ def recompute_flags(chosen: Recompute) -> Mapping[str, ArgValue]:
     return {GRANULARITY: "selective", MODULES: tuple(sorted(chosen.modules))}
 
 
-def shown(chosen: Recompute) -> str:
+def show_recompute(chosen: Recompute) -> str:
     """`none`, `layernorm moe_act`, `full`."""
     return " ".join(sorted(chosen.modules)) if chosen.granularity == "selective" else chosen.granularity

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from harness.training.assessment import Assessment, gpu_hours
+from harness.launch.gpu_hours import gpu_hours
+from harness.training.assessment import Assessment
 from harness.units import show_bytes, show_hours, show_seconds
 
 if TYPE_CHECKING:  # a launch without a known GPU starts faster without the cost model

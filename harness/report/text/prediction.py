@@ -6,8 +6,8 @@ from typing import Any
 from harness.cost.memory import ERROR_BAND, StageMemory
 from harness.cost.training import Training
 from harness.plan.candidate import COMPUTING, Candidate
-from harness.plan.space.recompute_sets import shown
-from harness.report.text.table import plain_table
+from harness.plan.space.recompute_sets import show_recompute
+from harness.report.text.plain_table import plain_table
 from harness.units import GIB, show_bytes, show_seconds
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -110,7 +110,7 @@ def candidate_data(found: Candidate) -> dict[str, Any]:
         "precision": job.precision,
         "dispatcher": job.dispatcher,
         "a2a_overlap": job.overlap.expert,
-        "recompute": shown(job.recompute),
+        "recompute": show_recompute(job.recompute),
         "imbalance": job.imbalance,
         "peak_memory_bytes": found.peak.total_bytes,
         "hbm_bytes": found.gpu.hbm_bytes,
@@ -141,7 +141,7 @@ def _mapping(found: Candidate) -> list[str]:
 def _figures(found: Candidate) -> list[str]:
     return [
         show_exchange(found.job),
-        shown(found.job.recompute),
+        show_recompute(found.job.recompute),
         f"{found.peak.total_bytes / GIB:.1f} GiB",
         show_seconds(found.step_time.total_s),
         f"{found.tflops_per_gpu:.0f}",

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from harness.report.text.kind_view import LIST_COLUMNS
 from harness.report.text.kind_views import VIEWS
-from harness.report.text.table import MISSING, plain_table
+from harness.report.text.plain_table import MISSING, plain_table
 from harness.runs.record import Attempt, RunRecord
 
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.launch.gpu_hours import gpu_hours
+from harness.report.text.plain_table import MISSING, plain_table, show_known
 from harness.report.text.run_data import run_data
-from harness.report.text.table import MISSING, plain_table, show_known
 from harness.report.text.training import show_apart, show_tflops
 from harness.runs.campaign.item import Item
 from harness.runs.record import RunRecord
 from harness.runs.store import StoredRun
-from harness.training.assessment import gpu_hours
 from harness.training.result import training_result
 from harness.training.summary import Summary
 from harness.units import show_bytes, show_hours, show_seconds

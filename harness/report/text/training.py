@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.report.text.kind_view import KindView
-from harness.report.text.table import MISSING, show_known
+from harness.report.text.plain_table import MISSING, show_known
 from harness.training.result import TrainingResult
 from harness.training.summary import Summary
 from harness.units import TERA, show_bytes, show_seconds

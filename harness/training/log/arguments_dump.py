@@ -9,7 +9,9 @@ is given or raises, and TransformerConfig's `__post_init__` sets the flex backen
 import re
 from collections.abc import Mapping
 
-from harness.training.effective import Setup, lowest_precision
+from harness.arch.dispatcher import token_dispatcher
+from harness.arch.precision import lowest_precision
+from harness.training.effective import Setup
 
 _TITLE = "------------------------ arguments ------------------------"
 _SIZES = "using world size: "
@@ -78,7 +80,7 @@ def setup_of(arguments: Mapping[str, str]) -> Setup:
         world_size=_count(arguments, "world_size"),
         tp=_count(arguments, "tensor_model_parallel_size"),
         pp=_count(arguments, "pipeline_model_parallel_size"),
-        vpp=_count(arguments, "virtual_pipeline_model_parallel_size"),
+        vpp=_count(arguments, "virtual_pipeline_model_parallel_size", none=1),
         ep=_count(arguments, "expert_model_parallel_size"),
         etp=_count(arguments, "expert_tensor_parallel_size"),
         cp=_count(arguments, "context_parallel_size"),
@@ -86,30 +88,32 @@ def setup_of(arguments: Mapping[str, str]) -> Setup:
         dispatcher=_dispatcher(arguments) if has_experts else None,
         precision=_precision(arguments),
         grouped_gemm=_grouped_gemm(arguments) if has_experts else None,
-        mtp_layers=0 if arguments.get("mtp_num_layers") == "None" else _count(arguments, "mtp_num_layers"),
+        mtp_layers=_count(arguments, "mtp_num_layers", none=0),
     )
 
 
 def _dispatcher(arguments: Mapping[str, str]) -> str | None:
+    """None until all that decide are printed."""
     kind = arguments.get("moe_token_dispatcher_type")
-    if kind != "flex":
-        return kind
+    if kind is None:
+        return None
     deepep = arguments.get("moe_enable_deepep") == "True"
-    backend = "deepep" if deepep else arguments.get("moe_flex_dispatcher_backend")
-    return f"flex:{backend}" if backend else None
+    found = token_dispatcher(kind, arguments.get("moe_flex_dispatcher_backend"), deepep=deepep)
+    return None if kind == "flex" and found.backend is None else str(found)
 
 
 def _precision(arguments: Mapping[str, str]) -> str | None:
     """None until all that decide are printed; 0.11 has no `fp8_recipe`, and no release before 0.15 has `fp4`."""
     if not arguments.keys() >= {"bf16", "fp16", "fp8"}:
         return None
-    return lowest_precision(
+    found = lowest_precision(
         fp4=arguments.get("fp4", "None") != "None",
         fp8=arguments["fp8"] != "None",
         recipe=arguments.get("fp8_recipe"),
         bf16=arguments["bf16"] == "True",
         fp16=arguments["fp16"] == "True",
     )
+    return found.recorded
 
 
 def _grouped_gemm(arguments: Mapping[str, str]) -> bool | None:
@@ -120,6 +124,7 @@ def _grouped_gemm(arguments: Mapping[str, str]) -> bool | None:
     return False if asked == "False" else None
 
 
-def _count(arguments: Mapping[str, str], name: str) -> int | None:
+def _count(arguments: Mapping[str, str], name: str, *, none: int | None = None) -> int | None:
+    """A printed count; `none` where Megatron prints None."""
     value = arguments.get(name, "")
-    return int(value) if _COUNT.fullmatch(value) else None
+    return none if value == "None" else int(value) if _COUNT.fullmatch(value) else None

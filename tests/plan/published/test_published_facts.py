@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from harness.plan.published.facts import Entry, Facts, gathered, over, shipped_entries
+from harness.plan.published.facts import Facts, SourceEntry, gathered, over, shipped_entries
 from harness.plan.published.rows import PublishedRow, read_rows
 
 ROW = replace(read_rows()[0], source="Some table, 1.2", model="M", gpu="GB200", precision="FP8", pp=4, vpp=None)
 
 
-def entry(**conditions: object) -> Entry:
-    return Entry(facts={"dispatcher": "deepep"}, origin="there", **conditions)  # type: ignore[arg-type]
+def entry(**conditions: object) -> SourceEntry:
+    return SourceEntry(facts={"dispatcher": "deepep"}, origin="there", **conditions)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_one_condition_keeps_an_entry_out(conditions: dict[str, object]) -> None
 
 def test_later_entries_stand_above_earlier_ones_and_may_build_on_them() -> None:
     entries = [
-        Entry(facts={"recipe": "mxfp8", "dispatcher": "alltoall", "vpp": 2}, origin="first"),
-        Entry(facts={"dispatcher": "hybridep"}, origin="second", recipe="mxfp8", where={"vpp": 2}),
+        SourceEntry(facts={"recipe": "mxfp8", "dispatcher": "alltoall", "vpp": 2}, origin="first"),
+        SourceEntry(facts={"dispatcher": "hybridep"}, origin="second", recipe="mxfp8", where={"vpp": 2}),
     ]
     facts = gathered(ROW, Facts(), entries)
     assert (facts.dispatcher, facts.origins) == ("hybridep", ("first", "second"))

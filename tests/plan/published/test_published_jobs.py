@@ -11,7 +11,7 @@ import pytest
 from harness.arch.model import model_arch
 from harness.arch.parallel import parallel
 from harness.cost.flops import megatron_flops_per_token
-from harness.plan.constraints import check
+from harness.plan.constraints.check import check
 from harness.plan.published.flags import PublishedJob, Unusable, published_job
 from harness.plan.published.measured import measured_bytes, measured_tflops
 from harness.plan.published.rows import PublishedRow, read_rows

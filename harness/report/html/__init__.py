@@ -1,0 +1,1 @@
+"""Pages: one shell, the parts that they share, and a module for each page."""
