@@ -46,11 +46,16 @@ def write(
         partial.remove()
 
 
+def require_free(target: Path) -> None:
+    """ConfigError where there is something at the target."""
+    if has_entries(target):
+        raise ConfigError(f"{target} exists already: choose another target, or remove it to write it anew")
+
+
 def _refuse(partial: Partial, plan: OutputPlan, fingerprint: Fingerprint, *, resume: bool) -> None:
     """Raise ConfigError unless the target is free, or holds only what `resume` may continue."""
     journal, folder = partial.journal, partial.folder
-    if has_entries(partial.target):
-        raise ConfigError(f"{partial.target} exists already: choose another target, or remove it to write it anew")
+    require_free(partial.target)
     if journal.fingerprint and journal.fingerprint != fingerprint:
         raise ConfigError(
             f"{folder} holds an interrupted conversion of another source or with other options: give the same ones "

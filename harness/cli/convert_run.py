@@ -14,6 +14,7 @@ from ckpt_convert.families.limits import limits
 from ckpt_convert.tensors import Dtype
 from ckpt_convert.writing.partial import has_entries
 from ckpt_convert.writing.progress import Both, progress_on
+from ckpt_convert.writing.write import require_free
 from harness.checkpoint.files import CheckpointFormat
 from harness.cli import screen
 from harness.cli.convert_job import convert_recorded, submit_conversion
@@ -86,6 +87,8 @@ def run(
             convert_stated(click.echo)
         else:
             arguments = job_arguments(source, target, options, threads=threads)
+            if not resume:
+                require_free(target)
             convert_recorded(target, arguments, convert_stated, threads=threads)
         _show_done(conversion, target)
 
