@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from harness.plan.published.rows import PublishedRow
 
@@ -69,8 +70,7 @@ class Facts:
     origins: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class SourceEntry:
+class SourceEntry(NamedTuple):
     """Facts and the rows they hold for; every condition that is given must hold.
 
     `source` and `says` are searched in the row's source and remarks; `model`, `gpu`, `dispatcher` and `recipe` must
@@ -85,7 +85,7 @@ class SourceEntry:
     gpu: str = ".*"
     dispatcher: str = ".*"
     recipe: str = ".*"
-    where: Mapping[str, int] = field(default_factory=dict)
+    where: Mapping[str, int] = MappingProxyType({})
 
     def holds(self, row: PublishedRow, known: Facts) -> bool:
         """Whether a row of which this much is known is one of them."""

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from harness.arch.parallel import batch, parallel
 from harness.config.megatron_args import ArgValue, MegatronArgs
@@ -45,8 +45,7 @@ class Unusable(HarnessError):
     """A row that describes no job that can be predicted; the message says why."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PublishedJob:
+class PublishedJob(NamedTuple):
     """The job of a row: Megatron's flags (0.19's names) on `world_size` ranks of `gpu`.
 
     `assumed` says in words what neither the row nor its source states.
