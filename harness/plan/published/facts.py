@@ -17,6 +17,8 @@ COLLECTIONS = ("features", "flags", "guessed", "origins")
 
 type Recipe = Literal["bf16", "tensorwise", "delayed", "blockwise", "mxfp8", "nvfp4"]
 
+_PLAIN = re.compile(r"[\w-]+")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
@@ -105,6 +107,8 @@ def _found(pattern: str, text: str) -> bool:
 
 
 def _is(pattern: str, text: str) -> bool:
+    if _PLAIN.fullmatch(pattern):  # a name, of which there are many: compiling each would take longer
+        return pattern.lower() == text.lower()
     return re.fullmatch(pattern, text, re.IGNORECASE) is not None
 
 
