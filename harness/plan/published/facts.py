@@ -17,7 +17,7 @@ COLLECTIONS = ("features", "flags", "guessed", "origins")
 
 type Recipe = Literal["bf16", "tensorwise", "delayed", "blockwise", "mxfp8", "nvfp4"]
 
-_PLAIN = re.compile(r"[\w-]+")
+_LISTED = re.compile(r"[\w -]+(?:\|[\w -]+)*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,13 +103,20 @@ class SourceEntry(NamedTuple):
 
 
 def _found(pattern: str, text: str) -> bool:
+    if names := _names(pattern):
+        return any(name in text.lower() for name in names)
     return re.search(pattern, text, re.IGNORECASE) is not None
 
 
 def _is(pattern: str, text: str) -> bool:
-    if _PLAIN.fullmatch(pattern):  # a name, of which there are many: compiling each would take longer
-        return pattern.lower() == text.lower()
+    if names := _names(pattern):
+        return text.lower() in names
     return re.fullmatch(pattern, text, re.IGNORECASE) is not None
+
+
+def _names(pattern: str) -> list[str]:
+    """The names that a pattern lists, `A|B`, in lower case; none of any other: most are such, and need no compiling."""
+    return pattern.lower().split("|") if _LISTED.fullmatch(pattern) else []
 
 
 def _number(row: PublishedRow, known: Facts, name: str) -> int:
