@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -20,8 +19,7 @@ type Recipe = Literal["bf16", "tensorwise", "delayed", "blockwise", "mxfp8", "nv
 _LISTED = re.compile(r"[\w -]+(?:\|[\w -]+)*")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Facts:
+class Facts(NamedTuple):
     """How a job was run. None: neither the row nor its source says.
 
     `release` is the Megatron-Core release whose code ran, roughly. `recipe` is the precision of the GEMMs: bf16, or a
@@ -67,7 +65,7 @@ class Facts:
     fsdp: bool | None = None
     ci: bool | None = None
     features: tuple[str, ...] = ()
-    flags: Mapping[str, str | bool] = field(default_factory=dict)
+    flags: Mapping[str, str | bool] = MappingProxyType({})
     guessed: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
 
@@ -142,7 +140,7 @@ def over(known: Facts, facts: Mapping[str, Any], origin: str) -> Facts:
         "guessed": kept + stated.pop("guessed", ()),
         "origins": (*known.origins, origin),
     }
-    return replace(known, **stated, **added)
+    return known._replace(**stated, **added)
 
 
 def _tuple(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from harness.arch.parallel import batch, parallel
@@ -89,7 +88,7 @@ def known_facts(row: PublishedRow) -> Facts:
     """All that is known of how a row's job ran: what its source says of it, and above that its own words."""
     facts = with_cells(row, Facts(vpp=row.vpp, pp=row.pp), {**precision(row), **hints(row)})
     facts = with_cells(row, gathered(row, facts), stated(row))
-    return replace(facts, pp=row.pp or facts.pp, vpp=row.vpp or facts.vpp, mbs=row.mbs or facts.mbs)
+    return facts._replace(pp=row.pp or facts.pp, vpp=row.vpp or facts.vpp, mbs=row.mbs or facts.mbs)
 
 
 def _refuse(row: PublishedRow) -> None:
@@ -113,12 +112,12 @@ def _completed(facts: Facts) -> tuple[Facts, tuple[str, ...]]:
     gaps = {name: value for name, value in _said(ASSUMED).items() if getattr(facts, name) is None}
     guessed = {name: getattr(facts, name) for name in facts.guessed}
     words = (f"{name} {_word(value)}" for name, value in {**gaps, **guessed}.items())
-    return replace(facts, **gaps), tuple(words)
+    return facts._replace(**gaps), tuple(words)
 
 
 def _said(facts: Facts) -> dict[str, Any]:
     """What is known and no collection of remarks."""
-    return {name: value for name, value in vars(facts).items() if value is not None and name not in COLLECTIONS}
+    return {name: value for name, value in facts._asdict().items() if value is not None and name not in COLLECTIONS}
 
 
 def _word(value: object) -> str:
