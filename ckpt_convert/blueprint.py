@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ckpt_convert.assembly import Assembly
+from harness.checkpoint.record import ConversionRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,7 +12,8 @@ class MegatronBlueprint:
     """A `torch_dist` checkpoint.
 
     `aliases` gives a tensor further names over the same bytes, `objects` names the empty `_extra_state` entries, `args`
-    are the attributes of the argparse.Namespace in common.pt.
+    are the attributes of the argparse.Namespace in common.pt, `record` is what moe-harness.json
+    beside the weights says.
     """
 
     tensors: tuple[Assembly, ...]
@@ -19,8 +21,7 @@ class MegatronBlueprint:
     objects: tuple[str, ...] = ()
     args: Mapping[str, object] = field(default_factory=dict)
     content_metadata: Mapping[str, object] = field(default_factory=dict)
-    record: Mapping[str, object] = field(default_factory=dict)
-    """What moe-harness.json beside the weights says: family, flags, limits, the source's config."""
+    record: ConversionRecord | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,7 +64,7 @@ class CastSource:
             write(name, first + begin, values, out[begin:end])
 
     def _cast(self, name: str, first: int, values: Rows, out: Rows) -> None:
-        """Write what was read from row `first` on; `values` are used up."""
+        """Write the `values` that were read from row `first` on, and overwrite them."""
         stored = self._source.tensors[name].dtype
         for begin, end in _runs(out.shape, _TILE_ELEMENTS):
             wide = values[begin:end]
@@ -74,7 +74,7 @@ class CastSource:
             self._narrow(name, first + begin, wide, out[begin:end])
 
     def _dequantise(self, name: str, first: int, codes: NDArray[np.uint8], out: Rows) -> None:
-        """Write FP8 that was read from row `first` on."""
+        """Write the FP8 codes that were read from row `first` on."""
         if (row := first_nan_row(codes)) is not None:
             raise ConfigError(f"{name}: row {first + row} holds an FP8 code that is no number (NaN): {_DAMAGED}")
         for run in self._block_runs(name, first, first + len(out)):
@@ -98,7 +98,7 @@ class CastSource:
         return block_runs(first, end, self.tensors[name].columns, source.block_shape, scales)
 
     def _wide(self, out: Rows) -> NDArray[np.float32]:
-        """Where the fp32 numbers of a tile go: into the output itself if it is fp32."""
+        """The buffer for the fp32 numbers of a tile: the output itself if it is fp32."""
         return out if out.dtype == Dtype.F32.numpy else self._scratch.array("wide", out.shape, Dtype.F32.numpy)
 
     def _narrow(self, name: str, first: int, wide: NDArray[np.float32], out: Rows) -> None:
@@ -116,7 +116,7 @@ class CastSource:
 
 
 def _problem(name: str, asked: Dtype, source: TensorSource) -> str | None:
-    """What keeps a tensor from being given in the format asked for, as far as headers tell, else None."""
+    """Why a tensor cannot be given in the format asked for, as far as headers tell; None if it can."""
     stored = source.tensors[name].dtype
     if stored is asked:
         return None
@@ -130,13 +130,13 @@ def _problem(name: str, asked: Dtype, source: TensorSource) -> str | None:
 
 
 def _is_spent_scale(name: str, stored: Mapping[str, TensorInfo], asked: Mapping[str, Dtype]) -> bool:
-    """Whether a tensor holds the scales of a weight that is no FP8 any more."""
+    """Whether a tensor holds the scales of a weight that is no longer FP8."""
     weight = name.removesuffix(SCALE_SUFFIX)
     return weight != name and weight in stored and stored[weight].dtype is Dtype.F8_E4M3 is not asked[weight]
 
 
 def _runs(shape: tuple[int, ...], elements: int) -> Iterator[tuple[int, int]]:
-    """First and one past the last of so many rows that they have so many elements, of one row at least."""
+    """Ranges of rows, first and one past the last, of at most so many elements each, but of one row at least."""
     rows, columns = shape
     step = max(1, elements // max(1, columns))
     for begin in range(0, rows, step):

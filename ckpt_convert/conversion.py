@@ -12,18 +12,20 @@ from ckpt_convert.cast import CastSource
 from ckpt_convert.families.blueprints import megatron_to_megatron, to_hugging_face, to_megatron
 from ckpt_convert.families.exact import Exact
 from ckpt_convert.families.model import Model, model_of_config, model_of_megatron
-from ckpt_convert.hf.folder import CONFIG, HuggingFaceFolder, is_hugging_face, open_hugging_face
+from ckpt_convert.hf.folder import HuggingFaceFolder, open_hugging_face
 from ckpt_convert.megatron.folder import MegatronFolder
 from ckpt_convert.megatron.open import open_megatron
-from ckpt_convert.reading.folder import LEGACY
 from ckpt_convert.tensors import Dtype, TensorInfo, TensorSource
 from ckpt_convert.writing.plan import OutputPlan, plan_safetensors, plan_torch_dist
 from ckpt_convert.writing.progress import Progress
 from ckpt_convert.writing.write import write
+from harness.checkpoint.conversion_facts import ConversionFacts
+from harness.checkpoint.files import CONFIG, CheckpointFormat
+from harness.checkpoint.folder import is_hugging_face
 from harness.errors import ConfigError
 
 type Folder = HuggingFaceFolder | MegatronFolder
-type Format = Literal["torch_dist", "hugging-face"]
+type TargetFormat = Literal[CheckpointFormat.TORCH_DIST, CheckpointFormat.HUGGING_FACE]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +37,28 @@ class Conversion:
 
     source: Folder
     model: Model
-    to: Format
+    to: TargetFormat
     dtype: Dtype
     rows: TensorSource
     plan: OutputPlan
+
+    @property
+    def facts(self) -> ConversionFacts:
+        """What a record of the conversion keeps."""
+        source, plan = self.source, self.plan
+        return ConversionFacts(
+            source=str(source.folder),
+            source_format=source.format.value,
+            target_format=self.to.value,
+            family=self.model.family,
+            dtype=self.dtype.value,
+            read_tensors=len(source.tensors),
+            read_files=len(source.files),
+            read_bytes=sum(info.size_bytes for info in source.tensors.values()),
+            write_tensors=len(plan.tensors),
+            write_files=len(plan.files),
+            write_bytes=plan.size_bytes,
+        )
 
 
 def open_folder(folder: Path) -> Folder:
@@ -48,20 +68,20 @@ def open_folder(folder: Path) -> Folder:
     return open_hugging_face(folder) if is_hugging_face(folder) else open_megatron(folder)
 
 
-def plan_conversion(source: Folder, *, to: Format | None, dtype: Dtype | None, exact: Exact | None) -> Conversion:
+def plan_conversion(source: Folder, *, to: TargetFormat | None, dtype: Dtype | None, exact: Exact | None) -> Conversion:
     """Everything that the output will hold. ConfigError names every tensor that does not fit.
 
     By default the other side's format is written, a legacy checkpoint becomes `torch_dist`, and numbers keep their
     format (FP8 becomes bf16).
     """
     to = to or _usual_target(source)
-    if exact and to != "torch_dist":
+    if exact and to != CheckpointFormat.TORCH_DIST:
         raise ConfigError("--exact is a form of torch_dist; leave it out to write a Hugging Face checkpoint")
     dtype = dtype or prevailing_dtype(source.tensors)
     model, where = model_of(source), str(source.folder)
     if isinstance(source, HuggingFaceFolder):
         _refuse_strange(source)
-    if to == "hugging-face":
+    if to == CheckpointFormat.HUGGING_FACE:
         if isinstance(source, HuggingFaceFolder):
             raise ConfigError(f"{where} is a Hugging Face checkpoint already; --to torch_dist converts it")
         plan = plan_safetensors(to_hugging_face(model, source.tensors, dtype=dtype, where=where))
@@ -73,7 +93,7 @@ def plan_conversion(source: Folder, *, to: Format | None, dtype: Dtype | None, e
 
 
 def _refuse_strange(source: HuggingFaceFolder) -> None:
-    """ConfigError for tensors that would be left out without a word, since no weight has their format."""
+    """Raise ConfigError for tensors that would be left out silently, since no weight has their format."""
     known = ", ".join(dtype.value for dtype in Dtype)
     strange = [
         f"{source.folder}: {name} is {dtype}; weights are {known}: save it in one of them, or remove it"
@@ -118,7 +138,7 @@ def cast_for(tensors: Iterable[Assembly], source: TensorSource) -> TensorSource:
     return CastSource(source, lambda name, info: formats.get(name, info.dtype))
 
 
-def _usual_target(source: Folder) -> Format:
-    if isinstance(source, HuggingFaceFolder) or source.format == LEGACY:
-        return "torch_dist"
-    return "hugging-face"
+def _usual_target(source: Folder) -> TargetFormat:
+    if isinstance(source, HuggingFaceFolder) or source.format is CheckpointFormat.LEGACY:
+        return CheckpointFormat.TORCH_DIST
+    return CheckpointFormat.HUGGING_FACE

@@ -1,6 +1,6 @@
 """bf16 and fp16 to and from fp32. numpy has no bf16: its bits are the upper half of fp32's."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,7 @@ def first_beyond_f16(values: NDArray[np.float32]) -> Beyond | None:
     """Row and value of the first finite number (rows, columns) that fp16 cannot hold."""
     if not values.size or (values.min() > -_F16_LIMIT and values.max() < _F16_LIMIT):
         return None
-    beyond: NDArray[Any] = np.argwhere(np.isfinite(values) & (np.abs(values) >= _F16_LIMIT))
+    beyond = np.argwhere(np.isfinite(values) & (np.abs(values) >= _F16_LIMIT))
     if not len(beyond):
         return None
     row, column = beyond[0]

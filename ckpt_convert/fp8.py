@@ -48,7 +48,7 @@ class BlockRun(NamedTuple):
     first: int
     end: int
     factors: tuple[NDArray[np.float32], ...]
-    """What to multiply each column with, one after another."""
+    """The factors to multiply each column with, one after another."""
     ties: bool
     """Whether a code times a scale can lie halfway between two numbers of bf16."""
 
@@ -60,13 +60,13 @@ def block_runs(
     while first < end:
         block_row = first // block.rows
         stop = min(end, (block_row + 1) * block.rows)
-        column_scales: NDArray[np.float32] = np.repeat(scales[block_row], block.columns)[:columns]
+        column_scales = np.repeat(scales[block_row], block.columns)[:columns]
         yield BlockRun(first, stop, _factors(column_scales), _makes_ties(scales[block_row]))
         first = stop
 
 
 def scale_problem(name: str, tensors: Mapping[str, TensorInfo], block: BlockShape) -> str | None:
-    """What keeps an FP8 weight from being dequantised, as far as headers tell, else None."""
+    """Why an FP8 weight cannot be dequantised, as far as headers tell; None if it can."""
     info, scale = tensors[name], tensors.get(name + SCALE_SUFFIX)
     if scale is None:
         return f"{name}: is FP8, but its scales, {name + SCALE_SUFFIX}, are missing: download the whole checkpoint"
@@ -119,7 +119,7 @@ def _makes_ties(scales: NDArray[np.float32]) -> bool:
 
     There are 127 values besides the sign, so this costs little; that it is rarely so makes rounding twice as fast.
     """
-    values: NDArray[np.float32] = np.empty((127, 1), np.float32)
+    values = np.empty((127, 1), np.float32)
     dequantise(np.arange(127, dtype=np.uint8)[:, None], (np.full(1, _REBIAS),), values)
     with np.errstate(over="ignore"):
         products = values * scales

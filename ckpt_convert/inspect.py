@@ -1,4 +1,4 @@
-"""What a checkpoint folder is, told from names, sizes and headers: no weight is read, torch is not needed."""
+"""What a checkpoint folder is, from names, sizes and headers: no weight is read, torch is not needed."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,20 +8,19 @@ from pathlib import Path
 
 from ckpt_convert.families.family import family_of_config
 from ckpt_convert.families.model import model_of_megatron
-from ckpt_convert.hf.folder import CONFIG, is_hugging_face, open_hugging_face
+from ckpt_convert.hf.folder import open_hugging_face
 from ckpt_convert.megatron.damage import damage, without_crc
-from ckpt_convert.megatron.dcp_metadata import read_metadata
 from ckpt_convert.megatron.folder import MegatronFolder
-from ckpt_convert.megatron.legacy import is_legacy, open_legacy
-from ckpt_convert.megatron.open import is_iteration_folder, iteration_folder, iteration_of
+from ckpt_convert.megatron.legacy import open_legacy
 from ckpt_convert.megatron.release import guess_release
 from ckpt_convert.megatron.torch_dist import described
-from ckpt_convert.megatron.torch_file import read_torch_file
-from ckpt_convert.reading.folder import HUGGING_FACE, LEGACY, TORCH_DIST
 from ckpt_convert.tensors import TensorInfo
 from ckpt_convert.writing.journal import Journal
 from ckpt_convert.writing.partial import JOURNAL, partial_folder
-from harness.config.checkpoint import TRACKER
+from harness.checkpoint.files import CONFIG, TRACKER, CheckpointFormat
+from harness.checkpoint.folder import Checkpoint, find_checkpoint, is_hugging_face, is_iteration_folder, is_legacy
+from harness.checkpoint.torch_save.dcp_metadata import read_metadata
+from harness.checkpoint.torch_save.torch_file import read_torch_file
 from harness.errors import ConfigError, HarnessError
 
 INTERRUPTED, UNKNOWN = "interrupted conversion", "unknown"
@@ -37,8 +36,8 @@ _SIZES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weights:
-    """How much a checkpoint holds, optimizer states apart; `dtypes` counts tensors by number format."""
+class WeightsSummary:
+    """How much a checkpoint holds without optimizer states; `dtypes` counts tensors by number format."""
 
     tensors: int
     parameters: int
@@ -48,15 +47,15 @@ class Weights:
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What a folder is. `folder` is the one that holds the weights; None is what nothing tells.
+    """What a folder is. `folder` is the one that holds the weights; None is what nothing in it says.
 
-    `release` and `release_how` name the Megatron release and what told it, `mapping` the parallel mapping under which
-    it was saved, `finished_files` and `finished_bytes` are those of an interrupted conversion.
+    `release` and `release_how` name the Megatron release and how it was found, `mapping` the parallel mapping under
+    which it was saved, `finished_files` and `finished_bytes` are those of an interrupted conversion.
     """
 
     folder: Path
     format: str
-    weights: Weights | None = None
+    weights: WeightsSummary | None = None
     family: str | None = None
     release: str | None = None
     release_how: str | None = None
@@ -99,43 +98,48 @@ def _hugging_face(folder: Path) -> Inspection:
     try:
         source = open_hugging_face(folder)
     except HarnessError as error:
-        return _damaged(folder, HUGGING_FACE, error)
+        return _damaged(folder, CheckpointFormat.HUGGING_FACE, error)
     return Inspection(
-        folder=folder, format=HUGGING_FACE, weights=_weights(source.tensors), family=_family_of_config(source.config)
+        folder=folder,
+        format=CheckpointFormat.HUGGING_FACE,
+        weights=_weights(source.tensors),
+        family=_family_of_config(source.config),
     )
 
 
 def _megatron(folder: Path) -> Inspection:
     try:
-        folder = iteration_folder(folder)
+        found = find_checkpoint(folder)
     except HarnessError as error:
-        return _damaged(folder, LEGACY if is_legacy(folder) else TORCH_DIST, error)
-    return _legacy(folder) if is_legacy(folder) else _torch_dist(folder)
+        legacy = is_legacy(folder)
+        return _damaged(folder, CheckpointFormat.LEGACY if legacy else CheckpointFormat.TORCH_DIST, error)
+    return _legacy(found) if found.format is CheckpointFormat.LEGACY else _torch_dist(found)
 
 
-def _torch_dist(folder: Path) -> Inspection:
+def _torch_dist(checkpoint: Checkpoint) -> Inspection:
+    folder = checkpoint.folder
     try:
         metadata = read_metadata(folder)
     except HarnessError as error:
-        return _damaged(folder, TORCH_DIST, error)
+        return _damaged(folder, checkpoint.format, error)
     try:
-        found = _opened(described(folder, iteration_of(folder), metadata))
+        found = _opened(described(folder, checkpoint.step, metadata))
     except HarnessError as error:
-        found = _damaged(folder, TORCH_DIST, error)
+        found = _damaged(folder, checkpoint.format, error)
     return replace(found, damage=(*found.damage, *damage(folder, metadata)))
 
 
-def _legacy(folder: Path) -> Inspection:
+def _legacy(checkpoint: Checkpoint) -> Inspection:
     try:
-        source = open_legacy(folder, iteration_of(folder))
+        source = open_legacy(checkpoint.folder, checkpoint.step)
         flaws = [flaw for file in source.files for flaw in without_crc(file, read_torch_file(file).entries)]
     except HarnessError as error:
-        return _damaged(folder, LEGACY, error)
+        return _damaged(checkpoint.folder, checkpoint.format, error)
     return replace(_opened(source), damage=tuple(flaws))
 
 
 def _damaged(folder: Path, format: str, error: HarnessError) -> Inspection:
-    """All that can be told of a folder that cannot be opened."""
+    """The inspection of a folder that cannot be opened."""
     problems = error.problems if isinstance(error, ConfigError) else (str(error),)
     return Inspection(folder=folder, format=format, damage=problems)
 
@@ -156,7 +160,7 @@ def _opened(source: MegatronFolder) -> Inspection:
 
 
 def _family_of_config(config: Mapping[str, object]) -> str | None:
-    """The family, or the architecture that is none of those that can be converted."""
+    """The family, or the architecture where it cannot be converted."""
     try:
         return family_of_config(config, CONFIG)
     except ConfigError:
@@ -171,8 +175,8 @@ def _family(source: MegatronFolder) -> str | None:
         return None
 
 
-def _weights(tensors: Mapping[str, TensorInfo]) -> Weights:
-    return Weights(
+def _weights(tensors: Mapping[str, TensorInfo]) -> WeightsSummary:
+    return WeightsSummary(
         tensors=len(tensors),
         parameters=sum(prod(info.shape) for info in tensors.values()),
         size_bytes=sum(info.size_bytes for info in tensors.values()),

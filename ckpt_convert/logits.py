@@ -1,4 +1,4 @@
-"""Whether a converted checkpoint computes what its source computes: logits of real Megatron beside transformers'."""
+"""Check that a converted checkpoint computes what its source computes: Megatron's logits beside transformers'."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ from ckpt_convert.conversion import model_of, open_folder
 from ckpt_convert.families.model import Model
 from ckpt_convert.hf.folder import HuggingFaceFolder
 from ckpt_convert.tensors import Dtype
-from harness.config.checkpoint import RELEASE, TRACKER
+from harness.checkpoint.files import RELEASE, TRACKER
 from harness.config.rules.engine import NO_FUSED_KERNELS, NO_JIT_KERNELS
 from harness.errors import ConfigError, EnvironmentProblem
 from harness.units import show_bytes
@@ -41,7 +41,7 @@ class LogitsVerdict:
 
     @property
     def same(self) -> bool:
-        """Whether the difference is one of rounding. NaN is never the same."""
+        """Whether the difference is only rounding. NaN is never the same."""
         return self.difference <= TOLERANCE * max(1.0, self.largest)
 
 
@@ -63,14 +63,14 @@ def _computed(model: Model, hugging_face: Path, megatron: Path) -> LogitsVerdict
         np.save(tokens, np.random.default_rng(SEED).integers(0, vocab_size, (SEQUENCES, TOKENS)))
         load = _load_path(megatron, Path(folder))
         _run("transformers", ["-m", "ckpt_convert.reference", str(hugging_face), str(tokens), str(expected)], {})
-        _run("Megatron", _megatron_words(model, load, tokens, found), _environment(model))
+        _run("Megatron", _megatron_arguments(model, load, tokens, found), _environment(model))
         with np.load(expected) as wanted, np.load(found) as got:
             difference = np.abs(wanted["logits"] - got["logits"]).max()
             return LogitsVerdict(difference=float(difference), largest=float(np.abs(wanted["logits"]).max()))
 
 
 def _require(folder: HuggingFaceFolder) -> None:
-    """Refuse what this machine cannot run."""
+    """Raise an error if this machine cannot run the comparison."""
     missing = [name for name in ("torch", "megatron", "transformers") if find_spec(name) is None]
     if missing:
         raise EnvironmentProblem(
@@ -89,7 +89,7 @@ def _require(folder: HuggingFaceFolder) -> None:
 
 
 def _free_bytes() -> int:
-    """Memory that a process could still get."""
+    """The memory that a process can still allocate."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
@@ -101,8 +101,8 @@ def _load_path(weights: Path, folder: Path) -> Path:
     return folder
 
 
-def _megatron_words(model: Model, load: Path, tokens: Path, out: Path) -> list[str]:
-    """torchrun and one rank of the embedded engine."""
+def _megatron_arguments(model: Model, load: Path, tokens: Path, out: Path) -> list[str]:
+    """The command line of torchrun and one rank of the embedded engine."""
     on_cpu = not next(Path("/dev").glob("nvidia[0-9]*"), None)
     flags = [*model.flags.argv(), *_RUN_FLAGS, *(_CPU_FLAGS if on_cpu else ()), "--load", str(load)]
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1"]
@@ -114,11 +114,11 @@ def _environment(model: Model) -> Mapping[str, str]:
     return {"MOE_HARNESS_GROUP_SCORE": "max"} if model.config.get("topk_method") == "group_limited_greedy" else {}
 
 
-def _run(name: str, words: Sequence[str], environ: Mapping[str, str]) -> None:
+def _run(name: str, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
     done = subprocess.run(
-        [sys.executable, *words], env={**os.environ, **environ}, capture_output=True, text=True, errors="replace"
+        [sys.executable, *arguments], env={**os.environ, **environ}, capture_output=True, text=True, errors="replace"
     )
     if done.returncode:
         lines = done.stderr.strip().splitlines()
-        said = "\n".join([line for line in lines if line.startswith("engine:")] or lines[-15:])
-        raise EnvironmentProblem(f"{name} could not compute the logits (exit code {done.returncode}):\n{said}")
+        message = "\n".join([line for line in lines if line.startswith("engine:")] or lines[-15:])
+        raise EnvironmentProblem(f"{name} could not compute the logits (exit code {done.returncode}):\n{message}")

@@ -27,12 +27,12 @@ class Dtype(Enum):
 
     @property
     def numpy(self) -> np.dtype[Any]:
-        """What holds it in memory. numpy knows neither bf16 nor fp8: their bits are kept as whole numbers."""
+        """The numpy type that holds it. numpy knows neither bf16 nor fp8: their bits are kept as whole numbers."""
         return np.dtype(_NUMPY[self])
 
     @property
     def torch_name(self) -> str:
-        """What torch calls it."""
+        """Torch's name for it."""
         return _TORCH[self]
 
     @property
@@ -48,6 +48,8 @@ _TORCH = {
     Dtype.F32: "float32",
     Dtype.F8_E4M3: "float8_e4m3fn",
 }
+BY_TORCH_NAME = {dtype.torch_name: dtype for dtype in (Dtype.BF16, Dtype.F16, Dtype.F32)}
+"""The formats of Megatron's weights. FP8 is not among them: Megatron keeps its scales apart from the tensor."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""Whether a converted checkpoint holds what its source holds: every file's hash, then every tensor's checksum."""
+"""Check that a converted checkpoint holds what its source holds: every file's hash, then every tensor's checksum."""
 
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +11,12 @@ from ckpt_convert.assembled import AssembledSource
 from ckpt_convert.assembly import Assembly, Part
 from ckpt_convert.conversion import Folder, cast_for, model_of, open_folder, prevailing_dtype
 from ckpt_convert.families.blueprints import megatron_to_megatron, to_hugging_face, to_megatron
-from ckpt_convert.hf.folder import HuggingFaceFolder, is_hugging_face
+from ckpt_convert.hf.folder import HuggingFaceFolder
 from ckpt_convert.integrity import Hashed, check_files
 from ckpt_convert.megatron.folder import MegatronFolder
-from ckpt_convert.megatron.open import iteration_folder
 from ckpt_convert.tensors import Dtype, TensorSource
 from ckpt_convert.writing.progress import Progress
+from harness.checkpoint.folder import find_checkpoint, is_hugging_face
 from harness.errors import ConfigError
 
 _STEP_BYTES = 4 << 20
@@ -45,7 +45,7 @@ def verify(source: Path, target: Path, *, threads: int, progress: Progress) -> V
 
     Files are hashed before any of them is believed; where one was changed, that is the verdict.
     """
-    hashed = check_files(target if is_hugging_face(target) else iteration_folder(target), threads=threads)
+    hashed = check_files(target if is_hugging_face(target) else find_checkpoint(target).folder, threads=threads)
     if hashed and hashed.damage:
         return Verdict(hashed=hashed, tensors=0, size_bytes=0, differences=hashed.damage)
     with open_folder(source) as one, open_folder(target) as other:
@@ -53,7 +53,7 @@ def verify(source: Path, target: Path, *, threads: int, progress: Progress) -> V
 
 
 def _compared(sides: Sides, hashed: Hashed | None, *, threads: int, progress: Progress) -> Verdict:
-    """Every tensor of both sides, compared."""
+    """Compare every tensor of both sides."""
     expected, actual = sides.expected.tensors, sides.actual.tensors
     names = [name for name in expected if name in actual]
     size_bytes = sum(expected[name].size_bytes for name in names)
@@ -98,7 +98,7 @@ def _from_megatron(source: MegatronFolder, target: Folder, dtype: Dtype) -> Tens
 
 
 def _itself(assembly: Assembly) -> Assembly:
-    """A tensor of this name and shape, made of nothing but the tensor of that name."""
+    """The assembly that copies the tensor of the same name."""
     return replace(assembly, parts=(Part(source=assembly.name, first=0, rows=assembly.info.rows),))
 
 

@@ -21,12 +21,12 @@ from ckpt_convert.assembly import Assembly
 from ckpt_convert.blueprint import HuggingFaceBlueprint
 from ckpt_convert.families.model import Model, model_of_megatron
 from ckpt_convert.families.namespace import namespace_of
-from ckpt_convert.families.saved_args import NETWORK_FLAGS
 from ckpt_convert.families.table import WORD_EMBEDDINGS
 from ckpt_convert.fp8 import SCALE_SUFFIX, BlockShape
 from ckpt_convert.tensors import Dtype, TensorInfo
-from ckpt_convert.writing.files import OutputFile, Record
+from ckpt_convert.writing.files import OutputFile, TensorSlice
 from ckpt_convert.writing.hugging_face import hugging_face_files
+from harness.checkpoint.network_flags import SAVED
 from harness.config.megatron_args import MegatronArgs
 from harness.config.request import Request
 from harness.config.roots import Roots
@@ -65,7 +65,7 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
 def _model(words: list[str], extra: list[str], *, fp8: bool) -> Model:
     """The model that a checkpoint trained with these words would be."""
     flags = resolve_request(Request(arguments=words, extra=extra, environ=os.environ), Roots.standard()).megatron_args
-    network = MegatronArgs({flag: flags[flag] for flag in (*NETWORK_FLAGS, "--vocab-size") if flag in flags})
+    network = MegatronArgs({flag: flags[flag] for flag in (*SAVED, "--vocab-size") if flag in flags})
     embedding = TensorInfo(dtype=Dtype.BF16, shape=(flags.integer("--vocab-size"), flags.integer("--hidden-size")))
     model = model_of_megatron(namespace_of(network), {WORD_EMBEDDINGS: embedding}, " ".join(words), None)
     if not fp8:
@@ -89,7 +89,7 @@ def _write(path: Path, file: OutputFile, copies: Mapping[str, str], *, headers_o
     """A file of the checkpoint; what is a copy of another tensor gets the same numbers."""
     with path.open("wb") as stream:
         for piece in file.pieces:
-            if not isinstance(piece, Record):
+            if not isinstance(piece, TensorSlice):
                 stream.write(piece)
             elif not headers_only:
                 original = copies.get(piece.name, piece.name)

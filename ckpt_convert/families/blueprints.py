@@ -10,10 +10,10 @@ from ckpt_convert.families.limits import limits
 from ckpt_convert.families.match import match_hugging_face, match_megatron
 from ckpt_convert.families.model import Model
 from ckpt_convert.families.namespace import namespace_of
-from ckpt_convert.families.rule import Rule
 from ckpt_convert.families.table import invert
+from ckpt_convert.families.tensor_rule import TensorRule
 from ckpt_convert.tensors import Dtype, TensorInfo
-from harness.config.checkpoint import RECORD_VERSION
+from harness.checkpoint.record import ConversionRecord
 
 CONTENT_METADATA = {"non_homogeneous_layers": True}
 """Keys are given layer by layer, in every release."""
@@ -58,7 +58,7 @@ def to_hugging_face(
 
 def _megatron_blueprint(
     model: Model,
-    rules: tuple[Rule, ...],
+    rules: tuple[TensorRule, ...],
     parts: Mapping[str, tuple[Part, ...]],
     dtype: Dtype,
     exact: Exact | None,
@@ -91,24 +91,21 @@ def _padded(assembly: Assembly, rows: int) -> Assembly:
     return replace(assembly, shape=(rows, *assembly.shape[1:]), parts=(*assembly.parts, padding))
 
 
-def _dtype(rule: Rule, dtype: Dtype) -> Dtype:
+def _dtype(rule: TensorRule, dtype: Dtype) -> Dtype:
     return Dtype.F32 if rule.fp32 else dtype
 
 
-def _record(model: Model, dtype: Dtype, vocabulary_rows: int) -> dict[str, object]:
-    """What moe-harness.json says; lists where JSON has no tuples."""
-    return {
-        "format_version": RECORD_VERSION,
-        "family": model.family,
-        "architecture": model.kind.architecture,
-        "dtype": dtype.value,
-        "vocabulary_rows": vocabulary_rows,
-        "flags": {flag: list(value) if isinstance(value, tuple) else value for flag, value in model.flags.items()},
-        "limits": [
-            {"name": limit.name, "text": limit.text, "releases": list(limit.releases)} for limit in limits(model)
-        ],
-        "config": dict(model.config),
-    }
+def _record(model: Model, dtype: Dtype, vocabulary_rows: int) -> ConversionRecord:
+    """What the checkpoint will say of itself."""
+    return ConversionRecord(
+        family=model.family,
+        architecture=model.kind.architecture,
+        dtype=dtype.value,
+        vocabulary_rows=vocabulary_rows,
+        flags=model.flags,
+        limits=limits(model),
+        config=model.config,
+    )
 
 
 def _config_in(config: Mapping[str, object], dtype: Dtype) -> dict[str, object]:

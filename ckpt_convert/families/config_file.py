@@ -1,4 +1,4 @@
-"""Reading config.json: what is missing, absurd or beyond Megatron is collected, so that all of it is said at once."""
+"""Reading config.json: what is missing, absurd or beyond Megatron is collected, and reported at once."""
 
 from collections.abc import Mapping
 from typing import TypeGuard
@@ -8,7 +8,7 @@ from harness.errors import ConfigError
 _MOST = dict.fromkeys(("num_local_experts", "n_routed_experts", "num_experts"), 100_000) | dict.fromkeys(
     ("num_hidden_layers", "num_nextn_predict_layers"), 10_000
 )
-"""Above this a count is no model's, and its tensors could not even be listed."""
+"""No model has a larger count, and its tensors could not even be listed."""
 
 
 class ConfigFile:
@@ -57,19 +57,19 @@ class ConfigFile:
             self.problem(f"{key} is {found!r}; {why}; allowed: {_shown(allowed)}")
 
     def must_divide(self, divisor: str, dividend: str) -> None:
-        """One whole number has to divide another; said only where both are sound by themselves."""
+        """One whole number has to divide another; reported only where both are sound by themselves."""
         small, large = self.values.get(divisor), self.values.get(dividend)
         if _is_count(small) and _is_count(large) and large % small:
             self.problem(f"{divisor} {small} does not divide {dividend} {large}")
 
     def must_not_exceed(self, key: str, limit: str) -> None:
-        """One whole number may not be larger than another; said only where both are sound by themselves."""
+        """One whole number may not be larger than another; reported only where both are sound by themselves."""
         value, most = self.values.get(key), self.values.get(limit)
         if _is_count(value) and _is_count(most) and value > most:
             self.problem(f"{key} {value} is larger than {limit} {most}")
 
     def inside(self, key: str) -> "ConfigFile":
-        """The object under `key`, empty where there is none; its problems are told together with these."""
+        """The object under `key`, empty where there is none; its problems are reported together with these."""
         value = self.values.get(key)
         if value is not None and not isinstance(value, Mapping):
             self.problem(f"{key} is {value!r}; allowed: an object, or null")
@@ -78,7 +78,7 @@ class ConfigFile:
         return part
 
     def problem(self, text: str) -> None:
-        """Remember what is wrong."""
+        """Record a problem."""
         self._problems.append(f"{self._where}: {text}")
 
     def finish(self) -> None:

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 
+from ckpt_convert.families.common_flags import FlagValues, common_flags
 from ckpt_convert.families.config_file import ConfigFile
-from ckpt_convert.families.network_flags import Flags, moe_layer_flag, network_flags, number_text
 from ckpt_convert.families.rope import RopeParameters, read_rope
 from harness.arch.model import moe_layers
+from harness.checkpoint.flag_text import moe_layer_flag, number_text
 from harness.config.megatron_args import MegatronArgs
 
 
-def deepseek_v3_flags(config: ConfigFile) -> Flags:
+def deepseek_v3_flags(config: ConfigFile) -> FlagValues:
     """Sigmoid scores, a bias that balances experts, groups scored by their best two, multi-token prediction."""
     config.must_be("scoring_func", "sigmoid", "DeepSeek-V3 routes by sigmoid scores")
     config.must_be("topk_method", "noaux_tc", "DeepSeek-V3 picks experts by score and bias")
@@ -34,7 +35,7 @@ def deepseek_v3_flags(config: ConfigFile) -> Flags:
     }
 
 
-def deepseek_v2_flags(config: ConfigFile) -> Flags:
+def deepseek_v2_flags(config: ConfigFile) -> FlagValues:
     """Softmax scores taken before the choice and not normalised after it, groups scored by their best one."""
     config.must_be("scoring_func", "softmax", "DeepSeek-V2 routes by softmax scores")
     config.must_be("norm_topk_prob", False, "Megatron's --moe-router-pre-softmax keeps the scores as they are")
@@ -51,7 +52,7 @@ def deepseek_v2_flags(config: ConfigFile) -> Flags:
     }
 
 
-def _common_flags(config: ConfigFile, *, default_scaling: float | None) -> Flags:
+def _common_flags(config: ConfigFile, *, default_scaling: float | None) -> FlagValues:
     """What all three have."""
     layers, dense = config.whole("num_hidden_layers"), config.whole("first_k_dense_replace", 0, least=0)
     config.must_be("moe_layer_freq", 1, "all layers after the first dense ones are mixtures of experts")
@@ -62,7 +63,7 @@ def _common_flags(config: ConfigFile, *, default_scaling: float | None) -> Flags
     expert = config.whole("moe_intermediate_size")
     shared = expert * config.whole("n_shared_experts", 0, least=0)
     return {
-        **network_flags(config, ffn_hidden=config.whole("intermediate_size"), default_epsilon=1e-6),
+        **common_flags(config, ffn_hidden=config.whole("intermediate_size"), default_epsilon=1e-6),
         **_latent_attention_flags(config, read_rope(config)),
         "--num-experts": str(config.whole("n_routed_experts")),
         "--moe-layer-freq": moe_layer_flag(index >= dense for index in range(layers)),
@@ -74,7 +75,7 @@ def _common_flags(config: ConfigFile, *, default_scaling: float | None) -> Flags
     }
 
 
-def _group_flags(config: ConfigFile, groups: int, group_top_k: int) -> Flags:
+def _group_flags(config: ConfigFile, groups: int, group_top_k: int) -> FlagValues:
     """A token's experts come from the best groups; one group is none."""
     if groups == 1:
         return {}
@@ -84,7 +85,7 @@ def _group_flags(config: ConfigFile, groups: int, group_top_k: int) -> Flags:
     return {"--moe-router-num-groups": str(groups), "--moe-router-group-topk": str(group_top_k)}
 
 
-def _latent_attention_flags(config: ConfigFile, rope: RopeParameters) -> Flags:
+def _latent_attention_flags(config: ConfigFile, rope: RopeParameters) -> FlagValues:
     """Ranks and head sizes, and the rotary embedding that the rest of the head goes without."""
     heads = config.whole("num_attention_heads")
     config.must_be("num_key_value_heads", heads, "latent attention has a key and a value for every head")
@@ -103,7 +104,7 @@ def _latent_attention_flags(config: ConfigFile, rope: RopeParameters) -> Flags:
     }
 
 
-def _rotary_flags(config: ConfigFile, rope: RopeParameters) -> Flags:
+def _rotary_flags(config: ConfigFile, rope: RopeParameters) -> FlagValues:
     """Up to 0.13 Megatron takes YaRN's original length from `--max-position-embeddings`."""
     if rope.kind not in {"yarn", "default"}:
         config.problem(f"rope type is {rope.kind!r}; allowed: 'yarn', 'default'")

@@ -7,7 +7,7 @@ from typing import Literal
 
 from ckpt_convert.families.limits import FIRST_MTP, FIRST_SHARED_GATE, LAST_UNNORMED_QUERY, has_unnormed_query
 from ckpt_convert.families.model import Model
-from ckpt_convert.families.rule import Rule, Rules
+from ckpt_convert.families.tensor_rule import TensorRule, TensorRules
 from harness.arch.model import padded_vocab_size
 from harness.config.megatron_args import MegatronArgs
 from harness.config.releases import Release
@@ -38,14 +38,14 @@ class Layout:
     `objects` are the `_extra_state` entries, `vocabulary_rows` the rows of the embedding.
     """
 
-    rules: Rules
+    rules: TensorRules
     key_of: Mapping[str, str]
     vocabulary_rows: int
     objects: tuple[str, ...]
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def layout(model: Model, rules: Rules, exact: Exact | None) -> Layout:
+def layout(model: Model, rules: TensorRules, exact: Exact | None) -> Layout:
     """The layout that every release finds its way in, or just what `exact` asks for."""
     if exact is not None:
         return _exact_layout(model, rules, exact)
@@ -58,7 +58,7 @@ def layout(model: Model, rules: Rules, exact: Exact | None) -> Layout:
     )
 
 
-def _exact_layout(model: Model, rules: Rules, exact: Exact) -> Layout:
+def _exact_layout(model: Model, rules: TensorRules, exact: Exact) -> Layout:
     _refuse_impossible(model, exact)
     built = rules if exact.release >= FIRST_MTP else tuple(rule for rule in rules if not rule.key.startswith("mtp."))
     is_te = exact.spec == "te"
@@ -91,7 +91,7 @@ def _last_core_attention(key: str) -> Release:
     return LAST_MTP_CORE_ATTENTION if key.startswith("mtp.") else LAST_CORE_ATTENTION
 
 
-def _layer_objects(rules: Rules, *, with_norms: bool) -> Iterator[str]:
+def _layer_objects(rules: TensorRules, *, with_norms: bool) -> Iterator[str]:
     """The extra states of linear layers, of each expert's, and of the norms that stand apart (Transformer Engine)."""
     for rule in rules:
         module, _, parameter = rule.key.rpartition(".")
@@ -101,13 +101,13 @@ def _layer_objects(rules: Rules, *, with_norms: bool) -> Iterator[str]:
             yield from _shards(module, rule)
 
 
-def _shards(module: str, rule: Rule) -> Iterator[str]:
+def _shards(module: str, rule: TensorRule) -> Iterator[str]:
     """One object, or one for each expert."""
     experts = rule.shape[0] if ".experts.experts." in rule.key else 1
     return (f"{module}._extra_state/shard_{index}_{experts}" for index in range(experts))
 
 
-def _core_attention_objects(rules: Rules) -> Iterator[str]:
+def _core_attention_objects(rules: TensorRules) -> Iterator[str]:
     """The extra state of every layer's core attention."""
     for rule in rules:
         if rule.key.endswith(".self_attention.linear_proj.weight"):

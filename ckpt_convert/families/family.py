@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ckpt_convert.families.common_flags import FlagValues
 from ckpt_convert.families.config_file import ConfigFile
 from ckpt_convert.families.deepseek import (
     deepseek_v2_config,
@@ -12,7 +13,6 @@ from ckpt_convert.families.deepseek import (
 )
 from ckpt_convert.families.mixtral import mixtral_config, mixtral_flags
 from ckpt_convert.families.names import DEEPSEEK, MIXTRAL, QWEN2, MoENames
-from ckpt_convert.families.network_flags import Flags
 from ckpt_convert.families.qwen2_moe import qwen2_moe_config, qwen2_moe_flags
 from harness.config.megatron_args import MegatronArgs
 from harness.errors import ConfigError, nearest
@@ -25,7 +25,7 @@ class Family:
     architecture: str
     model_type: str
     names: MoENames
-    flags: Callable[[ConfigFile], Flags]
+    flags: Callable[[ConfigFile], FlagValues]
     config: Callable[[MegatronArgs], Mapping[str, object]]
 
 

@@ -6,13 +6,13 @@ permutation: both sides lay them out alike.
 """
 
 from ckpt_convert.families.names import DENSE, GatedNames, MoENames
-from ckpt_convert.families.rule import Rule, Rules, concatenate, copy, interleave, norm, stack, under
+from ckpt_convert.families.tensor_rule import TensorRule, TensorRules, concatenate, copy, interleave, norm, stack, under
 from harness.arch.attention import GQA, MLA
 from harness.arch.model import LayerSpec
 from harness.arch.moe import MoE
 
 
-def layer_rules(layer: LayerSpec, hidden: int, names: MoENames) -> Rules:
+def layer_rules(layer: LayerSpec, hidden: int, names: MoENames) -> TensorRules:
     """All tensors of a layer; keys are relative to `decoder.layers.i.`, names to `model.layers.i.`."""
     mixing, ffn = layer.attention, layer.ffn
     is_latent, is_moe = isinstance(mixing, MLA), isinstance(ffn, MoE)
@@ -24,21 +24,21 @@ def layer_rules(layer: LayerSpec, hidden: int, names: MoENames) -> Rules:
     )
 
 
-def _attention_norm(hidden: int, *, is_latent: bool) -> Rule:
+def _attention_norm(hidden: int, *, is_latent: bool) -> TensorRule:
     """With GQA it is fused to the projection that follows, or at least saved as if it were."""
     if is_latent:
         return norm("input_layernorm.weight", "input_layernorm.weight", hidden)
     return norm("self_attention.linear_qkv.layer_norm_weight", "input_layernorm.weight", hidden)
 
 
-def _feed_forward_norm(hidden: int, *, is_latent: bool, is_moe: bool) -> Rule:
+def _feed_forward_norm(hidden: int, *, is_latent: bool, is_moe: bool) -> TensorRule:
     """Transformer Engine fuses it to a dense MLP, the local spec saves it as fused wherever the attention is GQA."""
     apart, fused = "pre_mlp_layernorm.weight", "mlp.linear_fc1.layer_norm_weight"
     key, local = apart if is_moe else fused, apart if is_latent else fused
     return norm(key, "post_attention_layernorm.weight", hidden, local=local)
 
 
-def _latent_attention(mla: MLA, hidden: int) -> Rules:
+def _latent_attention(mla: MLA, hidden: int) -> TensorRules:
     """Multi-head latent attention."""
     heads, up = mla.heads, "self_attention.linear_kv_up_proj"
     down_rows, up_rows = mla.kv_rank + mla.rope_dim, heads * (mla.nope_dim + mla.v_dim)
@@ -51,7 +51,7 @@ def _latent_attention(mla: MLA, hidden: int) -> Rules:
     )
 
 
-def _latent_query(mla: MLA, hidden: int) -> Rules:
+def _latent_query(mla: MLA, hidden: int) -> TensorRules:
     """Queries are projected in one step, or down to rank rq and up to the heads."""
     width, up = mla.heads * mla.qk_dim, "self_attention.linear_q_up_proj"
     if mla.q_rank is None:
@@ -63,12 +63,12 @@ def _latent_query(mla: MLA, hidden: int) -> Rules:
     )
 
 
-def _latent_norm(projection: str, apart: str, name: str, rank: int) -> Rule:
+def _latent_norm(projection: str, apart: str, name: str, rank: int) -> TensorRule:
     """The norm of a compressed vector, which Transformer Engine fuses to the projection that follows."""
     return norm(f"{projection}.layer_norm_weight", name, rank, local=apart)
 
 
-def _grouped_attention(gqa: GQA, hidden: int) -> Rules:
+def _grouped_attention(gqa: GQA, hidden: int) -> TensorRules:
     """Grouped-query attention: of each group first the queries (h/g heads), then its key, then its value."""
     rows = (gqa.heads // gqa.kv_heads * gqa.head_dim, gqa.head_dim, gqa.head_dim)
     projections = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
@@ -81,7 +81,7 @@ def _grouped_attention(gqa: GQA, hidden: int) -> Rules:
     )
 
 
-def _gated(key: str, names: GatedNames, inner: int, hidden: int) -> Rules:
+def _gated(key: str, names: GatedNames, inner: int, hidden: int) -> TensorRules:
     """linear_fc1 (2·inner, H): gate over up; linear_fc2 (H, inner)."""
     return (
         concatenate(f"{key}.linear_fc1.weight", (names.gate, names.up), inner, hidden),
@@ -89,7 +89,7 @@ def _gated(key: str, names: GatedNames, inner: int, hidden: int) -> Rules:
     )
 
 
-def _mixture(moe: MoE, hidden: int, names: MoENames) -> Rules:
+def _mixture(moe: MoE, hidden: int, names: MoENames) -> TensorRules:
     """Router (E, H) and its bias (E), experts (E, 2f, H) and (E, H, f), the shared expert and its gate (1, H)."""
     experts = [_gated("mlp.experts.experts", names.expert.of(e), moe.ffn_hidden, hidden) for e in range(moe.experts)]
     rules = [
@@ -105,7 +105,7 @@ def _mixture(moe: MoE, hidden: int, names: MoENames) -> Rules:
     return tuple(rules)
 
 
-def mtp_rules(layer: LayerSpec, hidden: int, names: MoENames) -> Rules:
+def mtp_rules(layer: LayerSpec, hidden: int, names: MoENames) -> TensorRules:
     """One multi-token-prediction module; keys are relative to `mtp.layers.k.`, names to `model.layers.(layers+k).`."""
     return (
         norm("enorm.weight", "enorm.weight", hidden),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from ckpt_convert.families.model import Model
-from harness.config.checkpoint import GROUP_SCORE, UNNORMED_QUERY, Limit
+from harness.checkpoint.record import GROUP_SCORE, UNNORMED_QUERY, Limit
 from harness.config.releases import Release, known
 
 FIRST_MTP = Release(0, 12)

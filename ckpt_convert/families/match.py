@@ -1,10 +1,10 @@
-"""Whether the tensors that are there are the tensors that a model has: every difference, in one error."""
+"""Compare a checkpoint's tensors with those of its model: one error names every difference."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from ckpt_convert.families.model import Model
-from ckpt_convert.families.rule import Rule, Shape
 from ckpt_convert.families.table import OUTPUT, Table
+from ckpt_convert.families.tensor_rule import Shape, TensorRule
 from ckpt_convert.fp8 import SCALE_SUFFIX
 from ckpt_convert.tensors import Dtype, TensorInfo
 from harness.errors import ConfigError
@@ -36,7 +36,7 @@ def match_megatron(table: Table, tensors: Mapping[str, TensorInfo], where: str) 
     _refuse([*_differences(shapes, tensors), *unknown], where)
 
 
-def _as_padded(rule: Rule, tensors: Mapping[str, TensorInfo]) -> Shape:
+def _as_padded(rule: TensorRule, tensors: Mapping[str, TensorInfo]) -> Shape:
     """The shape that a tensor must have: with as many rows as there are, if they are padding."""
     found = tensors[rule.key].shape if rule.vocabulary and rule.key in tensors else rule.shape
     return (max(found[0], rule.shape[0]), *rule.shape[1:])
@@ -71,7 +71,7 @@ def _scales_missing(tensors: Mapping[str, TensorInfo]) -> Iterator[str]:
 
 
 def _extra(wanted: Mapping[str, Shape], tensors: Mapping[str, TensorInfo], *, tied: bool) -> Iterator[str]:
-    """Tensors that nothing takes: neither a place in the model, nor an FP8 weight as its scales."""
+    """Problems: tensors that are neither weights of the model nor scales of an FP8 weight."""
     for name, info in tensors.items():
         if name in wanted or name.endswith(SKIPPED):
             continue

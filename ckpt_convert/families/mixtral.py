@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
+from ckpt_convert.families.common_flags import FlagValues, common_flags, grouped_attention_flags
 from ckpt_convert.families.config_file import ConfigFile
-from ckpt_convert.families.network_flags import Flags, grouped_attention_flags, moe_layer_flag, network_flags
 from ckpt_convert.families.rope import read_rope
+from harness.checkpoint.flag_text import moe_layer_flag
 from harness.config.megatron_args import MegatronArgs
 
 
-def mixtral_flags(config: ConfigFile) -> Flags:
+def mixtral_flags(config: ConfigFile) -> FlagValues:
     """Experts in every layer; the scores of the chosen ones are normalised, as Megatron does without pre-softmax."""
     expert = config.whole("intermediate_size")
     if config.values.get("sliding_window"):
@@ -20,7 +21,7 @@ def mixtral_flags(config: ConfigFile) -> Flags:
         config.problem("num_experts_per_tok is 1; Megatron wants --moe-router-pre-softmax then; allowed: 2 or more")
     config.must_not_exceed("num_experts_per_tok", "num_local_experts")
     return {
-        **network_flags(config, ffn_hidden=expert, default_epsilon=1e-5),
+        **common_flags(config, ffn_hidden=expert, default_epsilon=1e-5),
         **grouped_attention_flags(config, read_rope(config, default_base=1e6)),
         "--num-experts": str(config.whole("num_local_experts")),
         "--moe-layer-freq": moe_layer_flag([True] * config.whole("num_hidden_layers")),

@@ -5,30 +5,15 @@ from dataclasses import dataclass
 
 from ckpt_convert.families.config_file import ConfigFile
 from ckpt_convert.families.family import FAMILIES, Family, family_of_config, family_of_flags
-from ckpt_convert.families.saved_args import saved_flags, saved_vocab_size
 from ckpt_convert.families.table import WORD_EMBEDDINGS, Table, table_of
 from ckpt_convert.tensors import TensorInfo
 from harness.arch.model import ModelArch, model_arch
-from harness.config.checkpoint import RECORD, RECORD_VERSION
+from harness.checkpoint.argument_flags import saved_flags, saved_vocab_size
+from harness.checkpoint.files import RECORD
+from harness.checkpoint.network_flags import FIXED
+from harness.checkpoint.record import ConversionRecord
 from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.errors import ConfigError
-
-_FIXED: Mapping[str, ArgValue] = {
-    "--swiglu": False,
-    "--disable-bias-linear": False,
-    "--normalization": "LayerNorm",
-    "--position-embedding-type": "learned_absolute",
-    "--rotary-percent": "1",
-    "--qk-layernorm": False,
-    "--add-qkv-bias": False,
-    "--moe-layer-freq": "",
-    "--moe-shared-expert-intermediate-size": "",
-    "--moe-shared-expert-gate": False,
-    "--moe-router-score-function": "softmax",
-    "--moe-router-enable-expert-bias": False,
-    "--moe-router-pre-softmax": False,
-}
-"""What a family's config.json cannot choose freely, and Megatron's default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +52,11 @@ def model_of_config(config: Mapping[str, object], where: str) -> Model:
 
 
 def model_of_megatron(
-    args: Mapping[str, object], tensors: Mapping[str, TensorInfo], where: str, record: Mapping[str, object] | None
+    args: Mapping[str, object], tensors: Mapping[str, TensorInfo], where: str, record: ConversionRecord | None
 ) -> Model:
     """The model of the checkpoint at `where`. ConfigError where no family of transformers has such a network."""
     if record is not None:
-        return _model_of_record(record, f"{where}/{RECORD}")
+        return model_of_config(record.config, f"{where}/{RECORD}")
     flags = saved_flags(args, where)
     family = FAMILIES[family_of_flags(flags)]
     config: dict[str, object] = {
@@ -93,13 +78,6 @@ def model_of_megatron(
     return model
 
 
-def _model_of_record(record: Mapping[str, object], where: str) -> Model:
-    version, config = record.get("format_version"), record.get("config")
-    if version != RECORD_VERSION or not isinstance(config, Mapping):
-        raise ConfigError(f"{where}: format_version is {version!r}; this version reads {RECORD_VERSION}, with a config")
-    return model_of_config(config, where)
-
-
 def _embedding_rows(tensors: Mapping[str, TensorInfo], where: str) -> int:
     if WORD_EMBEDDINGS not in tensors:
         raise ConfigError(f"{where}: {WORD_EMBEDDINGS} is missing, so the size of the vocabulary cannot be told")
@@ -108,7 +86,7 @@ def _embedding_rows(tensors: Mapping[str, TensorInfo], where: str) -> int:
 
 def _lost(flags: MegatronArgs, model: Model) -> Iterator[str]:
     """What the checkpoint was trained with and its family in transformers cannot have."""
-    for flag, default in _FIXED.items():
+    for flag, default in FIXED.items():
         found, allowed = flags.get(flag, default), model.flags.get(flag, default)
         if found != allowed:
             yield (

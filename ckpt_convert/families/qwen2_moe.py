@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 
+from ckpt_convert.families.common_flags import FlagValues, common_flags, grouped_attention_flags
 from ckpt_convert.families.config_file import ConfigFile
-from ckpt_convert.families.network_flags import Flags, grouped_attention_flags, moe_layer_flag, network_flags
 from ckpt_convert.families.rope import read_rope
 from harness.arch.model import moe_layers
+from harness.checkpoint.flag_text import moe_layer_flag
 from harness.config.megatron_args import MegatronArgs
 
 
-def qwen2_moe_flags(config: ConfigFile) -> Flags:
+def qwen2_moe_flags(config: ConfigFile) -> FlagValues:
     """A gated shared expert, biased queries, keys and values; scores taken before the choice and kept as they are."""
     config.must_be("norm_topk_prob", False, "Megatron's --moe-router-pre-softmax keeps the scores as they are")
     config.must_be("use_sliding_window", False, "Megatron's GPT attends to the whole sequence")
@@ -19,7 +20,7 @@ def qwen2_moe_flags(config: ConfigFile) -> Flags:
     pattern, expert = _moe_layers(config), config.whole("moe_intermediate_size")
     ffn_hidden = expert if all(pattern) else config.whole("intermediate_size")
     return {
-        **network_flags(config, ffn_hidden=ffn_hidden, default_epsilon=1e-6),
+        **common_flags(config, ffn_hidden=ffn_hidden, default_epsilon=1e-6),
         **grouped_attention_flags(config, read_rope(config)),
         **({"--add-qkv-bias": True} if config.flag("qkv_bias", True) else {}),
         "--num-experts": str(config.whole("num_experts")),

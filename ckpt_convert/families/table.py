@@ -8,7 +8,7 @@ from operator import itemgetter
 from ckpt_convert.assembly import Part
 from ckpt_convert.families.layer import layer_rules, mtp_rules
 from ckpt_convert.families.names import MoENames
-from ckpt_convert.families.rule import Rule, Rules, Shape, copy, norm, under
+from ckpt_convert.families.tensor_rule import Shape, TensorRule, TensorRules, copy, norm, under
 from harness.arch.model import ModelArch
 
 WORD_EMBEDDINGS = "embedding.word_embeddings.weight"
@@ -22,7 +22,7 @@ OUTPUT = "lm_head.weight"
 class Table:
     """Every tensor of Megatron, and Hugging Face's further copies of some: {their name: the name of the original}."""
 
-    rules: Rules
+    rules: TensorRules
     copies: Mapping[str, str]
 
     def shapes(self) -> dict[str, Shape]:
@@ -33,7 +33,9 @@ class Table:
 
 def table_of(arch: ModelArch, names: MoENames) -> Table:
     """The rules of a model in the order of its layers."""
-    rules: list[Iterable[Rule]] = [(copy(WORD_EMBEDDINGS, EMBEDDING, arch.vocab_size, arch.hidden, vocabulary=True),)]
+    rules: list[Iterable[TensorRule]] = [
+        (copy(WORD_EMBEDDINGS, EMBEDDING, arch.vocab_size, arch.hidden, vocabulary=True),)
+    ]
     for index, layer in enumerate(arch.layers):
         inside = layer_rules(layer, arch.hidden, names)
         rules.append(under(f"decoder.layers.{index}.", f"model.layers.{index}.", inside))
@@ -49,10 +51,10 @@ def table_of(arch: ModelArch, names: MoENames) -> Table:
     return Table(rules=tuple(chain.from_iterable(rules)), copies=copies)
 
 
-def invert(table: Table) -> Iterator[tuple[str, Rule, tuple[Part, ...]]]:
+def invert(table: Table) -> Iterator[tuple[str, TensorRule, tuple[Part, ...]]]:
     """Each of Hugging Face's tensors: its name, a rule it takes part in, and its parts among Megatron's tensors."""
     runs: dict[str, list[tuple[int, Part]]] = {}
-    rule_of: dict[str, Rule] = {}
+    rule_of: dict[str, TensorRule] = {}
     for rule in table.rules:
         offset = 0
         for piece in rule.pieces:

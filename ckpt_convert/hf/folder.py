@@ -11,18 +11,17 @@ from ckpt_convert.fp8 import SCALE_SUFFIX
 from ckpt_convert.hf.block_shape import block_shape_of
 from ckpt_convert.hf.safetensors import Header
 from ckpt_convert.hf.shards import read_shards
-from ckpt_convert.reading.folder import HUGGING_FACE, CheckpointFolder
+from ckpt_convert.reading.folder import CheckpointFolder
 from ckpt_convert.reading.json_file import read_json_file
 from ckpt_convert.tensors import Rows
+from harness.checkpoint.files import CONFIG, CheckpointFormat
 from harness.errors import ConfigError
-
-CONFIG = "config.json"
 
 
 class HuggingFaceFolder(CheckpointFolder):
     """config.json and the tensors of all safetensors files."""
 
-    format = HUGGING_FACE
+    format = CheckpointFormat.HUGGING_FACE
 
     def __init__(self, folder: Path, config: Mapping[str, object], shards: tuple[Header, ...]) -> None:
         tensors = {name: placed.info for shard in shards for name, placed in shard.tensors.items()}
@@ -51,12 +50,6 @@ class HuggingFaceFolder(CheckpointFolder):
         path, offset = self._places[name]
         offset += first * out.shape[1] * out.itemsize
         self._open_files.read(path, offset, out, f"{path}: tensor {name!r}")
-
-
-def is_hugging_face(folder: Path) -> bool:
-    """Whether a folder holds what only Hugging Face checkpoints hold."""
-    marks = (CONFIG, "*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin")
-    return any(next(folder.glob(mark), None) for mark in marks)
 
 
 def open_hugging_face(folder: Path) -> HuggingFaceFolder:

@@ -53,7 +53,7 @@ class Header:
 
 
 class _Entry(NamedTuple):
-    """One line of the header; begin and end in bytes from the header's end."""
+    """One entry of the header; begin and end are bytes from the header's end."""
 
     name: str
     dtype: str
@@ -162,7 +162,7 @@ def _are_sizes(value: object) -> TypeGuard[list[int]]:
 
 
 def _check_spans(entries: Sequence[_Entry], data_bytes: int, path: Path) -> None:
-    """ConfigError unless the tensors, in the order of their bytes, fill the data without a hole or an overlap."""
+    """Raise ConfigError unless the tensors, in the order of their bytes, fill the data without a hole or an overlap."""
     begins = [0, *accumulate((entry.end for entry in entries), max)]
     problems = [
         f"{path}: tensor {entry.name!r} begins at byte {entry.begin} of the data, "

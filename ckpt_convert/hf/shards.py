@@ -29,7 +29,7 @@ def read_shards(folder: Path) -> tuple[Header, ...]:
 
 
 def _files_without_index(folder: Path) -> list[Path]:
-    """The one file of the usual name, else all there are."""
+    """The file of the usual name, or else all safetensors files."""
     if (folder / SINGLE).exists():
         return [folder / SINGLE]
     found = sorted(folder.glob("*.safetensors"))
@@ -75,7 +75,7 @@ def _headers(paths: Iterable[Path]) -> tuple[tuple[Header, ...], list[str]]:
 
 
 def _twice(headers: Iterable[Header]) -> list[str]:
-    """Files that hold a tensor that one before them holds too."""
+    """Problems: files with a tensor that an earlier file has too."""
     holder: dict[str, str] = {}
     problems = []
     for header in headers:
@@ -88,7 +88,7 @@ def _twice(headers: Iterable[Header]) -> list[str]:
 
 
 def _disagreements(index: Mapping[str, str], headers: Iterable[Header], path: Path) -> list[str]:
-    """Tensors that are not where the index says, a line a file."""
+    """Problems: tensors that are not where the index says, one line for each file."""
     problems: list[str] = []
     names_of: dict[str, set[str]] = {}
     for name, file in index.items():

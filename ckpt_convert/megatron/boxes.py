@@ -8,28 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
-from pathlib import Path
 
 from ckpt_convert.tensors import Dtype, TensorInfo
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
-    """Where elements lie: from a byte of a file on, or where `length` is given, in the torch.save zip that is there."""
-
-    path: Path
-    offset: int
-    length: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Box:
-    """The part of a tensor from index `offsets` on, `sizes` long an axis; it begins at element `first` of `place`."""
-
-    offsets: tuple[int, ...]
-    sizes: tuple[int, ...]
-    place: Place
-    first: int = 0
+from harness.checkpoint.torch_save.box import Box
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +23,7 @@ class BoxedTensor:
 
     @property
     def info(self) -> TensorInfo:
-        """The tensor without its places."""
+        """The tensor's number format and shape."""
         return TensorInfo(dtype=self.dtype, shape=self.shape)
 
 
@@ -52,7 +33,9 @@ def slices(tensor: BoxedTensor) -> tuple[BoxedTensor, ...]:
     for box in tensor.boxes:
         size = prod(box.sizes[1:])
         for step in range(box.sizes[0]):
-            part = Box(offsets=box.offsets[1:], sizes=box.sizes[1:], place=box.place, first=box.first + step * size)
+            part = Box(
+                offsets=box.offsets[1:], sizes=box.sizes[1:], location=box.location, first=box.first + step * size
+            )
             found[box.offsets[0] + step].append(part)
     return tuple(BoxedTensor(dtype=tensor.dtype, shape=tensor.shape[1:], boxes=tuple(boxes)) for boxes in found)
 

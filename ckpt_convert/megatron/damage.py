@@ -4,22 +4,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ckpt_convert.integrity import listing_flaws
-from ckpt_convert.megatron.boxes import Place
-from ckpt_convert.megatron.dcp_metadata import DcpMetadata
-from ckpt_convert.megatron.torch_file import read_torch_file
-from ckpt_convert.megatron.zip_entries import Entry
+from harness.checkpoint.torch_save.box import StorageLocation
+from harness.checkpoint.torch_save.dcp_metadata import DcpMetadata
+from harness.checkpoint.torch_save.torch_file import read_torch_file
+from harness.checkpoint.torch_save.zip_entries import ZipEntry
 from harness.errors import ConfigError
 
 _SAMPLED_FILES = 16
 
 
 def damage(folder: Path, metadata: DcpMetadata) -> tuple[str, ...]:
-    """Every flaw of an iteration's folder that shows without reading weights."""
+    """Every flaw of an iteration's folder that can be found without reading weights."""
     return (*_files(metadata), *listing_flaws(folder), *_chunks(metadata))
 
 
-def without_crc(path: Path, entries: tuple[Entry, ...]) -> Iterator[str]:
-    """A complaint where entries have no CRC-32, so that a flipped bit in them cannot be found."""
+def without_crc(path: Path, entries: tuple[ZipEntry, ...]) -> Iterator[str]:
+    """A problem for entries without a CRC-32, in which a flipped bit cannot be found."""
     bare = [entry.name for entry in entries if entry.size_bytes and not entry.crc32]
     if bare:
         yield f"{path}: {len(bare)} entries without a CRC-32, {bare[0]} the first: a flipped bit would not be found"
@@ -39,12 +39,14 @@ def _files(metadata: DcpMetadata) -> Iterator[str]:
 
 def _chunks(metadata: DcpMetadata) -> Iterator[str]:
     """What is wrong with the first chunk of each of some files."""
-    first: dict[Path, Place] = {}
-    for place in (box.place for tensor in metadata.tensors.values() for box in tensor.boxes):
-        first.setdefault(place.path, place)
-    for place in sorted(first.values(), key=lambda place: place.path)[:_SAMPLED_FILES]:
-        if place.path.exists():
+    first: dict[Path, StorageLocation] = {}
+    for location in (box.location for tensor in metadata.tensors.values() for box in tensor.boxes):
+        first.setdefault(location.path, location)
+    for location in sorted(first.values(), key=lambda location: location.path)[:_SAMPLED_FILES]:
+        if location.path.exists():
             try:
-                yield from without_crc(place.path, read_torch_file(place.path, place.offset, place.length).entries)
+                yield from without_crc(
+                    location.path, read_torch_file(location.path, location.offset, location.length).entries
+                )
             except ConfigError as error:
                 yield from error.problems

@@ -9,6 +9,8 @@ from ckpt_convert.megatron.boxes import BoxedTensor
 from ckpt_convert.megatron.rows import RowReader
 from ckpt_convert.reading.folder import CheckpointFolder
 from ckpt_convert.tensors import Rows
+from harness.checkpoint.files import CheckpointFormat
+from harness.checkpoint.record import ConversionRecord
 
 
 class MegatronFolder(CheckpointFolder):
@@ -22,10 +24,10 @@ class MegatronFolder(CheckpointFolder):
         self,
         *,
         folder: Path,
-        format: str,
+        format: CheckpointFormat,
         args: Mapping[str, Any],
         iteration: int | None,
-        record: Mapping[str, Any] | None,
+        record: ConversionRecord | None,
         boxed: Mapping[str, BoxedTensor],
         skipped: tuple[str, ...],
         files: tuple[Path, ...],

@@ -15,7 +15,7 @@ _EXPERT = re.compile(r"(?P<experts>.*\.mlp\.experts\.experts)\.(?P<number>\d+)\.
 
 
 def universal(stored: Mapping[str, BoxedTensor], where: str) -> dict[str, BoxedTensor]:
-    """The stored tensors under universal keys; ConfigError naming every tensor that is not wholly there."""
+    """The stored tensors under universal keys; ConfigError names every incomplete tensor."""
     tensors = dict(_each_layer(stored))
     tensors = _glued(tensors, where)
     tensors = _stacked_experts(tensors, where)

@@ -4,7 +4,6 @@ The first number is the tensor rank. A second one is the pipeline rank or the ex
 both are, the pipeline rank comes first.
 """
 
-import re
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
@@ -13,36 +12,29 @@ from typing import Any
 from ckpt_convert.megatron.folder import MegatronFolder
 from ckpt_convert.megatron.layout import universal
 from ckpt_convert.megatron.ranks import Rank, merged, model_chunks
-from ckpt_convert.megatron.record import read_record
-from ckpt_convert.megatron.torch_dist import run_arguments
-from ckpt_convert.megatron.torch_file import read_torch_file
-from ckpt_convert.reading.folder import LEGACY
+from harness.checkpoint.files import RANK_FILE, CheckpointFormat
+from harness.checkpoint.folder import RANK_FOLDER
+from harness.checkpoint.record import read_record
+from harness.checkpoint.saved_arguments import saved_arguments
+from harness.checkpoint.torch_save.torch_file import read_torch_file
 from harness.errors import ConfigError
-
-FILE = "model_optim_rng.pt"
-_RANK = re.compile(r"mp_rank_(?P<tensor>\d{2})(?P<others>(?:_\d{3}){0,2})")
 
 type Numbers = tuple[int, ...]
 """The numbers in a rank's name after the tensor rank."""
-
-
-def is_legacy(folder: Path) -> bool:
-    """Whether the folder of an iteration holds ranks' folders."""
-    return folder.is_dir() and any(_RANK.fullmatch(entry.name) for entry in folder.iterdir() if entry.is_dir())
 
 
 def open_legacy(folder: Path, iteration: int | None) -> MegatronFolder:
     """Open the folder of an iteration. The pickles are read, the tensors are not."""
     paths = _rank_files(folder)
     contents = {numbers: _read_rank(path) for numbers, path in paths.items()}
-    args = run_arguments(next(iter(contents.values())))
+    args = saved_arguments(next(iter(contents.values())))
     _refuse_tensor_parallel(folder, args.get("tensor_model_parallel_size") or 1)
     ranks = {_place_of(numbers, len(contents), args, folder): content for numbers, content in contents.items()}
     _refuse_absent_ranks(folder, set(ranks))
     tensors, skipped = merged(ranks, args, str(folder))
     return MegatronFolder(
         folder=folder,
-        format=LEGACY,
+        format=CheckpointFormat.LEGACY,
         args=args,
         iteration=iteration,
         record=read_record(folder),
@@ -54,10 +46,11 @@ def open_legacy(folder: Path, iteration: int | None) -> MegatronFolder:
 
 def _rank_files(folder: Path) -> dict[Numbers, Path]:
     """The ranks' files in order; ConfigError where there are several tensor ranks or a file is missing."""
-    found = {entry.name: match for entry in folder.iterdir() if (match := _RANK.fullmatch(entry.name))}
+    found = {entry.name: match for entry in folder.iterdir() if (match := RANK_FOLDER.fullmatch(entry.name))}
     _refuse_tensor_parallel(folder, 1 + max(int(match["tensor"]) for match in found.values()))
     paths = {
-        tuple(map(int, match["others"].split("_")[1:])): folder / name / FILE for name, match in sorted(found.items())
+        tuple(map(int, match["others"].split("_")[1:])): folder / name / RANK_FILE
+        for name, match in sorted(found.items())
     }
     missing = [path for path in paths.values() if not path.exists()]
     if missing:

@@ -5,9 +5,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ckpt_convert.megatron.boxes import Box, BoxedTensor, Place
-from ckpt_convert.megatron.restricted_pickle import Inert
-from ckpt_convert.megatron.torch_file import DTYPES, StoredTensor
+from ckpt_convert.megatron.boxes import BoxedTensor
+from ckpt_convert.tensors import BY_TORCH_NAME
+from harness.checkpoint.torch_save.box import Box, StorageLocation
+from harness.checkpoint.torch_save.restricted_pickle import Inert
+from harness.checkpoint.torch_save.torch_file import StoredTensor
 from harness.errors import ConfigError
 
 type Rank = tuple[int, int]
@@ -108,13 +110,13 @@ def _is_weight(name: str, value: Any, where: str) -> bool:
 
 def _boxed(name: str, stored: StoredTensor, where: str) -> BoxedTensor:
     """A whole tensor in one box."""
-    if stored.dtype not in DTYPES:
-        raise ConfigError(f"{where}: {name} is {stored.dtype}; readable are {', '.join(DTYPES)}")
+    if stored.dtype not in BY_TORCH_NAME:
+        raise ConfigError(f"{where}: {name} is {stored.dtype}; readable are {', '.join(BY_TORCH_NAME)}")
     if not stored.contiguous:
         raise ConfigError(f"{where}: the elements of {name} do not follow each other; save it contiguous")
-    place = Place(path=stored.path, offset=stored.offset)
-    box = Box(offsets=(0,) * len(stored.shape), sizes=stored.shape, place=place)
-    return BoxedTensor(dtype=DTYPES[stored.dtype], shape=stored.shape, boxes=(box,))
+    location = StorageLocation(path=stored.path, offset=stored.offset)
+    box = Box(offsets=(0,) * len(stored.shape), sizes=stored.shape, location=location)
+    return BoxedTensor(dtype=BY_TORCH_NAME[stored.dtype], shape=stored.shape, boxes=(box,))
 
 
 def _check_layers(found: int, args: Mapping[str, Any], where: str) -> None:

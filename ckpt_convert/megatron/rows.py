@@ -8,10 +8,11 @@ from math import prod
 
 import numpy as np
 
-from ckpt_convert.megatron.boxes import Box, BoxedTensor, Place
-from ckpt_convert.megatron.torch_file import DTYPES, StoredTensor, read_torch_file
+from ckpt_convert.megatron.boxes import BoxedTensor
 from ckpt_convert.reading.open_files import OpenFiles
-from ckpt_convert.tensors import Rows
+from ckpt_convert.tensors import BY_TORCH_NAME, Rows
+from harness.checkpoint.torch_save.box import Box, StorageLocation
+from harness.checkpoint.torch_save.torch_file import StoredTensor, read_torch_file
 from harness.errors import ConfigError
 
 _SCRATCH_BYTES = 1 << 20
@@ -25,7 +26,7 @@ class _Run:
     rows: int
     column: int
     columns: int
-    place: Place
+    location: StorageLocation
     first: int
 
 
@@ -35,7 +36,7 @@ class RowReader:
     def __init__(self, files: OpenFiles) -> None:
         self._files = files
         self._runs: dict[str, list[_Run]] = {}
-        self._chunks: dict[Place, StoredTensor] = {}
+        self._chunks: dict[StorageLocation, StoredTensor] = {}
 
     def read(self, name: str, tensor: BoxedTensor, first: int, out: Rows) -> None:
         """Fill `out` (count, columns) with the rows of the tensor `name` from `first` on."""
@@ -55,7 +56,7 @@ class RowReader:
     def _fill(self, target: Rows, tensor: BoxedTensor, run: _Run, skipped: int) -> None:
         """Read the rows of a run after the first `skipped` ones."""
         itemsize = tensor.dtype.itemsize
-        path, where = run.place.path, str(run.place.path)
+        path, where = run.location.path, str(run.location.path)
         offset = self._start(run, tensor) + (run.first + skipped * run.columns) * itemsize
         if target.flags.c_contiguous:
             self._files.read(path, offset, target, where)
@@ -68,26 +69,28 @@ class RowReader:
             target[row : row + step] = part
 
     def _start(self, run: _Run, tensor: BoxedTensor) -> int:
-        """The byte of the file at which the elements of a run's place begin."""
-        place = run.place
-        if place.length is None:
-            return place.offset
-        if place not in self._chunks:
-            self._chunks[place] = _checked(
-                read_torch_file(place.path, place.offset, place.length).content, tensor, place
+        """The byte of the file at which the elements of a run's location begin."""
+        location = run.location
+        if location.length is None:
+            return location.offset
+        if location not in self._chunks:
+            self._chunks[location] = _checked(
+                read_torch_file(location.path, location.offset, location.length).content, tensor, location
             )
-        stored = self._chunks[place]
+        stored = self._chunks[location]
         if prod(stored.shape) < run.first + run.rows * run.columns:
-            raise ConfigError(f"{place.path}, byte {place.offset}: holds {stored.shape}, less than .metadata says")
+            raise ConfigError(
+                f"{location.path}, byte {location.offset}: holds {stored.shape}, less than .metadata says"
+            )
         return stored.offset
 
 
-def _checked(stored: object, tensor: BoxedTensor, place: Place) -> StoredTensor:
-    """The tensor of a chunk, where it is what .metadata says."""
-    where = f"{place.path}, byte {place.offset}"
+def _checked(stored: object, tensor: BoxedTensor, location: StorageLocation) -> StoredTensor:
+    """The tensor of a chunk; ConfigError where it is not what .metadata says."""
+    where = f"{location.path}, byte {location.offset}"
     if not isinstance(stored, StoredTensor):
         raise ConfigError(f"{where}: holds no tensor, though .metadata says so; copy the checkpoint again")
-    if DTYPES.get(stored.dtype) is not tensor.dtype:
+    if BY_TORCH_NAME.get(stored.dtype) is not tensor.dtype:
         raise ConfigError(f"{where}: a tensor of {stored.dtype}, .metadata says {tensor.dtype.value}")
     if not stored.contiguous:
         raise ConfigError(f"{where}: a tensor whose elements do not follow each other; save it contiguous")
@@ -113,7 +116,9 @@ def _box_runs(shape: tuple[int, ...], offsets: tuple[int, ...], sizes: tuple[int
     first = box.first
     for index in product(*(range(low, low + size) for low, size in zip(offsets[:axis], sizes[:axis], strict=True))):
         row = _ravel(index, shape) * shape[axis] + offsets[axis]
-        yield _Run(row=row * below, rows=rows, column=offsets[-1], columns=sizes[-1], place=box.place, first=first)
+        yield _Run(
+            row=row * below, rows=rows, column=offsets[-1], columns=sizes[-1], location=box.location, first=first
+        )
         first += rows * sizes[-1]
 
 

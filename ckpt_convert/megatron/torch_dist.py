@@ -3,20 +3,17 @@
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from ckpt_convert.megatron.boxes import BoxedTensor
-from ckpt_convert.megatron.dcp_metadata import ChunkedTensor, DcpMetadata, read_metadata
-from ckpt_convert.megatron.files import COMMON, METADATA
 from ckpt_convert.megatron.folder import MegatronFolder
 from ckpt_convert.megatron.layout import universal
-from ckpt_convert.megatron.record import read_record
-from ckpt_convert.megatron.restricted_pickle import Inert, plain
-from ckpt_convert.megatron.torch_file import DTYPES, read_torch_file
-from ckpt_convert.reading.folder import TORCH_DIST
+from ckpt_convert.tensors import BY_TORCH_NAME
+from harness.checkpoint.files import METADATA, CheckpointFormat
+from harness.checkpoint.record import read_record
+from harness.checkpoint.saved_arguments import read_common, saved_arguments
+from harness.checkpoint.torch_save.dcp_metadata import ChunkedTensor, DcpMetadata, read_metadata
 from harness.errors import ConfigError
 
-_COMMON_OBJECT = re.compile(r"common_state/shard_.*")
 _NO_WEIGHT = re.compile(
     r"(chained_\d+\.)?optimizer\..*|.*\._extra_state(/.*)?|(rng_state|rerun_state_machine_state)\b.*"
 )
@@ -42,7 +39,6 @@ def _damaged_files(metadata: DcpMetadata) -> Iterator[str]:
 
 def described(folder: Path, iteration: int | None, metadata: DcpMetadata) -> MegatronFolder:
     """The folder of an iteration whose .metadata has been read."""
-    common = _read_common(folder, metadata)
     weights = {key: tensor for key, tensor in metadata.tensors.items() if _is_weight(key, tensor)}
     boxed = universal(_boxed(weights, folder), str(folder))
     if not boxed:
@@ -50,8 +46,8 @@ def described(folder: Path, iteration: int | None, metadata: DcpMetadata) -> Meg
     ends = metadata.end_of_files()
     return MegatronFolder(
         folder=folder,
-        format=TORCH_DIST,
-        args=run_arguments(common),
+        format=CheckpointFormat.TORCH_DIST,
+        args=saved_arguments(read_common(folder, metadata)),
         iteration=iteration,
         record=read_record(folder),
         boxed=boxed,
@@ -66,39 +62,16 @@ def _is_weight(key: str, tensor: ChunkedTensor) -> bool:
     return not counts and not _NO_WEIGHT.fullmatch(key)
 
 
-def _read_common(folder: Path, metadata: DcpMetadata) -> Mapping[str, Any]:
-    """What all ranks share: `common.pt` up to 0.18, an object since 0.19; empty where there is neither."""
-    path = folder / COMMON
-    if path.exists():
-        content = read_torch_file(path).content
-    else:
-        place = next((place for key, place in metadata.objects.items() if _COMMON_OBJECT.fullmatch(key)), None)
-        if place is None:
-            return {}
-        content = read_torch_file(place.path, place.offset, place.length).content
-        if isinstance(content, list) and len(content) == 1:
-            content = content[0]
-    if not isinstance(content, dict):
-        raise ConfigError(f"{folder}: the common state is no mapping; copy the checkpoint again")
-    return content
-
-
-def run_arguments(common: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The arguments of the run that saved the checkpoint, as plain values; empty where there are none."""
-    args = common.get("args")
-    return plain(dict(args.attributes)) if isinstance(args, Inert) else {}
-
-
 def _boxed(weights: Mapping[str, ChunkedTensor], folder: Path) -> dict[str, BoxedTensor]:
     unreadable = [
-        f"{folder}: {key} is {tensor.dtype}; readable are {', '.join(DTYPES)}. Save it again without "
+        f"{folder}: {key} is {tensor.dtype}; readable are {', '.join(BY_TORCH_NAME)}. Save it again without "
         "--fp8-param-gather, so that Megatron keeps the weights in bf16"
         for key, tensor in weights.items()
-        if tensor.dtype not in DTYPES
+        if tensor.dtype not in BY_TORCH_NAME
     ]
     if unreadable:
         raise ConfigError(unreadable)
     return {
-        key: BoxedTensor(dtype=DTYPES[tensor.dtype], shape=tensor.shape, boxes=tensor.boxes)
+        key: BoxedTensor(dtype=BY_TORCH_NAME[tensor.dtype], shape=tensor.shape, boxes=tensor.boxes)
         for key, tensor in weights.items()
     }

@@ -1,1 +1,1 @@
-"""What all formats of checkpoints are read with: files that threads share, JSON, rows of tensors."""
+"""Shared by the readers of all checkpoint formats: files that threads share, JSON, rows of tensors."""

@@ -8,18 +8,16 @@ from typing import Self
 
 from ckpt_convert.reading.open_files import OpenFiles
 from ckpt_convert.tensors import Rows, TensorInfo
-
-HUGGING_FACE, TORCH_DIST, LEGACY = "hugging-face", "torch_dist", "legacy"
-"""The formats, as users know them."""
+from harness.checkpoint.files import CheckpointFormat
 
 
 class CheckpointFolder(ABC):
     """A source of tensors whose rows any number of threads may read at once. Use it in a `with` block.
 
-    `format` is one of those above, `files` are those that hold the tensors.
+    `files` are those that hold the tensors.
     """
 
-    format: str
+    format: CheckpointFormat
 
     def __init__(self, folder: Path, tensors: Mapping[str, TensorInfo], files: tuple[Path, ...]) -> None:
         self.folder = folder
@@ -44,7 +42,7 @@ class CheckpointFolder(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Another text when a file is changed or replaced."""
+        """A hash that changes when a file is changed or replaced."""
 
     def close(self) -> None:
         """Close the files."""

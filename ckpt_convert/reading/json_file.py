@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.errors import ConfigError
 
 LFS_POINTER = b"version https://git-lfs"
-"""How the small text starts that git leaves where it did not fetch a large file."""
+"""The start of the small text that git leaves where it did not fetch a large file."""
 
 _MAX_FILE_BYTES = 256 * 2**20  # the index of DeepSeek-V3 has 9 MB
 
@@ -54,7 +54,7 @@ def parse_json(raw: bytes, where: str) -> dict[str, object]:
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> Mapping[str, object]:
-    """A JSON object; of two values for one name, json would keep the last in silence."""
+    """A JSON object; json would silently keep the last of two values for one name."""
     content: dict[str, object] = {}
     for name, value in pairs:
         if name in content:

@@ -19,7 +19,7 @@ class _OpenFile:
 
 
 class OpenFiles:
-    """Files open for reading, the ones used longest ago closed first.
+    """Files open for reading; the least recently used are closed first.
 
     At most `limit` stay open, besides those that threads are reading at this moment. Opening a file anew for every read
     would cost a round trip to the server of a network file system.

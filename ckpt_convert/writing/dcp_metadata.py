@@ -18,7 +18,7 @@ _CHUNK = Global(_METADATA, "ChunkStorageMetadata")
 _OBJECT = Instance(Global(_METADATA, "BytesStorageMetadata"), {})
 
 
-class Place(NamedTuple):
+class StorageInfo(NamedTuple):
     """The bytes of a chunk or an object: file, offset, length."""
 
     file: str
@@ -27,37 +27,37 @@ class Place(NamedTuple):
 
 
 class PlacedTensor(NamedTuple):
-    """A tensor and the place of each of its chunks."""
+    """A tensor and where each of its chunks lies."""
 
     info: TensorInfo
     chunks: tuple[Chunk, ...]
-    places: tuple[Place, ...]
+    storages: tuple[StorageInfo, ...]
 
 
-def dcp_metadata(tensors: Mapping[str, PlacedTensor], objects: Iterable[str], object_place: Place) -> bytes:
-    """The file's content. All objects share the bytes at `object_place`; tensors may share bytes, too."""
+def dcp_metadata(tensors: Mapping[str, PlacedTensor], objects: Iterable[str], object_storage: StorageInfo) -> bytes:
+    """The file's content. All objects share the bytes at `object_storage`; tensors may share bytes, too."""
     names = (*tensors, *objects)
     described = {name: _tensor(stored) for name, stored in tensors.items()} | dict.fromkeys(objects, _OBJECT)
     state = {
         "state_dict_metadata": described,
         "planner_data": Pairs((name, (name,)) for name in names),
-        "storage_data": Pairs(_storage(tensors, objects, object_place)),
+        "storage_data": Pairs(_storage(tensors, objects, object_storage)),
     }
     return pickled(Instance(Global(_METADATA, "Metadata"), state))
 
 
 def _storage(
-    tensors: Mapping[str, PlacedTensor], objects: Iterable[str], object_place: Place
+    tensors: Mapping[str, PlacedTensor], objects: Iterable[str], object_storage: StorageInfo
 ) -> Iterator[tuple[Instance, Instance]]:
     for name, stored in tensors.items():
-        for chunk, place in zip(stored.chunks, stored.places, strict=True):
-            yield Instance(_INDEX, {"fqn": name, "offset": _size(chunk.offsets)}), _storage_info(place)
+        for chunk, storage in zip(stored.chunks, stored.storages, strict=True):
+            yield Instance(_INDEX, {"fqn": name, "offset": _size(chunk.offsets)}), _storage_info(storage)
     for name in objects:
-        yield Instance(_INDEX, {"fqn": name}), _storage_info(object_place)
+        yield Instance(_INDEX, {"fqn": name}), _storage_info(object_storage)
 
 
-def _storage_info(place: Place) -> Instance:
-    return Instance(_STORAGE, {"relative_path": place.file, "offset": place.offset, "length": place.length})
+def _storage_info(storage: StorageInfo) -> Instance:
+    return Instance(_STORAGE, {"relative_path": storage.file, "offset": storage.offset, "length": storage.length})
 
 
 def _tensor(stored: PlacedTensor) -> Instance:

@@ -8,10 +8,10 @@ from ckpt_convert.writing.torch_zip import tensor_head, tensor_tail
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Record:
+class TensorSlice:
     """The rows of the output tensor `name` from `first` on; `info` is their number format and the shape they are given.
 
-    A `framed` record is an archive of its own that torch.load reads: what is around the rows depends on their CRC.
+    A `framed` slice is an archive of its own that torch.load reads: what is around the rows depends on their CRC.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Record:
         return tensor_tail(self.info, crc) if self.framed else b""
 
 
-type Piece = bytes | Record
+type FilePart = bytes | TensorSlice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,18 +43,18 @@ class OutputFile:
 
     name: str
     size_bytes: int
-    pieces: tuple[Piece, ...]
+    pieces: tuple[FilePart, ...]
 
     @property
-    def has_records(self) -> bool:
+    def has_tensors(self) -> bool:
         """Whether it holds weights."""
-        return any(isinstance(piece, Record) for piece in self.pieces)
+        return any(isinstance(piece, TensorSlice) for piece in self.pieces)
 
-    def records(self) -> Iterator[Record]:
+    def slices(self) -> Iterator[TensorSlice]:
         """The weights in it."""
-        return (piece for piece in self.pieces if isinstance(piece, Record))
+        return (piece for piece in self.pieces if isinstance(piece, TensorSlice))
 
 
 def literal_file(name: str, content: bytes) -> OutputFile:
-    """A file that is known in full."""
+    """A file whose bytes are all known."""
     return OutputFile(name=name, size_bytes=len(content), pieces=(content,))

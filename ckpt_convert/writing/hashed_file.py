@@ -32,7 +32,7 @@ class HashedFile:
     """
 
     def __init__(self, path: Path, buffer: Bytes, wrote: Callable[[int], None]) -> None:
-        """A new file in place of any other of that name; `wrote` is told of bytes as they are written."""
+        """A new file in place of any other of that name; `wrote` is called with the bytes of each write."""
         self._path = path
         self._buffer = buffer
         self._wrote = wrote
@@ -68,7 +68,7 @@ class HashedFile:
         return self._buffer[start : self._used]
 
     def finish(self) -> str:
-        """Put everything on the disk; the SHA-256 of the file in hexadecimal digits."""
+        """Put everything on the disk, and return the SHA-256 of the file in hexadecimal digits."""
         self._flush()
         with self._writing():
             _write_by_cache(self._descriptor)
@@ -103,7 +103,7 @@ class HashedFile:
 def new_buffer(row_bytes: int) -> Bytes:
     """A buffer for HashedFile that has room for a row of that size, at the beginning of a block."""
     size = max(BUFFER_BYTES, row_bytes + BLOCK_BYTES)
-    memory: Bytes = np.empty(size + BLOCK_BYTES, np.uint8)
+    memory = np.empty(size + BLOCK_BYTES, np.uint8)
     start = -memory.ctypes.data % BLOCK_BYTES
     return memory[start : start + size]
 
@@ -120,7 +120,7 @@ def _open_new(path: Path) -> int:
 
 
 def _write_by_cache(descriptor: int) -> bool:
-    """From now on write as usual; False if that was so already."""
+    """Write through the page cache from now on; False if that was so already."""
     flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
     fcntl.fcntl(descriptor, fcntl.F_SETFL, flags & ~os.O_DIRECT)
     return bool(flags & os.O_DIRECT)

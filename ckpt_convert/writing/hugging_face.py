@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 
 from ckpt_convert.assembly import Assembly
 from ckpt_convert.blueprint import HuggingFaceBlueprint
-from ckpt_convert.hf.folder import CONFIG
 from ckpt_convert.hf.safetensors import render_header
 from ckpt_convert.hf.shards import INDEX, SINGLE
-from ckpt_convert.writing.files import OutputFile, Record, literal_file
+from ckpt_convert.writing.files import OutputFile, TensorSlice, literal_file
+from harness.checkpoint.files import CONFIG
 
 _SHARD_BYTES = 4 * 2**30
 _METADATA = {"format": "pt"}  # transformers refuses files that do not say which framework they are for
@@ -53,9 +53,9 @@ def _names(count: int) -> list[str]:
 def _shard(name: str, tensors: Sequence[Assembly]) -> OutputFile:
     infos = {tensor.name: tensor.info for tensor in tensors}
     header = render_header(infos, _METADATA)
-    records = (Record(name=tensor, first=0, info=info, framed=False) for tensor, info in infos.items())
+    slices = (TensorSlice(name=tensor, first=0, info=info, framed=False) for tensor, info in infos.items())
     size = len(header) + sum(info.size_bytes for info in infos.values())
-    return OutputFile(name=name, size_bytes=size, pieces=(header, *records))
+    return OutputFile(name=name, size_bytes=size, pieces=(header, *slices))
 
 
 def _index(names: Sequence[str], shards: Sequence[Sequence[Assembly]]) -> OutputFile:

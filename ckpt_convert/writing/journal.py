@@ -1,4 +1,4 @@
-"""The list of finished files, which is what a conversion goes on from after an interruption.
+"""The list of finished files, from which a conversion resumes after an interruption.
 
 A line of JSON each: first what is converted into what, then every file whose bytes are on the disk.
 """
@@ -15,8 +15,8 @@ from harness.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
-    """What tells one conversion from another: both must agree for one to go on with the other's files."""
+class Fingerprint:
+    """What identifies a conversion: only one of the same plan and source may go on with another's files."""
 
     plan: str
     source: str
@@ -24,7 +24,7 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A whole file."""
+    """A file that is complete on the disk."""
 
     name: str
     size_bytes: int
@@ -32,7 +32,7 @@ class Finished:
 
 
 class Journal:
-    """The journal at `path`, if there is one; a line that an interruption has torn counts for nothing."""
+    """The journal at `path`, if there is one; a line that an interruption cut short is ignored."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -40,25 +40,25 @@ class Journal:
         self._whole_bytes = sum(map(len, lines))
         try:
             documents = [json.loads(line) for line in lines]
-            self.task = Task(**documents[0]) if documents else None
+            self.fingerprint = Fingerprint(**documents[0]) if documents else None
             self.finished: Mapping[str, Finished] = {line["name"]: Finished(**line) for line in documents[1:]}
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ConfigError(f"{path} is damaged: remove {path.parent} to begin anew") from error
 
-    def begin(self, task: Task) -> None:
-        """A journal of nothing finished yet; one of the same task is kept."""
-        if self.task == task:
+    def begin(self, fingerprint: Fingerprint) -> None:
+        """Start a journal without finished files; one of the same fingerprint is kept."""
+        if self.fingerprint == fingerprint:
             with writing(self._path, resumable=True):
                 os.truncate(self._path, self._whole_bytes)
             return
         with writing(self._path):
             self._path.unlink(missing_ok=True)
-            self._append(asdict(task))
-            self.task = task
+            self._append(asdict(fingerprint))
+            self.fingerprint = fingerprint
             sync_folder(self._path.parent)
 
     def add(self, file: Finished) -> None:
-        """Note a file that is on the disk."""
+        """Record a file that is on the disk."""
         with writing(self._path, resumable=True):
             self._append(asdict(file))
 

@@ -33,7 +33,7 @@ class Partial:
         self.journal = Journal(self.journal_path)
 
     def publish(self) -> None:
-        """Give the content its name. It must be complete and on the disk, but for the folders themselves."""
+        """Rename the content to the target. Its files must be complete and on the disk; the folders need not be."""
         with writing(self.target, resumable=True):
             for folder, _, _ in os.walk(self.content):
                 sync_folder(Path(folder))
@@ -42,11 +42,11 @@ class Partial:
 
     @property
     def is_published(self) -> bool:
-        """Whether an earlier run was ended after it had published, before it had tidied up."""
-        return self.journal.task is not None and not self.content.exists() and has_entries(self.target)
+        """Whether an earlier run ended after it had published and before it had cleaned up."""
+        return self.journal.fingerprint is not None and not self.content.exists() and has_entries(self.target)
 
     def remove(self) -> None:
-        """The folder goes, the journal last: as long as it is there, it tells what happened."""
+        """Remove the folder, the journal last: as long as it is there, it says what happened."""
         shutil.rmtree(self.content, ignore_errors=True)
         _lock_path(self.folder).unlink(missing_ok=True)
         self.journal_path.unlink(missing_ok=True)
@@ -55,7 +55,7 @@ class Partial:
 
 
 def partial_folder(target: Path) -> Path:
-    """Where the target grows."""
+    """The folder in which the target is written."""
     named = target if target.name not in ("", "..") else target.resolve()
     return named.parent / f"{named.name}.partial"
 
@@ -68,16 +68,16 @@ def has_entries(target: Path) -> bool:
 
 @contextmanager
 def claimed(target: Path) -> Iterator[Partial]:
-    """The target's folder, ours alone within the block. ConfigError where another converter has it."""
+    """The target's partial folder, locked within the block. ConfigError where another converter has it."""
     descriptor = _lock(target)
     try:
         partial = Partial(target)
-        if partial.journal.task is None and partial.content.exists():
+        if partial.journal.fingerprint is None and partial.content.exists():
             raise _foreign(partial)
         try:
             yield partial
         finally:
-            if partial.journal.task is None:  # refused before anything was begun
+            if partial.journal.fingerprint is None:  # refused before anything was begun
                 partial.remove()
     finally:
         os.close(descriptor)

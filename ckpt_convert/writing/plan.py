@@ -13,7 +13,7 @@ from ckpt_convert.integrity import MANIFEST
 from ckpt_convert.writing.files import OutputFile, literal_file
 from ckpt_convert.writing.hugging_face import hugging_face_files
 from ckpt_convert.writing.torch_dist import torch_dist_files, tracker
-from harness.config.checkpoint import RELEASE
+from harness.checkpoint.files import RELEASE
 
 _LAYOUT_VERSION = "1"  # raised when an equal plan gives other bytes: an older conversion is then not gone on with
 
@@ -22,7 +22,7 @@ _LAYOUT_VERSION = "1"  # raised when an equal plan gives other bytes: an older c
 class OutputPlan:
     """`files` are written first and listed in `manifest` with their SHA-256; `seals` are written after that.
 
-    The files' records are rows of `tensors`. All names are paths in the output folder.
+    The files' slices are rows of `tensors`. All names are paths in the output folder.
     """
 
     files: tuple[OutputFile, ...]
@@ -43,7 +43,7 @@ class OutputPlan:
         return literal_file(self.manifest, content.encode())
 
     def digest(self) -> str:
-        """A name for this plan: another one has another digest."""
+        """A hash of this plan: another plan has another one."""
         sha256 = hashlib.sha256()
         for part in (_LAYOUT_VERSION, self.manifest, *self.tensors, *self.files, *self.seals):
             sha256.update(repr(part).encode())

@@ -1,4 +1,4 @@
-"""What the user reads when a file or folder cannot be written."""
+"""The error message for a file or folder that cannot be written."""
 
 import errno
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _WHAT_HELPS = {
 
 @contextmanager
 def writing(path: Path, *, resumable: bool = False) -> Iterator[None]:
-    """An OSError in this block is an EnvironmentProblem that names `path` and says what helps."""
+    """Turn an OSError in this block into an EnvironmentProblem that names `path` and says what helps."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""How far the writing is: a bar on a terminal, a line now and then elsewhere, nothing in tests."""
+"""The progress of writing: a bar on a terminal, a line every ten seconds elsewhere, nothing in tests."""
 
 import time
 from threading import Lock
@@ -10,13 +10,13 @@ _LINE_EVERY_S = 10.0
 
 
 class Progress(Protocol):
-    """What the writer tells; `advance` is called by several threads."""
+    """What the writer reports to; several threads call `advance`."""
 
     def start(self, total_bytes: int, done_bytes: int) -> None:
         """Writing begins; `done_bytes` of all were written by an earlier run and say nothing of this one's speed."""
 
     def advance(self, written_bytes: int) -> None:
-        """So many bytes more are written."""
+        """So many more bytes are written."""
 
     def close(self) -> None:
         """Writing has ended, well or not."""
@@ -100,5 +100,5 @@ class Lines:
 
 
 def progress_on(stream: TextIO) -> Progress:
-    """What suits the stream."""
+    """A bar on a terminal, lines elsewhere."""
     return Bar(stream) if stream.isatty() else Lines(stream)

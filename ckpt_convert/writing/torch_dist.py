@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from ckpt_convert.blueprint import MegatronBlueprint
-from ckpt_convert.megatron.files import COMMON, FORMAT, METADATA
 from ckpt_convert.tensors import TensorInfo
 from ckpt_convert.writing.chunks import Chunk, chunks
-from ckpt_convert.writing.dcp_metadata import Place, PlacedTensor, dcp_metadata
-from ckpt_convert.writing.files import OutputFile, Piece, Record, literal_file
+from ckpt_convert.writing.dcp_metadata import PlacedTensor, StorageInfo, dcp_metadata
+from ckpt_convert.writing.files import FilePart, OutputFile, TensorSlice, literal_file
 from ckpt_convert.writing.pickles import Global, Instance
 from ckpt_convert.writing.torch_zip import ALIGNMENT, object_archive
-from harness.config.checkpoint import RECORD, RELEASE, TRACKER
+from harness.checkpoint.files import COMMON, FORMAT, METADATA, RECORD, RELEASE, TRACKER
 
 _FILE_BYTES = 512 * 2**20
 _LEAST_FILE_BYTES = 128 * 2**20
@@ -35,7 +34,7 @@ def torch_dist_files(blueprint: MegatronBlueprint) -> tuple[OutputFile, ...]:
 
 
 def tracker() -> OutputFile:
-    """What Megatron reads first: the checkpoint is no iteration but a release."""
+    """The tracker, which Megatron reads first: it says that the checkpoint is a release, not an iteration."""
     return literal_file(TRACKER, RELEASE.encode())
 
 
@@ -44,7 +43,7 @@ def _described(blueprint: MegatronBlueprint, metadata: bytes) -> Iterator[Output
     yield literal_file(f"{RELEASE}/{METADATA}", metadata)
     yield literal_file(f"{RELEASE}/{COMMON}", _common(blueprint))
     if blueprint.record:
-        yield literal_file(f"{RELEASE}/{RECORD}", _json(blueprint.record))
+        yield literal_file(f"{RELEASE}/{RECORD}", _json(blueprint.record.document()))
     backends = {"sharded_backend": "torch_dist", "common_backend": "torch"}
     versions = {"sharded_backend_version": 1, "common_backend_version": 1}
     yield literal_file(f"{RELEASE}/{FORMAT}", _json(backends | versions))
@@ -67,7 +66,7 @@ def _json(document: object) -> bytes:
 
 
 def _file_bytes(total_bytes: int) -> int:
-    """The size that files of weights are kept to: large, but enough files that all threads have work to the end."""
+    """The largest size of a file of weights: large, but with enough files to keep all threads busy to the end."""
     return min(max(total_bytes // _MANY_FILES, _LEAST_FILE_BYTES), _FILE_BYTES)
 
 
@@ -76,16 +75,16 @@ class _Weights:
     """The .distcp files: chunks one after another, each at a multiple of 64 bytes, a new file where one is full."""
 
     limit_bytes: int
-    _pieces: list[tuple[int, Piece]] = field(default_factory=list)
+    _pieces: list[tuple[int, FilePart]] = field(default_factory=list)
     _number: int = 0
     _size_bytes: int = 0
 
     def add_tensor(self, name: str, info: TensorInfo) -> PlacedTensor:
         """Append the tensor's chunks."""
         cuts = tuple(chunks(info))
-        return PlacedTensor(info, cuts, tuple(self._add(_record(name, info, chunk)) for chunk in cuts))
+        return PlacedTensor(info, cuts, tuple(self._add(_slice(name, info, chunk)) for chunk in cuts))
 
-    def add_object(self, value: object) -> Place:
+    def add_object(self, value: object) -> StorageInfo:
         """Append an object without tensors."""
         return self._add(object_archive(value))
 
@@ -96,23 +95,25 @@ class _Weights:
             size = sum(_size_bytes(piece) for piece in pieces)
             yield OutputFile(name=f"{RELEASE}/{_file_name(number)}", size_bytes=size, pieces=pieces)
 
-    def _add(self, piece: Piece) -> Place:
+    def _add(self, piece: FilePart) -> StorageInfo:
         length = _size_bytes(piece)
         if self._size_bytes and self._size_bytes + length > self.limit_bytes:
             self._number, self._size_bytes = self._number + 1, 0
         padding = -length % ALIGNMENT
-        place = Place(_file_name(self._number), self._size_bytes, length)
+        storage = StorageInfo(_file_name(self._number), self._size_bytes, length)
         self._pieces += [(self._number, piece), (self._number, bytes(padding))]
         self._size_bytes += length + padding
-        return place
+        return storage
 
 
-def _record(name: str, info: TensorInfo, chunk: Chunk) -> Record:
-    return Record(name=name, first=chunk.first_row, info=TensorInfo(dtype=info.dtype, shape=chunk.sizes), framed=True)
+def _slice(name: str, info: TensorInfo, chunk: Chunk) -> TensorSlice:
+    return TensorSlice(
+        name=name, first=chunk.first_row, info=TensorInfo(dtype=info.dtype, shape=chunk.sizes), framed=True
+    )
 
 
-def _size_bytes(piece: Piece) -> int:
-    return piece.size_bytes if isinstance(piece, Record) else len(piece)
+def _size_bytes(piece: FilePart) -> int:
+    return piece.size_bytes if isinstance(piece, TensorSlice) else len(piece)
 
 
 def _file_name(number: int) -> str:

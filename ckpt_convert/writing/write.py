@@ -8,7 +8,7 @@ from threading import current_thread, main_thread
 from types import FrameType
 
 from ckpt_convert.tensors import TensorSource
-from ckpt_convert.writing.journal import Task
+from ckpt_convert.writing.journal import Fingerprint
 from ckpt_convert.writing.partial import Partial, claimed, has_entries, partial_folder
 from ckpt_convert.writing.plan import OutputPlan
 from ckpt_convert.writing.progress import Progress
@@ -41,28 +41,28 @@ def write(
     """
     if target.name in ("", ".."):
         raise ConfigError(f"{target}: name a new folder to write to")
-    task = Task(plan=plan.digest(), source=source_fingerprint)
+    fingerprint = Fingerprint(plan=plan.digest(), source=source_fingerprint)
     with _interruptible(target), claimed(target) as partial:
-        if not (resume and partial.is_published and partial.journal.task == task):
-            _refuse(partial, plan, task, resume=resume)
+        if not (resume and partial.is_published and partial.journal.fingerprint == fingerprint):
+            _refuse(partial, plan, fingerprint, resume=resume)
             writer = Writer(plan, source, partial, progress)
-            writer.prepare(task)
+            writer.prepare(fingerprint)
             writer.write(threads)
             partial.publish()
         partial.remove()
 
 
-def _refuse(partial: Partial, plan: OutputPlan, task: Task, *, resume: bool) -> None:
-    """ConfigError unless the target is free and nothing is in the way but what `resume` may go on with."""
+def _refuse(partial: Partial, plan: OutputPlan, fingerprint: Fingerprint, *, resume: bool) -> None:
+    """Raise ConfigError unless the target is free, or holds only what `resume` may continue."""
     journal, folder = partial.journal, partial.folder
     if has_entries(partial.target):
         raise ConfigError(f"{partial.target} exists already: choose another target, or remove it to write it anew")
-    if journal.task and journal.task != task:
+    if journal.fingerprint and journal.fingerprint != fingerprint:
         raise ConfigError(
             f"{folder} holds an interrupted conversion of another source or with other options: give the same ones "
             "again to go on with --resume, remove the folder to begin anew, or choose another target"
         )
-    if journal.task and not resume:
+    if journal.fingerprint and not resume:
         done_bytes = sum(file.size_bytes for file in journal.finished.values())
         raise ConfigError(
             f"{folder} holds an interrupted conversion, {len(journal.finished)} files and {show_bytes(done_bytes)} of "

@@ -7,20 +7,20 @@ from threading import Lock
 
 from ckpt_convert.assembled import AssembledSource
 from ckpt_convert.tensors import TensorSource
-from ckpt_convert.writing.crew import StopSign, work_through
-from ckpt_convert.writing.files import OutputFile, Record
+from ckpt_convert.writing.files import OutputFile, TensorSlice
 from ckpt_convert.writing.hashed_file import HashedFile, new_buffer
-from ckpt_convert.writing.journal import Finished, Task
+from ckpt_convert.writing.journal import Fingerprint, Finished
 from ckpt_convert.writing.partial import Partial
 from ckpt_convert.writing.plan import OutputPlan
 from ckpt_convert.writing.problems import writing
 from ckpt_convert.writing.progress import Progress
+from ckpt_convert.writing.worker_pool import StopSign, for_each
 from harness.errors import EnvironmentProblem
 from harness.units import show_bytes
 
 
 class Writer:
-    """Knows what is finished already, and writes the rest."""
+    """Writes the files of a plan that are not finished yet."""
 
     def __init__(self, plan: OutputPlan, source: TensorSource, partial: Partial, progress: Progress) -> None:
         """Nothing is touched yet."""
@@ -38,7 +38,7 @@ class Writer:
         largest_row = max((info.columns * info.dtype.itemsize for info in self._source.tensors.values()), default=1)
         self._largest_row_bytes = largest_row
 
-    def prepare(self, task: Task) -> None:
+    def prepare(self, fingerprint: Fingerprint) -> None:
         """Remove half-written files, make sure that the rest fits on the disk, and begin or take up the journal."""
         content = self._partial.content
         with writing(content):
@@ -47,7 +47,7 @@ class Writer:
                     if str(path.relative_to(content)) not in self._hashes:
                         path.unlink()
             self._require_space()
-            self._partial.journal.begin(task)
+            self._partial.journal.begin(fingerprint)
             for file in self._plan.files:
                 self._path(file).parent.mkdir(parents=True, exist_ok=True)
 
@@ -56,9 +56,9 @@ class Writer:
         missing = [file for file in self._plan.files if file.name not in self._hashes]
         self._progress.start(self._plan.size_bytes, self._plan.size_bytes - self._missing_bytes)
         try:
-            work_through((file for file in missing if file.has_records), self._write_weights, threads)
+            for_each((file for file in missing if file.has_tensors), self._write_weights, threads)
             for file in missing:
-                if not file.has_records:
+                if not file.has_tensors:
                     self._hashes[file.name] = self._write(file, StopSign())
             for file in (self._plan.manifest_file(self._hashes), *self._plan.seals):
                 self._write(file, StopSign())
@@ -79,29 +79,29 @@ class Writer:
     def _write(self, file: OutputFile, stop: StopSign) -> str:
         with HashedFile(self._path(file), new_buffer(self._largest_row_bytes), self._progress.advance) as out:
             for piece in file.pieces:
-                if isinstance(piece, Record):
-                    self._write_record(piece, out, stop)
+                if isinstance(piece, TensorSlice):
+                    self._write_slice(piece, out, stop)
                 else:
                     out.put(piece)
             return out.finish()
 
-    def _write_record(self, record: Record, out: HashedFile, stop: StopSign) -> None:
+    def _write_slice(self, part: TensorSlice, out: HashedFile, stop: StopSign) -> None:
         """The rows, a buffer at a time, in their frame."""
-        info, row, crc = record.info, record.first, 0
-        row_bytes, end = info.columns * info.dtype.itemsize, record.first + record.info.rows
-        out.put(record.head())
+        info, row, crc = part.info, part.first, 0
+        row_bytes, end = info.columns * info.dtype.itemsize, part.first + part.info.rows
+        out.put(part.head())
         while row < end:
             stop.check()
             room = out.room((end - row) * row_bytes, row_bytes)
             rows = room.view(info.dtype.numpy).reshape(-1, info.columns)
-            self._source.read_rows(record.name, row, rows)
-            if record.framed:
+            self._source.read_rows(part.name, row, rows)
+            if part.framed:
                 crc = zlib.crc32(room, crc)
             row += len(rows)
-        out.put(record.tail(crc))
+        out.put(part.tail(crc))
 
     def _require_space(self) -> None:
-        """EnvironmentProblem unless the disk has room for what is missing."""
+        """Raise EnvironmentProblem unless the disk has room for what is missing."""
         status = os.statvfs(self._partial.folder)
         free_bytes = status.f_bavail * status.f_frsize
         if free_bytes < self._missing_bytes:

@@ -83,12 +83,12 @@ def run(
     threads: int,
     resume: bool,
     dry_run: bool,
-    **wish: Any,
+    **options: Any,
 ) -> None:
     """Convert SOURCE into the new folder TARGET, in one step and bounded memory."""
     from harness.cli import convert_run
 
-    asked = convert_run.Wish(**wish)
+    asked = convert_run.ConvertOptions(**options)
     if place == "slurm":
         convert_run.submit(ctx, source, target, asked, threads=threads, dry_run=dry_run)
     else:

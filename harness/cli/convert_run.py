@@ -1,32 +1,38 @@
 """One conversion, as the command line asks for it: shown, then carried out or handed to Slurm."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import click
 
-from ckpt_convert.conversion import Conversion, Folder, Format, convert, open_folder, plan_conversion
+from ckpt_convert.conversion import Conversion, Folder, TargetFormat, convert, open_folder, plan_conversion
 from ckpt_convert.families.exact import Exact
 from ckpt_convert.families.limits import limits
 from ckpt_convert.tensors import Dtype
 from ckpt_convert.writing.partial import has_entries
 from ckpt_convert.writing.progress import progress_on
+from harness.checkpoint.files import CheckpointFormat
 from harness.cli import screen
 from harness.cli.convert_model import other_model
 from harness.cli.convert_shown import show_flags, show_plan, show_releases, show_tensors
 from harness.config.releases import Release, load
 from harness.errors import ConfigError
 
+TARGETS: Mapping[str, TargetFormat] = {
+    "torch_dist": CheckpointFormat.TORCH_DIST,
+    "hugging-face": CheckpointFormat.HUGGING_FACE,
+}
 DTYPES = {"bf16": Dtype.BF16, "fp16": Dtype.F16, "fp32": Dtype.F32}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What the user asked of a conversion, beside its folders."""
+class ConvertOptions:
+    """What the user asked of a conversion, beside its folders: the options of the command line."""
 
-    to: Format | None
+    to: str | None
     dtype: str | None
     release: str | None
     exact: bool
@@ -47,60 +53,64 @@ class Wish:
             raise ConfigError("--exact writes what one release asks for; name it: --target-release R, e.g. 0.16")
         return Exact(release=release, spec=self.spec, tp=self.tp)
 
-    def words(self) -> list[str]:
-        """The same wish as a command line."""
+    def arguments(self) -> list[str]:
+        """The same options as a command line."""
         given = {"--to": self.to, "--dtype": self.dtype, "--target-release": self.release}
-        words = [f"{option}={value}" for option, value in given.items() if value]
-        return [*words, "--exact", f"--spec={self.spec}", f"--tp={self.tp}"] if self.exact else words
+        arguments = [f"{option}={value}" for option, value in given.items() if value]
+        return [*arguments, "--exact", f"--spec={self.spec}", f"--tp={self.tp}"] if self.exact else arguments
 
 
-def run(source: Path, target: Path, wish: Wish, *, threads: int, resume: bool, dry_run: bool) -> None:
+def run(source: Path, target: Path, options: ConvertOptions, *, threads: int, resume: bool, dry_run: bool) -> None:
     """Plan, show, and unless it is a dry run write."""
     with open_folder(source) as folder:
-        _run(_planned(folder, wish), target, threads=threads, resume=resume, dry_run=dry_run)
+        _run(_planned(folder, options), target, threads=threads, resume=resume, dry_run=dry_run)
 
 
 def _run(conversion: Conversion, target: Path, *, threads: int, resume: bool, dry_run: bool) -> None:
     if dry_run:
-        click.echo(show_plan(conversion, target))
+        click.echo(show_plan(conversion.facts, target))
         click.echo(show_tensors(conversion))
         return
-    screen.progress(show_plan(conversion, target))
+    screen.progress(show_plan(conversion.facts, target))
     convert(conversion, target, resume=resume, threads=threads, progress=progress_on(sys.stderr))
     click.echo(f"{target}: done, with the SHA-256 of every file in integrity.json")
-    if conversion.to == "torch_dist":
+    if conversion.to is CheckpointFormat.TORCH_DIST:
         click.echo(f"train from it: LOAD_PATH={target.absolute()}, with the Megatron flags that go with the weights:")
         click.echo(show_flags(conversion.model))
 
 
-def submit(ctx: click.Context, source: Path, target: Path, wish: Wish, *, threads: int, dry_run: bool) -> None:
+def submit(
+    ctx: click.Context, source: Path, target: Path, options: ConvertOptions, *, threads: int, dry_run: bool
+) -> None:
     """Submit the same command to Slurm; a job resumes what an earlier one left."""
     from harness.cli.convert_job import submit_conversion
 
-    _check_before_queue(source, target, wish)
-    words = [str(source.absolute()), str(target.absolute()), "--resume", f"--threads={threads}", *wish.words()]
-    submit_conversion(ctx, target, words, threads=threads, dry_run=dry_run)
+    _check_before_queue(source, target, options)
+    folders = (str(source.absolute()), str(target.absolute()))
+    arguments = [*folders, "--resume", f"--threads={threads}", *options.arguments()]
+    submit_conversion(ctx, target, arguments, threads=threads, dry_run=dry_run)
 
 
-def _check_before_queue(source: Path, target: Path, wish: Wish) -> None:
+def _check_before_queue(source: Path, target: Path, options: ConvertOptions) -> None:
     """Say what is wrong now, as far as this machine sees the folders, rather than when the job runs."""
-    wish.form()
+    options.form()
     if has_entries(target):
         raise ConfigError(f"{target}: exists already; remove it or choose another target")
     if not source.exists():
         screen.notice(f"{source} is not there (unless the compute nodes see it)")
         return
     with open_folder(source) as folder:
-        _planned(folder, wish)
+        _planned(folder, options)
 
 
-def _planned(source: Folder, wish: Wish) -> Conversion:
-    form = wish.form()
-    dtype = DTYPES[wish.dtype] if wish.dtype else None
-    conversion = plan_conversion(source, to=wish.to, dtype=dtype, exact=form)
+def _planned(source: Folder, options: ConvertOptions) -> Conversion:
+    form = options.form()
+    dtype = DTYPES[options.dtype] if options.dtype else None
+    to = TARGETS[options.to] if options.to else None
+    conversion = plan_conversion(source, to=to, dtype=dtype, exact=form)
     if difference := other_model(conversion.model):
         screen.notice(difference)
     for limit in limits(conversion.model):
-        if wish.target_release is None or str(wish.target_release) in limit.releases:
+        if options.target_release is None or str(options.target_release) in limit.releases:
             screen.notice(f"Megatron {show_releases(limit.releases)}: {limit.text}")
     return conversion

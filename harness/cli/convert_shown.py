@@ -6,6 +6,7 @@ from pathlib import Path
 from ckpt_convert.assembly import Assembly
 from ckpt_convert.conversion import Conversion
 from ckpt_convert.families.model import Model
+from harness.checkpoint.conversion_facts import ConversionFacts
 from harness.launch.script.quoting import array_lines
 from harness.units import show_bytes, show_seconds
 
@@ -13,17 +14,15 @@ USUAL_BYTES_PER_S = 1e9
 """What two threads reach between local disks; benchmarks/convert.py measures it."""
 
 
-def show_plan(conversion: Conversion, target: Path) -> str:
+def show_plan(facts: ConversionFacts, target: Path) -> str:
     """From what to what, in a few lines."""
-    source, plan = conversion.source, conversion.plan
-    read_bytes = sum(info.size_bytes for info in source.tensors.values())
-    needed_s = max(read_bytes, plan.size_bytes) / USUAL_BYTES_PER_S
+    needed_s = max(facts.read_bytes, facts.write_bytes) / USUAL_BYTES_PER_S
     return "\n".join(
         (
-            f"{conversion.model.family}: {source.folder} ({source.format}) to {target} ({conversion.to})",
-            f"read     {len(source.tensors)} tensors, {len(source.files)} files, {show_bytes(read_bytes)}",
-            f"write    {len(plan.tensors)} tensors, {len(plan.files)} files, {show_bytes(plan.size_bytes)},"
-            f" {conversion.dtype.value}",
+            f"{facts.family}: {facts.source} ({facts.source_format}) to {target} ({facts.target_format})",
+            f"read     {facts.read_tensors} tensors, {facts.read_files} files, {show_bytes(facts.read_bytes)}",
+            f"write    {facts.write_tensors} tensors, {facts.write_files} files, {show_bytes(facts.write_bytes)},"
+            f" {facts.dtype}",
             f"time     about {show_seconds(needed_s)} where disks do {USUAL_BYTES_PER_S / 1e9:.0f} GB/s",
         )
     )

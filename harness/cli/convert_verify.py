@@ -14,7 +14,7 @@ SHOWN = 20
 
 
 def verify_folders(source: Path, target: Path, *, logits: bool, threads: int) -> int:
-    """Say what was compared; the exit code is 1 where anything differs."""
+    """Print what was compared; the exit code is 1 where anything differs."""
     verdict = verify(source, target, threads=threads, progress=progress_on(sys.stderr))
     for text in verdict.differences[:SHOWN]:
         screen.error(text)
@@ -33,9 +33,9 @@ def _compare_logits(source: Path, target: Path) -> int:
     from ckpt_convert.logits import TOLERANCE, compare_logits
 
     verdict = compare_logits(source, target)
-    said = f"logits differ by at most {verdict.difference:.2e}, the largest is {verdict.largest:.2f}"
+    message = f"logits differ by at most {verdict.difference:.2e}, the largest is {verdict.largest:.2f}"
     if verdict.same:
-        click.echo(f"{said}: equal within {TOLERANCE:g}")
+        click.echo(f"{message}: equal within {TOLERANCE:g}")
         return 0
-    screen.error(f"{said}; allowed: {TOLERANCE:g} of it")
+    screen.error(f"{message}; allowed: {TOLERANCE:g} of it")
     return 1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.runs_found import ROOT
+from harness.cli.run_lookup import ROOT
 from harness.cost.hardware import CPU_RANK, Gpu, find_gpu
 from harness.cost.step_time import step_time
 from harness.errors import ConfigError
@@ -15,6 +15,7 @@ from harness.plan.predict import job_of
 from harness.report.text.plain_table import plain_table
 from harness.runs.record import RunRecord
 from harness.runs.store import find_run
+from harness.training.result import training_result
 from harness.units import show_seconds
 
 
@@ -59,11 +60,13 @@ def _measured(record: RunRecord) -> Measured:
 
 
 def _step_s(record: RunRecord) -> float | None:
-    return record.summary.median_s if record.summary else None
+    result = training_result(record.result)
+    return result.summary.median_s if result and result.summary else None
 
 
 def _machine(record: RunRecord) -> Gpu:
-    stated = record.in_effect
+    result = training_result(record.result)
+    stated = result.in_effect if result else None
     if stated is not None and stated.device == "cpu":
         return CPU_RANK
     gpu = find_gpu(stated.gpu) if stated and stated.gpu else None

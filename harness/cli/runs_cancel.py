@@ -7,14 +7,16 @@ from pathlib import Path
 import click
 
 from harness.cli import screen
-from harness.cli.runs_found import ROOT, as_they_stand, runs_of, unfinished
+from harness.cli.run_lookup import ROOT, reconciled_runs, runs_of, unfinished
 from harness.errors import ConfigError
+from harness.runs.cancellation import can_be_ended_here, request_end
+from harness.runs.reconcile.recover_job import is_without_job
 from harness.runs.record import UNFINISHED
 from harness.runs.root import named
 from harness.runs.store import StoredRun
 
 _PATIENCE_S = 45.0
-"""Slurm gives a job's processes 30 s, by its default, between its TERM and its KILL."""
+"""Slurm gives a job's processes 30 s, by its default, between its TERM and its KILL; a supervisor 15 s."""
 
 _POLL_S = 0.5
 
@@ -24,11 +26,11 @@ _POLL_S = 0.5
 @ROOT
 @click.option("--all", "everything", is_flag=True, help="All Slurm runs that have not ended.")
 def command(runs: Sequence[str], root: Path, everything: bool) -> int:
-    """End runs under Slurm: by id, the beginning of an id, folder or Slurm job id."""
+    """End runs under Slurm or on this host: by id, the beginning of an id, folder or Slurm job id."""
     if bool(runs) == everything:
         raise click.UsageError("name the runs, or give --all")
     meant = [run for run in unfinished(root) if run.record.job.on == "slurm"] if everything else runs_of(root, runs)
-    found, _ = as_they_stand(meant)
+    found, _ = reconciled_runs(meant)
     if problems := [problem for run in found if (problem := _problem(run))]:
         raise ConfigError(problems)
     open_ones = [run for run in found if run.record.status in UNFINISHED]
@@ -44,31 +46,31 @@ def command(runs: Sequence[str], root: Path, everything: bool) -> int:
 def _problem(run: StoredRun) -> str | None:
     """Why a run cannot be cancelled at all."""
     record = run.record
-    if record.job.on != "slurm":
+    if record.status not in UNFINISHED:
+        return None
+    if not can_be_ended_here(run):
         return f"{record.run_id}: runs on {record.job.host} without Slurm; end it by Ctrl-C where it was started"
-    if record.status in UNFINISHED and record.job.job_id is None:
+    if is_without_job(record):
         return f"{record.run_id}: Slurm's answer to its submission is not known yet; try again in a minute"
     return None
 
 
 def _cancel(runs: Sequence[StoredRun]) -> bool:
-    """Whether all of them have ended as cancelled; Slurm's refusals are told, and not waited for."""
-    from harness.launch.slurm.submit import cancel
-
+    """Whether all of them have ended as cancelled; refusals are shown, and not waited for."""
     taken: list[StoredRun] = []
     for run in runs:
-        if said := cancel(run.record.job.job_id or "", cluster=run.record.job.cluster):
-            screen.error(f"{run.record.run_id}: {said}")
+        if complaint := request_end(run):
+            screen.error(f"{run.record.run_id}: {complaint}")
         else:
             taken.append(run)
     ended = _wait(taken)
     for run in ended:
-        click.echo(_told(run))
+        click.echo(_end_text(run))
     return taken == list(runs) and all(run.record.status == "cancelled" for run in ended)
 
 
 def _wait(runs: Sequence[StoredRun]) -> tuple[StoredRun, ...]:
-    """The runs once Slurm has really ended them, or after a while."""
+    """The runs once they have really ended, or after a while."""
     from harness.runs.reconcile.reconcile import reconcile_all
 
     deadline = time.monotonic() + _PATIENCE_S
@@ -81,11 +83,11 @@ def _wait(runs: Sequence[StoredRun]) -> tuple[StoredRun, ...]:
         time.sleep(_POLL_S)
 
 
-def _told(run: StoredRun) -> str:
+def _end_text(run: StoredRun) -> str:
     record = run.record
     if record.status in UNFINISHED:
         watch = f"moe-harness runs watch {named(run.folder)}"
         return f"{record.run_id}: still {record.status}; {watch} tells when it has ended"
     if record.status == "cancelled":
-        return f"{record.run_id}: cancelled (job {record.job.job_id})"
+        return f"{record.run_id}: cancelled{f' (job {record.job.job_id})' if record.job.job_id else ''}"
     return f"{record.run_id}: {record.status}, before it could be cancelled"

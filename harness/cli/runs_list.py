@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from harness.cli import screen
-from harness.cli.runs_found import ROOT, as_they_stand, with_its_log
+from harness.cli.run_lookup import ROOT, reconciled_runs, with_its_log
 from harness.report.text.run_data import run_data
-from harness.report.text.table import show_runs
+from harness.report.text.run_table import show_runs
 from harness.runs.record import Status
 from harness.runs.selection import Selection, parse_since
 from harness.runs.store import StoredRun, list_runs
@@ -59,9 +59,9 @@ def command(
     for warning in found.warnings:
         screen.notice(warning)
     selection = Selection(statuses=tuple(statuses), model=model, since=since, sweep=sweep, last=last)
-    runs, reconciled = as_they_stand(selection.before_asking(found.runs))
+    runs, reconciled = reconciled_runs(selection.before_asking(found.runs))
     runs = selection.of(runs)
-    shown = [with_its_log(run, most_bytes=_LOG_BYTES) for run in runs]
+    shown = [with_its_log(run, most_bytes=_LOG_BYTES)[0] for run in runs]
     if as_json:
         click.echo(json.dumps([run_data(run) for run in shown], indent=2))
     elif shown:

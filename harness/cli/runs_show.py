@@ -2,31 +2,47 @@
 
 import json
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from harness.cli.runs_found import ROOT, as_they_stand, runs_of, with_its_log
+from harness.cli import screen
+from harness.cli.run_lookup import ROOT, reconciled_runs, run_of, with_its_log
 from harness.report.text.run_result import show_result
 from harness.runs.record_file import to_document
+from harness.runs.samples_file import UnreadableSamples, load_samples, sample_values
+from harness.runs.store import StoredRun
 
 
 @click.command("show")
 @click.argument("run", metavar="RUN")
 @ROOT
-@click.option("--json", "as_json", is_flag=True, help="Print the whole record as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole record as JSON, with the samples of all steps.")
 def command(run: str, root: Path, as_json: bool) -> int:
     """One run, by its id, the beginning of its id, its folder, or its Slurm job's id."""
-    (found,), reconciled = as_they_stand(runs_of(root, [run]))
-    shown = with_its_log(found)
+    (found,), reconciled = reconciled_runs([run_of(root, run)])
+    shown, samples = with_its_log(found)
     code = 1 if found.problem else 0
     if as_json:
-        click.echo(json.dumps(to_document(shown.record, {}), indent=2))
+        click.echo(json.dumps(to_document(shown.record, {}) | {"samples": _samples(shown, samples)}, indent=2))
         return code
-    said = None
+    job_text = None
     if reconciled and (job := reconciled.job_of(found)):
         from harness.report.text.job import show_job
 
-        said = show_job(job)
-    click.echo(f"{show_result(shown, said)}\nevery rank ran: {shlex.join(shown.record.job.command)}")
+        job_text = show_job(job)
+    click.echo(f"{show_result(shown, job_text)}\nevery rank ran: {shlex.join(shown.record.job.command)}")
     return code
+
+
+def _samples(run: StoredRun, read: Sequence[Any] | None) -> list[Any]:
+    """The samples as JSON values: those just read of the log, else those kept; a damaged file is noticed."""
+    if read is not None:
+        return sample_values(read, run.record, {})
+    try:
+        return load_samples(run.paths)
+    except UnreadableSamples as problem:
+        screen.notice(str(problem))
+        return []

@@ -6,15 +6,15 @@ from pathlib import Path
 import click
 
 from harness.cli import screen
-from harness.cli.events import told
-from harness.cli.every import EVERY, EVERY_S
 from harness.cli.main import STOPPED
-from harness.cli.runs_found import ROOT, runs_of, unfinished
+from harness.cli.run_lookup import EVERY, EVERY_S, ROOT, runs_of, unfinished
 from harness.cli.steps import Steps, say_above_bars
+from harness.report.text.event import event_text
 from harness.report.text.run_result import show_result
+from harness.runs.cancellation import can_be_ended_here
 from harness.runs.root import named
 from harness.runs.store import StoredRun
-from harness.runs.submission import end_hopeless
+from harness.runs.submission import cancel_never_starting
 from harness.runs.watch.watch import Ended, Event, NeverStarts, SlurmSilent, Stepped, watch
 
 
@@ -44,7 +44,7 @@ def follow(runs: Sequence[StoredRun], *, every_s: float = EVERY_S, patient: bool
     try:
         for event in watch(runs, every_s=every_s, patient=patient):
             if isinstance(event, NeverStarts) and cancels:
-                ended[event.run.record.run_id], text = end_hopeless(event.run, event.job, event.reason)
+                ended[event.run.record.run_id], text = cancel_never_starting(event.run, event.job, event.reason)
                 screen.error(text)
                 continue
             _show(event, views)
@@ -70,15 +70,15 @@ def _views(runs: Sequence[StoredRun]) -> dict[str, Steps]:
 
 def _show(event: Event, views: dict[str, Steps]) -> None:
     if isinstance(event, SlurmSilent):
-        say_above_bars(told(event))
+        say_above_bars(event_text(event))
         return
     view = views[event.run.record.run_id]
     if isinstance(event, Stepped):
-        view.show(event.sample)
+        view.show(event.step)
     elif isinstance(event, Ended):
         view.close()
     else:
-        view.say(told(event))
+        view.say(event_text(event))
 
 
 def _close(views: dict[str, Steps]) -> None:
@@ -89,5 +89,5 @@ def _close(views: dict[str, Steps]) -> None:
 def _say_left(runs: Sequence[StoredRun]) -> None:
     for run in runs:
         name = named(run.folder)
-        end = f", runs cancel {name} ends it" if run.record.job.on == "slurm" else ""
+        end = f", runs cancel {name} ends it" if can_be_ended_here(run) else ""
         screen.notice(f"{run.record.run_id} goes on; moe-harness runs watch {name} follows it again{end}")

@@ -1,4 +1,4 @@
-"""Training steps as they come, on stderr: a bar on a terminal, plain lines in a pipe."""
+"""The steps of runs as they come, on stderr: a bar on a terminal, plain lines in a pipe."""
 
 import sys
 from types import TracebackType
@@ -6,14 +6,14 @@ from typing import Any, Self
 
 from harness.cli import screen
 from harness.report.text.printable import printable
-from harness.training.log.samples import StepSample
-from harness.units import show_seconds
+from harness.report.text.step import step_text
+from harness.runs.kind import Step
 
 
 class Steps:
     """Shows the steps of one run. `name` stands before them where several runs are followed, each at its `position`."""
 
-    def __init__(self, *, name: str = "", position: int = 0, total: int = 0) -> None:
+    def __init__(self, *, name: str = "", position: int = 0, total: int | None = None) -> None:
         self._name = name
         self._position = position
         self._total = total
@@ -27,16 +27,16 @@ class Steps:
     ) -> None:
         self.close()
 
-    def show(self, sample: StepSample) -> None:
+    def show(self, step: Step) -> None:
         """One step."""
         if not sys.stderr.isatty():
             named = f"{self._name}: " if self._name else ""
-            screen.progress(named + step_words(sample))
+            screen.progress(named + step_text(step))
             return
         if self._bar is None:
-            self._bar = self._new_bar(sample)
-        self._bar.set_postfix_str(_figures(sample), refresh=False)
-        self._bar.update(sample.iteration - self._bar.n)
+            self._bar = self._new_bar(step)
+        self._bar.set_postfix_str(step.text, refresh=False)
+        self._bar.update(step.number - self._bar.n)
 
     def say(self, text: str) -> None:
         """A line above the bars."""
@@ -48,13 +48,13 @@ class Steps:
             self._bar.close()
             self._bar = None
 
-    def _new_bar(self, sample: StepSample) -> Any:
+    def _new_bar(self, step: Step) -> Any:
         from tqdm import tqdm
 
         return tqdm(
-            total=self._total or sample.train_iters,
-            initial=sample.iteration,  # of steps that were there before one looked, no rate can be told
-            unit="step",
+            total=self._total or step.total,
+            initial=step.number,  # of steps that were there before one looked, no rate can be told
+            unit=step.unit,
             desc=self._name or None,
             position=self._position,
             dynamic_ncols=True,
@@ -70,18 +70,3 @@ def say_above_bars(text: str) -> None:
     from tqdm import tqdm
 
     tqdm.write(printable(text), file=sys.stderr)
-
-
-def step_words(sample: StepSample) -> str:
-    """One step: `step 3/50  loss 8.1234  27.2 s  310.1 TFLOP/s/GPU  1,204 tokens/s/GPU`."""
-    return f"step {sample.iteration}/{sample.train_iters}  {_figures(sample)}"
-
-
-def _figures(sample: StepSample) -> str:
-    figures = [] if sample.loss is None else [f"loss {sample.loss:.4f}"]
-    figures.append(show_seconds(sample.step_s))
-    if sample.tflops_per_gpu:
-        figures.append(f"{sample.tflops_per_gpu:,.1f} TFLOP/s/GPU")
-    if sample.tokens_per_s_per_gpu:
-        figures.append(f"{sample.tokens_per_s_per_gpu:,.0f} tokens/s/GPU")
-    return "  ".join(figures)

@@ -1,4 +1,4 @@
-"""An opened run, handed to Slurm, and what Slurm says of it at once."""
+"""An opened run, submitted to Slurm, and how its job stands at once."""
 
 from collections.abc import Mapping
 
@@ -13,36 +13,36 @@ from harness.launch.run import Run
 from harness.launch.slurm.command import is_elsewhere
 from harness.report.text.job import show_job
 from harness.runs.root import named
-from harness.runs.submission import FirstWord, first_word, submit_recorded
+from harness.runs.submission import InitialState, await_initial_state, submit_run
 
 
 def submit_launch(run: Run, resolved: Resolved, predicted: Mapping[str, float] | None, *, keep: bool) -> int:
-    """Submit, and say how the job stands; with SUBMIT_WAIT follow it. ConfigError if it can never start."""
+    """Submit, and show how the job stands; with SUBMIT_WAIT follow it. ConfigError if it can never start."""
     watch = f"moe-harness runs watch {named(run.paths.root)}"
     try:
-        stored = submit_recorded(run, resolved, predicted=predicted)
+        stored = submit_run(run, resolved, predicted=predicted)
     except KeyboardInterrupt:
         screen.notice(f"interrupted while Slurm was asked; {watch} tells whether it took the job")
         return STOPPED
-    asked = stored.record.job
-    click.echo(f"submitted job {asked.job_id}{f' on {asked.cluster}' if is_elsewhere(asked.cluster) else ''}")
+    job = stored.record.job
+    click.echo(f"submitted job {job.job_id}{f' on {job.cluster}' if is_elsewhere(job.cluster) else ''}")
     click.echo(f"run: {run.paths.root}")
     try:
-        word = first_word(stored, keep=keep)
+        state = await_initial_state(stored, keep=keep)
     except KeyboardInterrupt:
         screen.notice(f"the job goes on; {watch} follows it")
         return STOPPED
-    if word.hopeless:
-        raise ConfigError(f"{word.hopeless}; --keep leaves such a job in the queue")
+    if state.never_starts:
+        raise ConfigError(f"{state.never_starts}; --keep leaves such a job in the queue")
     if resolved.switch("SUBMIT_WAIT"):
-        return follow([word.run], patient=keep, cancels=True)
-    _say(word)
+        return follow([state.run], patient=keep, cancels=True)
+    _show_state(state)
     screen.progress(f"{watch} follows it")
-    return 1 if word.job and word.job.over and word.job.state != "COMPLETED" else 0
+    return 1 if state.job and state.job.over and state.job.state != "COMPLETED" else 0
 
 
-def _say(word: FirstWord) -> None:
-    job, reason = word.job, word.reason
+def _show_state(state: InitialState) -> None:
+    job, reason = state.job, state.reason
     if job is None:
         screen.notice("Slurm has not said how the job stands")
     elif reason and (reason.never or reason.fix):

@@ -1,38 +1,31 @@
 """`moe-harness sweep`: many jobs from one line, each run once however often it is interrupted."""
 
-import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import click
 
-from harness.cli import request, screen
-from harness.cli.every import EVERY
-from harness.cli.main import NOT_BEGUN
-from harness.cli.sweep_plan import Driver, Sweep, sweep_of
-from harness.cli.sweep_points import check_points, executor_of, points_of
+from harness.cli import request
+from harness.cli.main import NOT_BEGUN, STOPPED
+from harness.cli.run_lookup import EVERY
+from harness.cli.sweep_view import SweepView
+from harness.config.arguments import parse_arguments
+from harness.config.points import PointSettings, points_of
 from harness.errors import ConfigError
 from harness.launch.executor import Executor
-from harness.report.text.sweep_table import (
-    PlannedJob,
-    planned_data,
-    results_data,
-    show_cost,
-    show_planned,
-    show_refused,
-    show_results,
-)
-from harness.runs.campaign.lock import hold
-from harness.runs.campaign.manifest import keep_plan, require_same
+from harness.plan.forecast import figures
+from harness.runs.campaign.assess import AssessedItems, assess_items
+from harness.runs.campaign.campaign import campaign_of
+from harness.runs.campaign.item import Item, ItemAssessment
+from harness.runs.render_job import render_job
 from harness.runs.store import StoredRun
-
-type Say = Callable[[str], None]
+from harness.training.assessment import Assessment, assess
+from harness.training.open_training import open_training
 
 
 @click.command("sweep")
 @click.argument("words", nargs=-1, type=request.Word(), metavar=request.WORDS)
-@click.option("--on", "place", type=click.Choice(request.EXECUTORS), help=request.WHERE)
+@click.option("--on", "executor", type=click.Choice(request.EXECUTORS), help=request.WHERE)
 @click.option("--grid/--zip", default=True, help="Every combination of the values (the default), or pair by pair.")
 @click.option("--max-jobs", type=click.IntRange(min=1), metavar="N", help="At most N jobs of the sweep run at once.")
 @click.option("--name", help="The sweep's name; without one it is made of what is swept.")
@@ -47,7 +40,7 @@ type Say = Callable[[str], None]
 def command(
     ctx: click.Context,
     words: Sequence[str],
-    place: Executor | None,
+    executor: Executor | None,
     grid: bool,
     max_jobs: int | None,
     name: str | None,
@@ -63,74 +56,82 @@ def command(
 
     The same command goes on where it was interrupted: what is done, or under way, is not run again.
     """
-    points = points_of(ctx, words, zipped=not grid)
-    where = executor_of(points, place)
-    if max_jobs and where != "slurm":
-        raise ConfigError(f"--max-jobs is Slurm's, and --on {where} runs one job after another; leave it out")
-    checked = check_points(ctx, points, where, slurm_options=slurm_options, force=force)
-    request.say_notices(checked.notices)
-    say: Say = screen.progress if as_json else click.echo
-    sweep = sweep_of(checked, where, name)
+    typed = parse_arguments(words)
+    points = points_of(typed, zipped=not grid, resolve=lambda some: request.resolved(ctx, some, "slurm"))
+    executor = executor or _usual_executor(points)
+    if max_jobs and executor != "slurm":
+        raise ConfigError(f"--max-jobs is Slurm's, and --on {executor} runs one job after another; leave it out")
+    assessed = _assess_points(ctx, points, executor, slurm_options=slurm_options, force=force)
+    request.say_notices(assessed.notices)
+    campaign = campaign_of(assessed, executor, open_run=open_training, name=name, options=slurm_options)
     if max_jobs:
-        sweep.require_lanes()
-    if checked.refused:
-        say(f"{show_refused(checked.refused)}\n")
-    if dry_run or sweep.asked_dry:
-        require_same(sweep.folder, sweep.plan)
-        kept = sweep.stored()
-        rows = sweep.rows(kept, sweep.pending(kept, retry_failed=retry_failed))
-        _show_plan(say, sweep, rows)
-        if as_json:
-            _print(sweep, planned_data(rows))
+        campaign.require_lanes()
+    view = SweepView(campaign=campaign, refused=assessed.refused, swept=points[0].swept, as_json=as_json)
+    view.show_refused()
+    if dry_run or any(item.resolved.switch("DRY_RUN") for item in campaign.items):
+        view.show_dry_run(retry_failed=retry_failed)
         return 0
-    with hold(sweep.folder):
-        require_same(sweep.folder, sweep.plan)
-        driver = _driver(sweep, max_jobs=max_jobs, every_s=every_s)
-        taken = driver.take_over()
-        pending = sweep.pending(taken.runs, retry_failed=retry_failed)
-        _show_plan(say, sweep, sweep.rows(taken.runs, pending))
-        if pending and where == "slurm" and not yes:
-            _ask()
-        keep_plan(sweep.folder, sweep.plan)
-        stored = driver.drive(taken, pending)
-    return _finish(sweep, stored, as_json=as_json)
+    from harness.cli.campaign_reporter import ScreenReporter  # a dry run starts faster without what running takes
+    from harness.runs.campaign.run import run_campaign
+
+    def confirm(stored: Mapping[str, StoredRun], pending: Sequence[Item]) -> bool:
+        view.show_preview(stored, pending)
+        return yes or executor != "slurm" or not pending or _confirmed()
+
+    reporter = ScreenReporter()
+    outcome = run_campaign(
+        campaign, reporter, confirm=confirm, retry_failed=retry_failed, max_jobs=max_jobs, every_s=every_s
+    )
+    if outcome is None:
+        return NOT_BEGUN
+    return STOPPED if outcome.detached else view.show_results(outcome.runs)
 
 
-def _driver(sweep: Sweep, *, max_jobs: int | None, every_s: float) -> Driver:
-    """What drives the sweep where it runs."""
-    if sweep.place == "slurm":
-        from harness.cli.sweep_slurm import SlurmDriver
-
-        return SlurmDriver(sweep, max_jobs=max_jobs, every_s=every_s)
-    from harness.cli.sweep_here import DriverHere
-
-    return DriverHere(sweep)
+def _usual_executor(points: Sequence[PointSettings]) -> Executor:
+    """Where all points run: as `launch` would choose, on Slurm if any of them needs it."""
+    usual = {request.usual_executor(point.words) for point in points}
+    return "slurm" if "slurm" in usual else "local"
 
 
-def _show_plan(say: Say, sweep: Sweep, rows: Sequence[PlannedJob]) -> None:
-    """Say what is to run and may cost."""
-    say(show_planned(sweep.checked.swept, rows))
-    say(f"sweep {sweep.name}: {show_cost([row for row in rows if row.to_run])}")
+def _assess_points(
+    ctx: click.Context,
+    points: Sequence[PointSettings],
+    executor: Executor,
+    *,
+    slurm_options: Sequence[str],
+    force: bool,
+) -> AssessedItems:
+    """Resolve and check every point as `launch` does it; touches nothing."""
+    words = {point.name: point.words for point in points}
+
+    def assess_point(name: str) -> ItemAssessment:
+        try:
+            resolved = request.resolved(ctx, words[name], executor)
+        except ConfigError as error:
+            return ItemAssessment(problems=error.problems)
+        return _of_item(assess(resolved, executor, force=force, slurm_options=slurm_options))
+
+    return assess_items({point.name: point.values for point in points}, assess_point)
 
 
-def _ask() -> None:
+def _of_item(found: Assessment) -> ItemAssessment:
+    rendered, problems = None, found.problems
+    try:
+        rendered = render_job(found.resolved, found.require_job())
+    except ConfigError as error:
+        problems = error.problems
+    return ItemAssessment(
+        resolved=found.resolved,
+        rendered=rendered,
+        predicted=figures(found.candidate) if found.candidate else None,
+        notices=found.notices,
+        problems=problems,
+    )
+
+
+def _confirmed() -> bool:
     if not os.isatty(0):
         raise ConfigError(
             "to submit them wants a yes, and there is no terminal to ask on; give --yes, or --dry-run to look only"
         )
-    if not click.confirm("submit?", err=True):
-        raise click.exceptions.Exit(NOT_BEGUN)
-
-
-def _finish(sweep: Sweep, stored: Mapping[str, StoredRun], *, as_json: bool) -> int:
-    results = sweep.results(stored)
-    if as_json:
-        _print(sweep, results_data(results))
-    else:
-        click.echo(show_results(sweep.checked.swept, results))
-    return 0 if all(it.record and it.record.status == "completed" for it in results) else 1
-
-
-def _print(sweep: Sweep, points: Sequence[Mapping[str, Any]]) -> None:
-    refused = [{"point": point, "why": list(why)} for point, why in sweep.checked.refused.items()]
-    click.echo(json.dumps({"sweep": sweep.name, "points": points, "refused": refused}, indent=2))
+    return click.confirm("submit?", err=True)

@@ -20,7 +20,7 @@ def install() -> None:
 
 
 def _over_gloo(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A maker of process groups that takes NCCL, or nothing, to mean gloo."""
+    """Wrap a function that makes process groups: it takes NCCL, or no backend, to mean gloo."""
 
     @wraps(function)
     def over_gloo(*args: Any, **options: Any) -> Any:
@@ -77,7 +77,7 @@ def _reduce_one_by_one(output: torch.Tensor, inputs: list[torch.Tensor], group: 
 
 
 def _without(option: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function to which gloo's caller may pass an option that only NCCL knows."""
+    """Wrap a function so that it ignores an option that only NCCL knows."""
 
     @wraps(function)
     def called(*args: Any, **options: Any) -> Any:

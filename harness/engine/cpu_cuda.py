@@ -29,7 +29,7 @@ _SILENT = (
 _ZERO = ("memory_allocated", "max_memory_allocated", "memory_reserved", "max_memory_reserved", "device_memory_used")
 
 
-class Event:
+class CpuEvent:
     """A point in a stream. On the CPU all work before it is done when it is recorded."""
 
     def __init__(self, *_args: Any, **_options: Any) -> None:
@@ -49,7 +49,7 @@ class Event:
         return True
 
 
-class Stream:
+class CpuStream:
     """A queue of work. On the CPU there is one, and it is always empty."""
 
     device = CPU
@@ -74,9 +74,9 @@ class Stream:
     def synchronize(self) -> None:
         """Nothing is pending."""
 
-    def record_event(self, event: Event | None = None) -> Event:
+    def record_event(self, event: CpuEvent | None = None) -> CpuEvent:
         """Hand back an event that has passed already."""
-        return event or Event()
+        return event or CpuEvent()
 
     def query(self) -> bool:
         """Say that no work is pending."""
@@ -136,11 +136,11 @@ def _stand_ins() -> dict[str, Any]:
         "get_device_properties": _properties,
         "memory_stats": _constant(Counter()),  # every statistic is 0
         "mem_get_info": _constant((0, 0)),
-        "Stream": Stream,
-        "Event": Event,
+        "Stream": CpuStream,
+        "Event": CpuEvent,
         "stream": _constant(contextlib.nullcontext()),
-        "current_stream": _constant(Stream()),
-        "default_stream": _constant(Stream()),
+        "current_stream": _constant(CpuStream()),
+        "default_stream": _constant(CpuStream()),
         "default_generators": _OneGenerator(),
         "manual_seed": _seed,
         "get_rng_state": _get_rng_state,

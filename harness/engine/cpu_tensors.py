@@ -1,4 +1,4 @@
-"""Tensors that are asked onto the GPU, made and left on the CPU."""
+"""Tensors that Megatron asks for on the GPU, made on the CPU."""
 
 from collections.abc import Callable
 from functools import wraps

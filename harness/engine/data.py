@@ -14,7 +14,7 @@ from megatron.training import get_args
 from megatron.training.arguments import core_transformer_config_from_args
 from megatron.training.utils import get_blend_and_blend_per_split, is_first_or_last_pipeline_stage
 
-type Batch = dict[str, torch.Tensor | None]
+type MicroBatch = dict[str, torch.Tensor | None]
 
 # Fields of the data sets' config that Megatron's arguments call by the same name.
 _SAME_NAME = (
@@ -46,13 +46,13 @@ def build_datasets(samples: list[int], vp_stage: int | None = None) -> Any:
 build_datasets.is_distributed = True  # type: ignore[attr-defined]  # Megatron asks: every rank calls it
 
 
-def next_batch(samples: Any, vp_stage: int | None = None) -> Batch:
+def next_batch(samples: Any, vp_stage: int | None = None) -> MicroBatch:
     """The next micro-batch of this rank: [b, s/cp] each, and None for what its pipeline stage has no use for."""
     if not _takes_data(vp_stage):
         return dict.fromkeys(_NAMES)
     args = get_args()
     tp_rank = mpu.get_tensor_model_parallel_rank()
-    batch: Batch = {}
+    batch: MicroBatch = {}
     if tp_rank == 0:
         sample = next(samples)
         batch = {name: sample[name].cuda(non_blocking=True) if name in sample else None for name in _NAMES}

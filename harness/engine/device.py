@@ -40,7 +40,7 @@ def install_cpu_ranks() -> None:
 
 
 def _switch_compilers_off(torch: Any) -> None:
-    """No dynamo: it asks for a CUDA driver, and importing it costs a second a rank."""
+    """Replace dynamo: it asks for a CUDA driver, and importing it costs every rank a second."""
     os.environ["TORCHDYNAMO_DISABLE"] = "1"
     torch.compile = _uncompiled
 

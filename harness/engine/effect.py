@@ -38,14 +38,14 @@ def announce(args: Any, model: list[Any], *, on_cpu: bool) -> None:
         "gpu": None if on_cpu else torch.cuda.get_device_name(),
         "flops_per_step": num_floating_point_operations(args, args.global_batch_size),
     }
-    _say("in effect", setup)
+    _print("in effect", setup)
 
 
 def report_peak_memory(*, on_cpu: bool) -> None:
     """Print the largest memory each rank took, from rank 0. Every rank must call it."""
     rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     peak_bytes = rss_bytes if on_cpu else torch.cuda.max_memory_allocated()
-    _say("peak memory", {"per_rank_bytes": _gathered(peak_bytes), "kind": "rss" if on_cpu else "cuda_allocated"})
+    _print("peak memory", {"per_rank_bytes": _gathered(peak_bytes), "kind": "rss" if on_cpu else "cuda_allocated"})
 
 
 def _host() -> str:
@@ -93,12 +93,12 @@ def _versions(*, on_cpu: bool) -> dict[str, str | None]:
 
 
 def _driver() -> str | None:
-    """The NVIDIA kernel driver's version, as it tells it itself; None without one."""
+    """The NVIDIA kernel driver's version, as it states it itself; None without one."""
     try:
-        told = Path("/proc/driver/nvidia/version").read_text()
+        text = Path("/proc/driver/nvidia/version").read_text()
     except OSError:
         return None
-    found = re.search(r"Module.*?(\d+\.\d+(?:\.\d+)?)", told)
+    found = re.search(r"Module.*?(\d+\.\d+(?:\.\d+)?)", text)
     return found[1] if found else None
 
 
@@ -110,13 +110,13 @@ def _installed(distribution: str) -> str | None:
 
 
 def _gathered(value: Any) -> list[Any]:
-    """Every rank's value, by rank."""
+    """The values of all ranks, in the order of ranks."""
     values: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(values, value)
     return values
 
 
-def _say(what: str, content: dict[str, Any]) -> None:
+def _print(what: str, content: dict[str, Any]) -> None:
     if torch.distributed.get_rank() == 0:
         # One write, so that no other rank's output lands inside the line.
         os.write(1, f"moe-harness: {what} {json.dumps(content)}\n".encode())

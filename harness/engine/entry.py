@@ -1,4 +1,4 @@
-"""What every entry point of a rank does: look at Megatron, install CPU ranks where there is no GPU, end the process."""
+"""What every entry point of a rank does: check Megatron, install CPU ranks where there is no GPU, end the process."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
 from harness.config.releases.release import EMBEDDED_RELEASE
-from harness.engine import spared
+from harness.engine import lazy_imports
 from harness.errors import EnvironmentProblem, HarnessError
 
 
@@ -36,7 +36,7 @@ def install_device() -> bool:
         from harness.engine.device import install_cpu_ranks
 
         install_cpu_ranks()
-    spared.import_megatron()
+    lazy_imports.import_megatron()
     return on_cpu
 
 
@@ -52,7 +52,7 @@ def _require_megatron() -> None:
 
 
 def _end(message: str, exit_code: int) -> None:
-    """Say why, and end at once: the other ranks' collectives would keep an ordinary exit waiting."""
+    """Print why, and end at once: an ordinary exit would wait for the other ranks' collectives."""
     sys.stdout.flush()
     print(message, file=sys.stderr, flush=True)
     os._exit(exit_code)

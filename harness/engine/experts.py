@@ -100,7 +100,7 @@ class GroupedExperts(MegatronModule):
         )
 
     def backward_dw(self) -> None:
-        """Nothing is left to do: the weights' gradients are computed with the others."""
+        """Do nothing: the weights' gradients are computed with the others."""
 
     def sharded_state_dict(
         self, prefix: str = "", sharded_offsets: tuple[Any, ...] = (), metadata: dict[str, Any] | None = None
@@ -163,6 +163,6 @@ class _ExpertShards:
 
 
 def _drop_extra_states(_experts: GroupedExperts, state: dict[str, Any], prefix: str, *_unused: Any) -> None:
-    """Forget the entries that are in the checkpoint for the sake of other implementations."""
+    """Drop the entries that the checkpoint has only for other implementations."""
     for key in [key for key in state if key.startswith(f"{prefix}linear_fc") and _EXTRA_STATE in key]:
         del state[key]

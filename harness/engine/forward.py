@@ -22,20 +22,20 @@ def main() -> None:
 
 
 def _forward() -> None:
-    tokens, output = _own_words()
+    tokens, output = _own_arguments()
     entry.install_device()
     from harness.engine.logits import write_logits
 
     write_logits(tokens, output)
 
 
-def _own_words() -> tuple[Path, Path]:
+def _own_arguments() -> tuple[Path, Path]:
     """The two leading arguments, taken out of the command line: the rest is Megatron's."""
-    words = sys.argv[1:3]
-    if len(words) < 2 or any(word.startswith("-") for word in words):
+    arguments = sys.argv[1:3]
+    if len(arguments) < 2 or any(argument.startswith("-") for argument in arguments):
         raise ConfigError(f"engine: the tokens and the output come first; usage: {_USAGE}")
     del sys.argv[1:3]
-    return Path(words[0]), Path(words[1])
+    return Path(arguments[0]), Path(arguments[1])
 
 
 if __name__ == "__main__":

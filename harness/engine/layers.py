@@ -24,15 +24,15 @@ class TorchSpecProvider(LocalSpecProvider):
     """Megatron's local modules, with attention, norm and grouped experts that need no Transformer Engine."""
 
     def layer_norm(self, rms_norm: bool = False, for_qk: bool = False, has_residual: bool = False) -> Any:
-        """Name the norm of every place."""
+        """The module of every norm."""
         return RMSNorm
 
     def core_attention(self) -> type:
-        """Name the core attention of GQA and MLA."""
+        """The module of GQA's and MLA's core attention."""
         return CoreAttention
 
     def grouped_mlp_modules(self, moe_use_grouped_gemm: bool) -> Any:
-        """Name the routed experts: grouped, or Megatron's own, one after the other."""
+        """The module of the routed experts: grouped, or Megatron's own, one after the other."""
         return GroupedExperts if moe_use_grouped_gemm else super().grouped_mlp_modules(moe_use_grouped_gemm)
 
 

@@ -1,4 +1,4 @@
-"""A checkpoint's weights into a model, by Megatron itself, and what they leave unfilled.
+"""Load a checkpoint's weights into a model by Megatron itself, and find what they leave unfilled.
 
 Megatron loads what it finds, and what it does not find may keep its initial values, which look like any other weights.
 So all of them are made NaN before.

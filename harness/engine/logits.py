@@ -4,6 +4,7 @@ Legend: b sequences, s tokens each, v vocabulary, d multi-token prediction layer
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from megatron.training.arguments import parse_and_validate_args
 from megatron.training.initialize import initialize_megatron
 from numpy.typing import NDArray
 
-from harness.engine import router, spared
+from harness.engine import lazy_imports, router
 from harness.engine.data import embedding_ranks, use_built_helpers
 from harness.engine.load import load_weights
 from harness.engine.model import TorchNativeBuilder, TorchNativeConfig
@@ -41,7 +42,7 @@ def write_logits(tokens_file: Path, output: Path) -> None:
     """Compute what `harness.engine.forward` promises, with `sys.argv` as Megatron's command line."""
     tokens = _read_tokens(tokens_file)
     sys.argv += [*_OWN_FLAGS, "--seq-length", str(tokens.shape[1])]
-    spared.install()
+    lazy_imports.install()
     args = parse_and_validate_args()
     config = gpt_config_from_args(args, model_config_cls=TorchNativeConfig)
     refuse_unsupported(args, config.transformer)
@@ -120,9 +121,9 @@ def _run(args: Any, model: list[Any], tokens: torch.Tensor) -> dict[str, NDArray
 
 def _step(tokens: Any, stage: Any) -> tuple[torch.Tensor, None]:
     """The stage's output: hidden states, and on the last stage logits [b, s, v/tp]; there is no loss."""
-    words = next(tokens)
-    positions = torch.arange(words.size(1), device=words.device).expand_as(words)
-    return stage(words, positions, None), None
+    batch = next(tokens)
+    positions = torch.arange(batch.size(1), device=batch.device).expand_as(batch)
+    return stage(batch, positions, None), None
 
 
 def _by_layer(hidden: torch.Tensor, args: Any) -> torch.Tensor:
@@ -136,9 +137,10 @@ def _by_layer(hidden: torch.Tensor, args: Any) -> torch.Tensor:
 def _write(path: Path, arrays: dict[str, NDArray[np.float32]]) -> None:
     """Write all or nothing."""
     partial = path.with_name(f"{path.name}.partial")
+    save: Callable[..., None] = np.savez  # its own type takes any of the names for the switch `allow_pickle`
     try:
         with partial.open("wb") as file:
-            np.savez(file, **arrays)
+            save(file, **arrays)
         partial.replace(path)
     except OSError as error:
         raise ConfigError(f"engine: cannot write {path} ({error.strerror}); give a path that can be written") from None

@@ -1,4 +1,4 @@
-"""Going on from a checkpoint with the distributed optimizer over torch's own Adam.
+"""Resuming from a checkpoint with the distributed optimizer over torch's own Adam.
 
 Megatron 0.19 can do so with the Adam of Apex and of Transformer Engine, which count steps in one place. torch's counts
 them for each parameter, in a tensor, and Megatron's loading trips over that in the three ways mended here.

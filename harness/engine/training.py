@@ -9,7 +9,7 @@ from megatron.training.argument_utils import gpt_config_from_args, pretrain_cfg_
 from megatron.training.arguments import parse_and_validate_args
 from megatron.training.training import pretrain
 
-from harness.engine import resume, router, spared
+from harness.engine import lazy_imports, resume, router
 from harness.engine.data import build_datasets, embedding_ranks, use_built_helpers
 from harness.engine.effect import announce, report_peak_memory
 from harness.engine.model import TorchNativeConfig
@@ -19,9 +19,9 @@ from harness.engine.supported import refuse_unsupported
 
 def train(*, on_cpu: bool) -> None:
     """Train as `sys.argv` and torchrun's environment say."""
-    spared.install()
+    lazy_imports.install()
     args = parse_and_validate_args()
-    spared.show_wandb_to_timers()
+    lazy_imports.show_wandb_to_timers()
     config = gpt_config_from_args(args, model_config_cls=TorchNativeConfig)
     refuse_unsupported(args, config.transformer)
     use_built_helpers()

@@ -26,6 +26,11 @@ class RunPaths:
         return self.root / "record.json"
 
     @property
+    def samples(self) -> Path:
+        """What each step measured, an object of JSON a line."""
+        return self.root / "samples.jsonl"
+
+    @property
     def log(self) -> Path:
         """All ranks' output, each line as `RANK: text`."""
         return self.root / "log"

@@ -32,6 +32,15 @@ def is_supervised(paths: RunPaths) -> bool | None:
         return None
 
 
+def supervisor_pid(paths: RunPaths) -> int | None:
+    """The id of the process that supervises a run on this host; None where none does, or that cannot be known."""
+    if not is_supervised(paths):
+        return None
+    with contextlib.suppress(OSError, ValueError, IndexError):  # it has just ended, and another took its place
+        return int(paths.owner.read_text(encoding="utf-8").split()[0])
+    return None
+
+
 def _lock_is_free(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

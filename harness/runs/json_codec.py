@@ -17,6 +17,9 @@ from harness.config.megatron_args import ArgValue, MegatronArgs
 
 type Decoder = Callable[[Any], Any]
 
+DECODED_APART: Mapping[str, bool] = {"decoded_apart": True}
+"""The metadata of a field whose type another field decides: it is encoded, and decoded by who knows that type."""
+
 
 class Mismatch(ValueError):
     """A value is not of its type; the message begins with where, e.g. `summary.median_s`."""
@@ -71,8 +74,9 @@ def _decoder(kind: Any) -> Decoder:
 @cache
 def _dataclass(kind: Any) -> Decoder:
     hints = get_type_hints(kind)
-    decoders = {item.name: _decoder(hints[item.name]) for item in fields(kind)}
-    needed = {item.name for item in fields(kind) if item.default is MISSING and item.default_factory is MISSING}
+    own = [item for item in fields(kind) if item.metadata != DECODED_APART]
+    decoders = {item.name: _decoder(hints[item.name]) for item in own}
+    needed = {item.name for item in own if item.default is MISSING and item.default_factory is MISSING}
 
     def decode_dataclass(value: Any) -> Any:
         if not isinstance(value, dict):
@@ -151,14 +155,14 @@ def _literal(values: tuple[Any, ...]) -> Decoder:
 
 
 def _scalar(kind: Any) -> Decoder:
-    words = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[kind]
+    expected = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[kind]
 
     def decode_scalar(value: Any) -> Any:
         if type(value) is kind:
             return value
         if kind is float and (type(value) is int or value in ("nan", "inf", "-inf")):
             return float(value)
-        raise _mismatch(words, value)
+        raise _mismatch(expected, value)
 
     return decode_scalar
 

@@ -7,24 +7,24 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from harness.config.provenance import Resolved
+from harness.runs.json_codec import DECODED_APART
+from harness.runs.kind import Result
 from harness.runs.revision import Revision
-from harness.training.effective import Difference, InEffect, Setup
-from harness.training.log.samples import StepSample
-from harness.training.summary import Summary
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 JOB_ID = re.compile(r"\d+(_\d+)?")
-"""A job of Slurm, or a task of an array."""
+"""A job of Slurm, `4711`, or a task of an array, `4711_3`."""
 
 type Status = Literal["submitted", "running", "completed", "failed", "cancelled"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class JobRecord:
     """How the run was launched: `on` is local, interactive or slurm; `command` is what was executed.
 
-    `job_id` and `cluster` are Slurm's answer; a record without `job_id` was never known to be submitted.
+    `job_id` and `cluster` are Slurm's answer; a record without `job_id` was never known to be submitted. `task` is the
+    run's index in the array that it was submitted with, None outside an array.
     """
 
     on: str
@@ -34,6 +34,13 @@ class Job:
     host: str
     job_id: str | None = None
     cluster: str | None = None
+    task: int | None = None
+
+    @property
+    def array_id(self) -> str | None:
+        """The job id that all tasks of the run's array share: `4711` of `4711_3`; None outside an array."""
+        base, is_task, _ = (self.job_id or "").partition("_")
+        return base if is_task else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,46 +93,43 @@ class RunError:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepPoint:
-    """The sweep that a run belongs to, and its point there, e.g. `EP=4 MBS=2`."""
+class CampaignItem:
+    """The campaign that a run belongs to, and its item there: of a sweep the point, e.g. `EP=4 MBS=2`."""
 
-    sweep: str
-    point: str
+    campaign: str
+    item: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """One run. Times are UTC in ISO 8601; `versions` are those of Megatron, torch, Transformer Engine, CUDA, ….
+    """One run: a header that all kinds share, and the result of its kind.
 
-    `predicted` holds figures by name, of the cost model, where one was asked. `attempts` are Slurm's starts of it.
+    Times are UTC in ISO 8601; `versions` are those of Megatron, torch, Transformer Engine, CUDA, …. `attempts` are
+    Slurm's starts of it. `kind` says of what type `result` is (`kinds.KINDS`), None where there is nothing yet.
     """
 
     schema_version: int = SCHEMA_VERSION
     run_id: str
+    kind: str
     status: Status
     created: str
     started: str | None = None
     ended: str | None = None
     revision: Revision
     resolved: Resolved
-    job: Job
+    job: JobRecord
     versions: Mapping[str, str] = field(default_factory=dict)
     hosts: tuple[str, ...] = ()
-    asked: Setup
-    in_effect: InEffect | None = None
-    differences: tuple[Difference, ...] = ()
-    predicted: Mapping[str, float] | None = None
-    samples: tuple[StepSample, ...] = ()
-    summary: Summary | None = None
     error: RunError | None = None
     attempts: tuple[Attempt, ...] = ()
-    sweep: SweepPoint | None = None
+    campaign: CampaignItem | None = None
     paths: Mapping[str, str] = field(default_factory=dict)
+    result: Result | None = field(default=None, metadata=DECODED_APART)
 
     @property
-    def seq_len(self) -> int | None:
-        """Tokens of a sequence, where the flags say it."""
-        return self.resolved.megatron_args.integer("--seq-length") or None
+    def predicted(self) -> Mapping[str, float] | None:
+        """What the cost model foresaw of the run, by figure, where it was asked."""
+        return self.result.predicted if self.result else None
 
 
 UNFINISHED: frozenset[Status] = frozenset({"submitted", "running"})

@@ -2,22 +2,19 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from harness.config.secrets import is_secret, scrub, scrub_shapes, secret_values
 from harness.disk import write_whole
 from harness.errors import EnvironmentProblem, HarnessError
 from harness.runs.json_codec import Mismatch, decode, encode
+from harness.runs.kind import Result
+from harness.runs.kinds import KINDS
+from harness.runs.migrations import MIGRATIONS, Document, Migration
 from harness.runs.record import JOB_ID, SCHEMA_VERSION, RunRecord, epoch_of
-
-type Document = dict[str, Any]
-type Migration = Callable[[Document], Document]
-
-# The step from each older version to the next: {1: _from_1_to_2, …}. Version 1 is the first.
-# Version 2 added what Slurm knows of a run (attempts, job id, cause), which older records simply lack.
-MIGRATIONS: Mapping[int, Migration] = {1: lambda document: document}
 
 
 class UnreadableRecord(HarnessError):
@@ -75,11 +72,28 @@ def load(path: Path) -> RunRecord:
     if not isinstance(document, dict):
         raise DamagedRecord(f"{path}: this record is damaged: expected a JSON object")
     try:
-        record: RunRecord = decode(RunRecord, migrate(document))
+        record = _decoded(migrate(document))
         _refuse_nonsense(record)
     except Mismatch as mismatch:
         raise UnreadableRecord(f"{path}: cannot read this record: {mismatch}") from mismatch
     return record
+
+
+def _decoded(document: Document) -> RunRecord:
+    """The header, and the result as the record's kind has it."""
+    record: RunRecord = decode(RunRecord, document)
+    kind = KINDS.get(record.kind)
+    if kind is None:
+        text = f"{record.kind!r:.40} is no kind of run that this moe-harness knows; use a newer moe-harness"
+        raise Mismatch(text, ".kind")
+    value = document.get("result")
+    if value is None:
+        return record
+    try:
+        result: Result = decode(kind.result, value)
+    except Mismatch as mismatch:
+        raise mismatch.inside(".result") from None
+    return replace(record, result=result)
 
 
 def _no_number(name: str) -> NoReturn:

@@ -2,7 +2,6 @@
 
 import os
 import socket
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +9,13 @@ from harness.config.provenance import Resolved
 from harness.launch.run import Outcome, Run
 from harness.launch.rundir import RunPaths
 from harness.launch.slurm.command import cluster_name
-from harness.runs.measured import with_log
-from harness.runs.record import Job, RunError, RunRecord, Status, SweepPoint, utc_now
+from harness.runs.kind import LogReader, Prediction
+from harness.runs.kinds import KINDS
+from harness.runs.log_reading import reading_of
+from harness.runs.record import CampaignItem, JobRecord, RunError, RunRecord, Status, utc_now
 from harness.runs.record_file import save
 from harness.runs.revision import revision_of
-from harness.training.asked import asked_of
-from harness.training.log.parser import RunLog
+from harness.runs.samples_file import save_samples
 
 
 def begin(
@@ -23,19 +23,20 @@ def begin(
     resolved: Resolved,
     *,
     status: Status = "running",
-    predicted: Mapping[str, float] | None = None,
-    sweep: SweepPoint | None = None,
+    predicted: Prediction = None,
+    campaign: CampaignItem | None = None,
 ) -> RunRecord:
     """Write the record of a run that is about to start, or was submitted, with what was predicted of it."""
     now = utc_now()
     record = RunRecord(
         run_id=run.paths.run_id,
+        kind=run.job.kind,
         status=status,
         created=now,
         started=now if status == "running" else None,
         revision=revision_of(Path(__file__).parent),
         resolved=resolved,
-        job=Job(
+        job=JobRecord(
             on=run.job.executor,
             nodes=run.job.resources.nodes,
             gpus_per_node=run.job.resources.ranks_per_node,
@@ -43,19 +44,23 @@ def begin(
             host=socket.gethostname(),
             cluster=cluster_name() if run.job.executor == "slurm" else None,
         ),
-        asked=asked_of(resolved),
-        predicted=predicted,
-        sweep=sweep,
+        campaign=campaign,
         paths=_paths(run.paths),
+        result=KINDS[run.job.kind].initial_result(resolved, predicted),
     )
     save(record, run.paths.record, os.environ)
     return record
 
 
-def finish(paths: RunPaths, record: RunRecord, log: RunLog, outcome: Outcome) -> RunRecord:
-    """Write how a run ended and what its log came to."""
-    ended = replace(with_log(record, log), status=outcome.status, ended=utc_now(), error=_error(paths, record, outcome))
-    save(ended, paths.record, os.environ)
+def finish(paths: RunPaths, record: RunRecord, log: LogReader, outcome: Outcome) -> RunRecord:
+    """Write how a run ended and what its log came to, with its samples beside it."""
+    reading = reading_of(record, log)
+    error = _error(paths, record, outcome)
+    ended = replace(reading.record, status=outcome.status, ended=utc_now(), error=error)
+    try:
+        save_samples(reading.samples or (), ended, paths)
+    finally:  # also where there is no room for the samples: nobody else will write how the run ended
+        save(ended, paths.record, os.environ)
     return ended
 
 

@@ -46,7 +46,7 @@ class Selection:
         return (
             (self.model is None or record.resolved.text("MODEL") == self.model)
             and (self.since is None or record.created >= self.since)
-            and (self.sweep is None or (record.sweep is not None and record.sweep.sweep == self.sweep))
+            and (self.sweep is None or (record.campaign is not None and record.campaign.campaign == self.sweep))
         )
 
     def _has_status(self, run: StoredRun) -> bool:

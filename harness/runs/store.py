@@ -29,7 +29,7 @@ class RunNotFound(HarnessError):
 class StoredRun:
     """A record and the folder it lies in. `removed`: someone removed that, and the record is a copy.
 
-    `problem` says why the record that is told here could not be written. `stamp` is the record file's, as it was read.
+    `problem` says why the record here could not be written. `stamp` is the record file's, as it was read.
     """
 
     folder: Path

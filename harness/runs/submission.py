@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,48 +18,50 @@ from harness.launch.slurm.pending_reasons import PendingReason, find_reason
 from harness.launch.slurm.queue import ask, find_by_folder
 from harness.launch.slurm.submit import Refused, SlurmJob, cancel, submit_script
 from harness.runs import recorder
+from harness.runs.kind import Prediction
 from harness.runs.reconcile.reconcile import reconcile_all
-from harness.runs.record import RunError, RunRecord, SweepPoint, epoch_of, utc_now
+from harness.runs.record import CampaignItem, RunError, RunRecord, epoch_of, utc_now
 from harness.runs.record_file import save
 from harness.runs.root import named
 from harness.runs.store import StoredRun, copy_path
 from harness.runs.triage.internal_causes import never_starts
 
 PATIENCE_S = 3.0
-"""How long a submitted job's first word is waited for: Slurm's scheduler needs a moment to see what is impossible."""
+"""How long a submitted job's initial state is awaited: Slurm's scheduler needs a moment to see what is impossible."""
 
 _POLL_S = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
-class FirstWord:
-    """What Slurm says of a run just submitted. `job` is None if it does not answer, and `reason` if it has none known.
+class InitialState:
+    """How Slurm says that a job just submitted stands.
 
-    `hopeless` tells of a job that could never start, what to change, and whether it was cancelled; None of any other.
+    `job` is None if Slurm does not answer, `reason` if the job waits for none that is known. `never_starts` is the
+    message on a job that can never start: why, what to change, and whether it was cancelled; None for any other job.
     """
 
     run: StoredRun
     job: JobState | None
     reason: PendingReason | None
-    hopeless: str | None = None
+    never_starts: str | None = None
 
 
-def submit_recorded(
+def submit_run(
     run: Run,
     resolved: Resolved,
     *,
-    predicted: Mapping[str, float] | None = None,
+    predicted: Prediction = None,
     options: Sequence[str] = (),
-    sweep: SweepPoint | None = None,
+    campaign: CampaignItem | None = None,
 ) -> StoredRun:
-    """Submits an opened run, with further options of sbatch; the run as it stands then.
+    """Submit an opened run, with further options of sbatch; returns the run as it stands then.
 
     The record is written before sbatch is called, and again with the job's id. EnvironmentProblem says why there is
     no job; nothing is left of the run then, unless Slurm may have taken it all the same.
     """
     folder = run.paths.root
     try:
-        record = recorder.begin(run, resolved, status="submitted", predicted=predicted, sweep=sweep)
+        record = recorder.begin(run, resolved, status="submitted", predicted=predicted, campaign=campaign)
         _keep_copy(record, folder)
         job = _submit(run, record, options)
     except Refused as refused:
@@ -78,8 +80,8 @@ def submit_recorded(
     return StoredRun(folder=folder, record=record)
 
 
-def first_word(run: StoredRun, *, keep: bool = False, patience_s: float = PATIENCE_S) -> FirstWord:
-    """Waits until Slurm has said whether the job runs, or why it waits.
+def await_initial_state(run: StoredRun, *, keep: bool = False, patience_s: float = PATIENCE_S) -> InitialState:
+    """Wait until Slurm says that the job runs, or why it is pending; for `patience_s` seconds at most.
 
     A job that can never start is cancelled, unless `keep`, and its record says so.
     """
@@ -87,18 +89,18 @@ def first_word(run: StoredRun, *, keep: bool = False, patience_s: float = PATIEN
     job = _first_state(run.record.job.job_id, run.record.job.cluster, patience_s)
     reason = find_reason(job.reason) if job and job.waiting and job.reason else None
     if job is None or reason is None or not reason.never or keep:
-        return FirstWord(run=run, job=job, reason=reason)
-    ended, hopeless = end_hopeless(run, job, reason)
-    return FirstWord(run=ended, job=job, reason=reason, hopeless=hopeless)
+        return InitialState(run=run, job=job, reason=reason)
+    cancelled, message = cancel_never_starting(run, job, reason)
+    return InitialState(run=cancelled, job=job, reason=reason, never_starts=message)
 
 
-def end_hopeless(run: StoredRun, job: JobState, reason: PendingReason) -> tuple[StoredRun, str]:
-    """Cancels a job that can never start; the run as it then stands, and what to tell of it."""
+def cancel_never_starting(run: StoredRun, job: JobState, reason: PendingReason) -> tuple[StoredRun, str]:
+    """Cancel a job that can never start; returns the run as it then stands, and a message."""
     why = f"{job.reason}, {reason.meaning}; {reason.fix}"
     if complaint := cancel(job.job_id, cluster=run.record.job.cluster):
         again = f"moe-harness runs cancel {job.job_id} tries again"
         return run, f"job {job.job_id} can never start, and could not be cancelled ({complaint}; {again}): {why}"
-    # What has trained before is told with what it came to.
+    # Of a job that ran before, the record keeps what it came to.
     run = reconcile_all([run]).runs[0] if run.record.attempts else run
     error = RunError(cause=never_starts(reason, job.reason))
     record = replace(run.record, status="cancelled", ended=run.record.ended or utc_now(), error=error)
@@ -109,13 +111,13 @@ def end_hopeless(run: StoredRun, job: JobState, reason: PendingReason) -> tuple[
 
 
 def forget(folder: Path) -> None:
-    """Removes a run that never was."""
+    """Remove the folder and the record's copy of a run that was never submitted."""
     copy_path(folder).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _submit(run: Run, record: RunRecord, options: Sequence[str]) -> SlurmJob:
-    """The job; where sbatch's answer leaves open whether there is one, Slurm is asked for the run's folder."""
+    """Returns the job; where sbatch's answer leaves open whether there is one, Slurm is asked for the run's folder."""
     try:
         return submit_script(run.paths, options)
     except Refused as refused:
@@ -143,12 +145,12 @@ def _first_state(job_id: str, cluster: str | None, patience_s: float) -> JobStat
         left_s = max(deadline - time.monotonic(), _POLL_S)
         view = ask([job_id], cluster=cluster, patience_s=left_s)
         job = view.states.get(job_id)
-        if view.unreachable or (job and _is_telling(job)) or time.monotonic() > deadline:
+        if view.unreachable or (job and _is_conclusive(job)) or time.monotonic() > deadline:
             return job
         time.sleep(_POLL_S)
 
 
-def _is_telling(job: JobState) -> bool:
+def _is_conclusive(job: JobState) -> bool:
     """Whether Slurm has looked at the job closely enough: what it says first is often Priority or PartitionConfig."""
     if not job.waiting:
         return True

@@ -1,10 +1,13 @@
 """What the flags ask of a run, in the terms in which it states what is in effect."""
 
+from collections.abc import Mapping
+
 from harness.arch.dispatcher import asked_dispatcher
 from harness.arch.parallel import parallel, world_size
 from harness.arch.precision import asked_precision
 from harness.config.provenance import Resolved
 from harness.training.effective import Setup
+from harness.training.result import TrainingResult
 
 
 def asked_of(resolved: Resolved) -> Setup:
@@ -25,3 +28,8 @@ def asked_of(resolved: Resolved) -> Setup:
         grouped_gemm=flags.switch("--moe-grouped-gemm") if "--num-experts" in flags else None,
         mtp_layers=flags.integer("--mtp-num-layers") or None,
     )
+
+
+def initial_result(resolved: Resolved, predicted: Mapping[str, float] | None) -> TrainingResult:
+    """What is known of a training run's result before it begins."""
+    return TrainingResult(asked=asked_of(resolved), predicted=predicted)

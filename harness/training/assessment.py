@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError
-from harness.launch.checkpoint.loaded import checkpoint_notices, checkpoint_problems
 from harness.launch.executor import Executor
 from harness.launch.job import Job
 from harness.launch.job_problems import unused_settings
+from harness.launch.loaded_checkpoint import checkpoint_notices, checkpoint_problems
 from harness.plan.forecast import Forecast, forecast
 from harness.plan.known_machine import known
 from harness.plan.located_violations import located_violations

@@ -33,7 +33,7 @@ class InEffect:
     """What a launch states of itself: its nodes, Megatron, NCCL and the embedded engine.
 
     `gpu` and each of `versions` are those of all nodes, or of the engine's rank 0. What nodes do not have alike is
-    left out of them and told in `mixed`.
+    left out of them and stands in `mixed`.
     `flops_per_step` counts all ranks, by Megatron's convention.
     """
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.config.checkpoint import TRACKER
+from harness.checkpoint.files import CONFIG, METADATA, TRACKER
 from harness.config.provenance import Resolved
 from harness.config.rules.data import is_weight, sample_prefix
 from harness.launch.job import Job
@@ -65,9 +65,9 @@ def _checkpoint_problems(resolved: Resolved, job: Job) -> Iterator[str]:
 
 def _instead_of(folder: Path) -> str | None:
     """What to do with a folder that is none to load from but near to one."""
-    if (folder / ".metadata").exists() and (folder.parent / TRACKER).exists():
+    if (folder / METADATA).exists() and (folder.parent / TRACKER).exists():
         return f"{folder} is the folder of one step; give the one above it, {folder.parent}"
-    if (folder / "config.json").exists():
+    if (folder / CONFIG).exists():
         return f"{folder} is a Hugging Face checkpoint; convert it first: moe-harness convert {folder} TARGET"
     return None
 

@@ -20,7 +20,7 @@ from typing import Any
 from unittest.mock import patch
 
 from harness.engine.device import install_cpu_ranks
-from harness.engine.spared import import_megatron
+from harness.engine.lazy_imports import import_megatron
 
 os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] = "1"
 import torch

@@ -10,8 +10,8 @@ from engine_models import ON_CPU, TRAINING
 from tiny_models import make_tiny, weights_of
 
 from ckpt_convert.conversion import convert, open_folder, plan_conversion
-from ckpt_convert.megatron.open import iteration_folder
 from ckpt_convert.writing.progress import Silent
+from harness.checkpoint.folder import find_checkpoint
 from harness.config.megatron_args import MegatronArgs
 
 pytestmark = pytest.mark.slow
@@ -40,7 +40,7 @@ def converted(source: Path, target: Path) -> Path:
 def test_saved_by_megatron(family: str, dtype: str, ranks: Ranks, tmp_path: Path) -> None:
     source = make_tiny(family, tmp_path / "source", dtype=dtype)
     loaded, saved = converted(source, tmp_path / "loaded"), tmp_path / "saved"
-    flags = MegatronArgs(json.loads((iteration_folder(loaded) / "moe-harness.json").read_text())["flags"]).argv()
+    flags = MegatronArgs(json.loads((find_checkpoint(loaded).folder / "moe-harness.json").read_text())["flags"]).argv()
     load = ("--load", str(loaded), "--finetune", "--no-load-optim", "--no-load-rng", "--auto-detect-ckpt-format")
     save = ("--save", str(saved), "--save-interval", "1", "--ckpt-format", "torch_dist")
     words = (*ON_CPU, *TRAINING, *flags, *SHARDED, *STANDING_STILL, *load, *save)

@@ -8,7 +8,7 @@ import pytest
 from tiny_models import make_tiny
 
 from ckpt_convert.inspect import inspect
-from ckpt_convert.writing.journal import Finished, Journal, Task
+from ckpt_convert.writing.journal import Fingerprint, Finished, Journal
 from harness.errors import ConfigError
 
 
@@ -49,7 +49,7 @@ def test_an_interrupted_conversion(tmp_path: Path, asked: str) -> None:
     partial = tmp_path / "target.partial"
     partial.mkdir()
     journal = Journal(partial / "journal.jsonl")
-    journal.begin(Task(plan="a", source="b"))
+    journal.begin(Fingerprint(plan="a", source="b"))
     for number in range(3):
         journal.add(Finished(name=f"__{number}_0.distcp", size_bytes=100, sha256="0" * 64))
     found = inspect(tmp_path / asked)

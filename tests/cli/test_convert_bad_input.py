@@ -380,7 +380,7 @@ def test_a_damaged_record(
     path = tmp_path / "megatron/release/moe-harness.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     (error,) = errors_of(["convert", str(tmp_path / "megatron"), str(tmp_path / "target")], capsys)
-    assert error.startswith(f"{path}: ")
+    assert error.startswith(f"{path} ")
 
 
 @pytest.mark.parametrize("words", [["--target-release", "9.9"], ["--target-release", "x", "--exact"]])
@@ -550,6 +550,6 @@ def test_a_record_nested_too_deep(megatron: Path, tmp_path: Path, capsys: pytest
     shutil.copytree(megatron, copy)
     (copy / "release/moe-harness.json").write_text("[" * 100_000)
     (error,) = errors_of(["convert", "flags", str(copy)], capsys)
-    assert "moe-harness.json: not JSON" in error
+    assert "moe-harness.json is damaged (RecursionError" in error
     job = ["check", "MODEL=Mixtral-8x7B", "PROXY=none", "DATASET=mock", "GPUS_PER_NODE=8", f"LOAD_PATH={copy}"]
     assert any("moe-harness.json is damaged" in error for error in errors_of(job, capsys))

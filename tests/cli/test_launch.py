@@ -13,6 +13,8 @@ import pytest
 from cli_command import CODE, moe_harness
 
 from harness.config.roots import Roots
+from harness.launch.rundir import RunPaths
+from harness.runs.samples_file import load_samples
 
 # Of the four that came last these are the cheapest proof: Qwen3's normed heads, and Moonlight's queries without a rank.
 TRAINED = [name for name in Roots.standard().names("model") if name not in ("Qwen3-235B-A22B", "Kimi-K2")]
@@ -24,20 +26,26 @@ def the_record(here: Path) -> dict[str, Any]:
     return record
 
 
+def the_samples(here: Path) -> list[Any]:
+    (path,) = here.glob("runs/*/record.json")
+    return load_samples(RunPaths(path.parent))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("model", TRAINED)
 def test_each_model_trains_and_its_loss_falls(model: str, tmp_path: Path) -> None:
     answer = moe_harness("launch", f"MODEL={model}", "TRAIN_ITERS=8", here=tmp_path)
     assert answer.code == 0, answer.err
     record = the_record(tmp_path)
-    summary = record["summary"]
-    assert record["status"] == "completed"
-    assert record["differences"] == []
-    assert len(record["samples"]) == 8
+    result = record["result"]
+    summary = result["summary"]
+    assert (record["kind"], record["status"]) == ("training", "completed")
+    assert result["differences"] == []
+    assert len(the_samples(tmp_path)) == 8
     assert summary["loss_last"] < summary["loss_first"] - 1
     assert summary["skipped"] == summary["nan"] == 0
     # Our count of the step's FLOPs is Megatron's own, which the engine states in the log.
-    assert summary["flops_per_step"] == record["in_effect"]["flops_per_step"]
+    assert summary["flops_per_step"] == result["in_effect"]["flops_per_step"]
     assert record["versions"]["megatron_core"].startswith("0.19")
     assert f"record: {tmp_path}/runs/{record['run_id']}/record.json" in answer.out
     listed = moe_harness("runs", "list", here=tmp_path)
@@ -74,7 +82,7 @@ def test_ctrl_c_ends_all_ranks_and_leaves_a_cancelled_record(tmp_path: Path) -> 
     assert "cancelled" in out
     record = the_record(tmp_path)
     assert record["status"] == "cancelled"
-    assert len(record["samples"]) >= 2
+    assert len(the_samples(tmp_path)) >= 2
     assert not _processes_of(tmp_path)
 
 

@@ -240,7 +240,7 @@ def test_a_launched_run_keeps_what_was_predicted(tmp_path: Path) -> None:
     assert launched.code == 0, launched.err
     assert "notice: predicted: " in launched.err
     (record,) = (tmp_path / "runs").glob("*/record.json")
-    predicted = json.loads(record.read_text())["predicted"]
+    predicted = json.loads(record.read_text())["result"]["predicted"]
     estimated = json.loads(moe_harness("estimate", *words, "--json", here=tmp_path).out)
     assert predicted == {
         name: pytest.approx(estimated[name])

@@ -5,10 +5,14 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cli_command import CODE, moe_harness
+from stored_records import load_version
+
+from harness.runs.record_file import save
 
 LONG = "x" * 300
 RECORDS = Path(__file__).parents[1] / "fixtures/records"
@@ -82,3 +86,21 @@ def test_what_cannot_be_printed_is_told(tmp_path: Path) -> None:
         done = subprocess.run(words, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 2
     assert done.stderr == "error: what was to be printed: No space left on device\n"
+
+
+def test_an_arrays_job_id_means_all_its_tasks(tmp_path: Path) -> None:
+    record = load_version(3)
+    for task in (10, 2):
+        name = f"shard-{task}"
+        (tmp_path / name).mkdir()
+        job = replace(record.job, job_id=f"4711_{task}", task=task)
+        save(replace(record, run_id=name, job=job, attempts=()), tmp_path / name / "record.json", {})
+    one = moe_harness("runs", "show", "4711_10", "--output-path", str(tmp_path), here=tmp_path)
+    assert one.code == 0 and "shard-10" in one.out and "job                               4711_10 on alps" in one.out
+    several = moe_harness("runs", "show", "4711", "--output-path", str(tmp_path), here=tmp_path)
+    assert (several.code, several.errors) == (
+        2,
+        ["4711: this array job has 2 runs, 4711_2 to 4711_10; name one of them"],
+    )
+    over = moe_harness("runs", "cancel", "4711", "--output-path", str(tmp_path), here=tmp_path)
+    assert over.err == "".join(f"notice: shard-{task}: has already ended, completed\n" for task in (2, 10))

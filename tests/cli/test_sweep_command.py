@@ -157,7 +157,7 @@ def test_a_driver_that_died_is_no_obstacle_and_what_is_done_is_not_run_again(tmp
         ("MBS=2", "completed"),
     ]
     assert [it["point"] for it in told["refused"]] == ["MBS=3"]
-    by_status = sorted((record["status"], record["sweep"]["point"]) for record in records(tmp_path))
+    by_status = sorted((record["status"], record["campaign"]["item"]) for record in records(tmp_path))
     assert by_status == [("completed", "MBS=1"), ("completed", "MBS=2"), ("failed", "MBS=1")]
     again = moe_harness(*words, here=tmp_path)
     assert "sweep mine: 0 jobs to run" in again.out

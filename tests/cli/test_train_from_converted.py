@@ -1,6 +1,5 @@
 """Training goes on from a converted checkpoint: Megatron's first loss is transformers' loss on the same batch."""
 
-import json
 import os
 import subprocess
 import sys
@@ -10,6 +9,9 @@ import pytest
 import torch
 from cli_command import moe_harness
 from transformers import AutoModelForCausalLM
+
+from harness.launch.rundir import RunPaths
+from harness.runs.samples_file import load_samples
 
 TEXT = "".join(chr(33 + index * 29 % 94) for index in range(128))  # as long as a sequence, so every sample is the same
 
@@ -40,7 +42,7 @@ def test_the_first_loss_is_that_of_transformers(
     answer = moe_harness("launch", *words, *settings, here=tmp_path)
     assert answer.code == 0, answer.err
     (path,) = tmp_path.glob("runs/*/record.json")
-    losses = [sample["loss"] for sample in json.loads(path.read_text())["samples"]]
+    losses = [sample["loss"] for sample in load_samples(RunPaths(path.parent))]
     assert losses[0] == pytest.approx(loss_of_transformers(source), abs=2e-5)
     assert losses[-1] < losses[0]
 

@@ -12,7 +12,7 @@ from harness.config.provenance import Resolved
 from harness.errors import EnvironmentProblem
 from harness.launch.slurm.submit import Refused, submit_script
 from harness.runs.store import list_runs
-from harness.runs.submission import submit_recorded
+from harness.runs.submission import submit_run
 from harness.training.open_training import open_training
 
 type Configured = Callable[..., Resolved]
@@ -115,11 +115,11 @@ def test_what_was_refused_leaves_no_run_and_what_may_have_been_taken_keeps_its_r
     program("sacct", "#!/bin/sh\nexit 1\n")
     program("sbatch", "#!/bin/sh\necho no >&2; exit 1\n")
     with pytest.raises(Refused, match="sbatch refused the job"):
-        submit_recorded(open_training(resolved, rendered_training(resolved, "slurm")), resolved)
+        submit_run(open_training(resolved, rendered_training(resolved, "slurm")), resolved)
     assert list_runs(tmp_path / "runs").runs == ()
     program("sbatch", "#!/bin/sh\necho 'Socket timed out on send/recv operation' >&2; exit 1\n")
     with pytest.raises(EnvironmentProblem, match="whether Slurm took it will be known when it answers"):
-        submit_recorded(open_training(resolved, rendered_training(resolved, "slurm")), resolved)
+        submit_run(open_training(resolved, rendered_training(resolved, "slurm")), resolved)
     (left,) = list_runs(tmp_path / "runs").runs
     assert (left.record.status, left.record.job.job_id) == ("submitted", None)
 

@@ -10,8 +10,8 @@ from ckpt_convert.families.model import model_of_config
 from harness.config.megatron_args import ArgValue
 from harness.config.provenance import Resolved
 from harness.config.releases import Release, known
-from harness.launch.checkpoint.loaded import checkpoint_notices, checkpoint_problems
 from harness.launch.executor import Executor
+from harness.launch.loaded_checkpoint import checkpoint_notices, checkpoint_problems
 from harness.training.job import training_job
 
 PUBLISHED = Path(__file__).parent.parent / "fixtures/hf_configs"
@@ -31,6 +31,12 @@ GROUPS = {"name": "group-score", "text": "set GROUP_SCORE=max", "releases": ["0.
 NO_Q_NORM = {"name": "unnormed-query", "text": "0.19 cannot load it", "releases": ["0.19"]}
 
 
+def record(family: str, flags: Mapping[str, ArgValue], limits: Sequence[object] = ()) -> dict[str, object]:
+    """What the converter writes beside the weights, but for the source's config."""
+    model = {"family": family, "architecture": "ForCausalLM", "dtype": "BF16", "config": {}}
+    return {"format_version": 1, **model, "flags": flags, "limits": limits}
+
+
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Callable[..., Path]:
     """Makes a checkpoint's folder with a record, and nothing else in it."""
@@ -41,8 +47,7 @@ def checkpoint(tmp_path: Path) -> Callable[..., Path]:
         folder = tmp_path / "ckpt" / (tracker if tracker == "release" else f"iter_{int(tracker):07d}")
         folder.mkdir(parents=True)
         (folder.parent / "latest_checkpointed_iteration.txt").write_text(f"{tracker}\n")
-        record = {"format_version": 1, "family": "DeepSeek-V3", "flags": flags, "limits": limits, "config": {}, **more}
-        (folder / "moe-harness.json").write_text(json.dumps(record))
+        (folder / "moe-harness.json").write_text(json.dumps(record("DeepSeek-V3", flags, limits) | more))
         return folder.parent
 
     return make
@@ -150,8 +155,7 @@ def checkpoint_of_step(beside: Path, flags: Mapping[str, ArgValue]) -> Path:
     folder = beside.parent / "steps" / "iter_0000007"
     folder.mkdir(parents=True)
     (folder.parent / "latest_checkpointed_iteration.txt").write_text("7")
-    record = {"format_version": 1, "family": "DeepSeek-V2", "flags": flags, "limits": [], "config": {}}
-    (folder / "moe-harness.json").write_text(json.dumps(record))
+    (folder / "moe-harness.json").write_text(json.dumps(record("DeepSeek-V2", flags)))
     return folder.parent
 
 

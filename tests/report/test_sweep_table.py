@@ -4,24 +4,24 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from stored_records import load_version, result_of, with_result
+
 from harness.config.provenance import Resolved
 from harness.report.text.sweep_table import (
-    PlannedJob,
+    PointPreview,
     PointResult,
     best_points,
-    planned_data,
+    preview_data,
     results_data,
     show_cost,
-    show_planned,
+    show_preview,
     show_refused,
     show_results,
 )
 from harness.runs.record import Cause, RunError, RunRecord
-from harness.runs.record_file import load
 from harness.runs.store import StoredRun
 
-RECORD = load(Path(__file__).parents[1] / "fixtures" / "records" / "version-1.json")
-assert RECORD.summary is not None
+RECORD = load_version(1)
 
 RESULTS = """\
     EP    status     step time    predicted        tokens/s/GPU    TFLOP/s/GPU    memory     loss    run
@@ -33,7 +33,7 @@ RESULTS = """\
 * most tokens/s/GPU of a model and sequence length
 EP=8: CUDA ran out of memory. Recompute more."""
 
-PLANNED = """\
+PREVIEW = """\
 EP    nodes    GPUs    time limit    predicted step    memory     GPU-hours at most    predicted
 ----  -------  ------  ------------  ----------------  ---------  -------------------  -----------  ------
 2     1        8       00:20:00      17.00 s           64.00 GiB  2.7                  1.5          to run
@@ -46,20 +46,16 @@ def result(ep: int, record: RunRecord | None) -> PointResult:
 
 
 def results() -> list[PointResult]:
-    summary = RECORD.summary
+    summary = result_of(RECORD).summary
     assert summary is not None and summary.median_s and summary.tokens_per_s_per_gpu
     slower = replace(summary, median_s=2 * summary.median_s, tokens_per_s_per_gpu=summary.tokens_per_s_per_gpu / 2)
     cause = Cause(name="cuda-oom", text="CUDA ran out of memory.", change="Recompute more.")
     error = RunError(exit_code=1, cause=cause)
+    failed = with_result(RECORD, predicted={"step_time_s": 3.0}, summary=None)
     return [
-        result(2, replace(RECORD, run_id="run-two", predicted={"step_time_s": 1.1 * summary.median_s})),
-        result(4, replace(RECORD, run_id="run-four", predicted=None, summary=slower)),
-        result(
-            8,
-            replace(
-                RECORD, run_id="run-eight", status="failed", predicted={"step_time_s": 3.0}, summary=None, error=error
-            ),
-        ),
+        result(2, replace(with_result(RECORD, predicted={"step_time_s": 1.1 * summary.median_s}), run_id="run-two")),
+        result(4, replace(with_result(RECORD, predicted=None, summary=slower), run_id="run-four")),
+        result(8, replace(failed, run_id="run-eight", status="failed", error=error)),
         result(16, None),
     ]
 
@@ -86,8 +82,8 @@ def test_the_best_is_told_of_what_compares(resolve: Callable[..., Resolved]) -> 
     assert best_points([four, two]) == {"EP=2"}
 
 
-def planned(ep: int, step_s: float | None) -> PlannedJob:
-    return PlannedJob(
+def preview(ep: int, step_s: float | None) -> PointPreview:
+    return PointPreview(
         point=f"EP={ep}",
         values={"EP": str(ep)},
         nodes=ep // 2,
@@ -101,23 +97,23 @@ def planned(ep: int, step_s: float | None) -> PlannedJob:
     )
 
 
-def test_plan_and_cost() -> None:
-    jobs = [planned(2, 17.0), planned(4, None)]
-    assert show_planned(["EP"], jobs) == PLANNED
+def test_preview_and_cost() -> None:
+    jobs = [preview(2, 17.0), preview(4, None)]
+    assert show_preview(["EP"], jobs) == PREVIEW
     assert show_cost(jobs) == (
         "2 jobs to run, at most 8 GPU-hours by their time limits; predicted 1.5 for 1 of them, without start-up"
     )
     assert show_cost([replace(jobs[1], gpu_hours=None)]) == "1 job to run"
 
 
-def test_a_plan_for_a_program_is_told_as_its_results_are() -> None:
+def test_a_preview_for_a_program_is_told_as_its_results_are() -> None:
     failed = results()[2].run
-    first, again = planned_data([planned(2, 17.0), replace(planned(4, None), run=failed)])
+    first, again = preview_data([preview(2, 17.0), replace(preview(4, None), run=failed)])
     assert (first["point"], first["settings"], first["run"], first["to_run"]) == ("EP=2", {"EP": "2"}, None, True)
     assert (first["ranks"], first["predicted"]["step_time_s"], first["gpu_hours"]) == (8, 17.0, 8 / 3)
     assert (again["run"]["status"], again["run"]["folder"], again["predicted"]) == ("failed", "/runs/run-eight", None)
-    assert replace(planned(4, None), run=failed).now == "to run again, failed: run-eight"
-    assert replace(planned(4, None), run=failed, to_run=False).now == "failed: run-eight"
+    assert replace(preview(4, None), run=failed).now == "to run again, failed: run-eight"
+    assert replace(preview(4, None), run=failed, to_run=False).now == "failed: run-eight"
 
 
 def test_refused_points_with_all_their_reasons() -> None:

@@ -1,16 +1,19 @@
 """The tables a user sees, to the letter; a figure that is missing is a dash."""
 
 from dataclasses import replace
-from pathlib import Path
+
+from stored_records import load_version, result_of, with_result
 
 from harness.report.text.plain_table import plain_table
-from harness.report.text.table import show_runs, show_summary
-from harness.runs.record_file import load
+from harness.report.text.run_table import show_runs, show_summary
 from harness.training.effective import Mixture, Setup
 from harness.training.log.parser import RunLog
 from harness.training.summary import summarise
 
-RECORD = load(Path(__file__).parents[1] / "fixtures" / "records" / "version-1.json")
+RECORD = load_version(1)
+RESULT = result_of(RECORD)
+assert RESULT.summary is not None and RESULT.in_effect is not None
+SUMMARY, IN_EFFECT = RESULT.summary, RESULT.in_effect
 
 WHOLE = """\
 run                               20250304-102030-DeepSeek-V2-Lite-1a2b
@@ -46,21 +49,20 @@ skipped / NaN steps               0 / 0"""
 
 
 def test_a_whole_run() -> None:
-    assert show_summary(replace(RECORD, differences=RECORD.differences[3:4])) == WHOLE
+    assert show_summary(with_result(RECORD, differences=RESULT.differences[3:4])) == WHOLE
 
 
 def test_a_run_without_a_step_invents_nothing() -> None:
-    failed = replace(
-        RECORD, status="failed", summary=summarise(RunLog()), in_effect=None, asked=Setup(), differences=()
-    )
+    nothing = with_result(RECORD, summary=summarise(RunLog()), in_effect=None, asked=Setup(), differences=())
+    failed = replace(nothing, status="failed")
     assert show_summary(failed) == EMPTY
-    assert "results  \u2013" in show_summary(replace(failed, summary=None))
+    assert "results  \u2013" in show_summary(with_result(failed, summary=None))
+    assert "results  \u2013" in show_summary(replace(failed, result=None))
 
 
 def test_why_there_is_no_mfu() -> None:
-    assert RECORD.summary is not None
-    no_peak = replace(RECORD, summary=replace(RECORD.summary, mfu=None, peak_flops_per_gpu=None))
-    no_flops = replace(RECORD, summary=replace(RECORD.summary, mfu=None, flops_per_step=None))
+    no_peak = with_result(RECORD, summary=replace(SUMMARY, mfu=None, peak_flops_per_gpu=None))
+    no_flops = with_result(RECORD, summary=replace(SUMMARY, mfu=None, flops_per_step=None))
     assert "MFU                               \u2013 (no peak is known for this device and precision)" in show_summary(
         no_peak
     )
@@ -68,21 +70,19 @@ def test_why_there_is_no_mfu() -> None:
 
 
 def test_a_laptops_tflops_are_not_rounded_to_nothing_and_restarts_are_told() -> None:
-    assert RECORD.summary is not None
-    small = replace(RECORD, summary=replace(RECORD.summary, tflops_per_gpu=0.00123456, restarts=2))
+    small = with_result(RECORD, summary=replace(SUMMARY, tflops_per_gpu=0.00123456, restarts=2))
     assert "TFLOP/s/GPU, computed             0.00123" in show_summary(small)
     assert "restarts                          2" in show_summary(small)
 
 
 def test_nodes_that_differ_are_told() -> None:
-    assert RECORD.in_effect is not None
     driver = Mixture(name="driver", hosts={"550.54": ("node1", "node2"), "570.86": ("node3",)})
-    mixed = replace(RECORD, in_effect=replace(RECORD.in_effect, mixed=(driver,)))
+    mixed = with_result(RECORD, in_effect=replace(IN_EFFECT, mixed=(driver,)))
     assert "nodes differ                      driver: 550.54 on node1, node2; 570.86 on node3" in show_summary(mixed)
 
 
 def test_runs_are_listed_a_row_each() -> None:
-    running = replace(RECORD, run_id="r2", status="running", summary=None, in_effect=None)
+    running = replace(with_result(RECORD, summary=None, in_effect=None), run_id="r2", status="running")
     header, _, first, second = show_runs([RECORD, running]).splitlines()
     assert header.split() == ["run", "status", "model", "GPUs", "step", "time", "tokens/s/GPU", "TFLOP/s/GPU", "loss"]
     assert first.split()[1:] == ["completed", "DeepSeek-V2-Lite", "8", "2.04", "s", "16,023", "317.8", "8.0000"]
@@ -102,7 +102,7 @@ PREDICTED = {
 
 
 def test_what_was_predicted_stands_beside_what_was_measured() -> None:
-    text = show_summary(replace(RECORD, predicted=PREDICTED))
+    text = show_summary(with_result(RECORD, predicted=PREDICTED))
     assert "(median [p05 to p95]); predicted 2.00 s (-2.2%)" in text
     assert "16,023; predicted 16,400 tokens/s/GPU (+2.3%)" in text
     assert "317.8; predicted 325.4 TFLOP/s/GPU (+2.4%)" in text
@@ -110,6 +110,6 @@ def test_what_was_predicted_stands_beside_what_was_measured() -> None:
 
 
 def test_a_run_without_results_shows_what_was_predicted() -> None:
-    waiting = replace(RECORD, status="submitted", summary=None, predicted=PREDICTED)
+    waiting = replace(with_result(RECORD, summary=None, predicted=PREDICTED), status="submitted")
     assert "predicted  2.00 s, 16,400 tokens/s/GPU, 325.4 TFLOP/s/GPU, 40.00 GiB" in show_summary(waiting)
-    assert "predicted" not in show_summary(replace(waiting, predicted=None))
+    assert "predicted" not in show_summary(with_result(waiting, predicted=None))

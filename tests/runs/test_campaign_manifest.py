@@ -1,4 +1,4 @@
-"""A sweep is known again by its plan, its runs by their records, and has one driver."""
+"""A campaign is known again by its manifest, its runs by their records, and has one driver."""
 
 import subprocess
 import sys
@@ -7,25 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from stored_records import load_version
 
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError
 from harness.launch.rundir import RunPaths
-from harness.runs.campaign.lock import SweepBusy, hold
-from harness.runs.campaign.manifest import (
-    SweepPlan,
-    derived_name,
-    keep_plan,
-    plan_of,
-    require_same,
-    runs_of,
-    sweep_folder,
-)
-from harness.runs.record import RunRecord, SweepPoint
-from harness.runs.record_file import load, save
+from harness.runs.campaign.item_runs import runs_of_items
+from harness.runs.campaign.lock import CampaignBusy, hold
+from harness.runs.campaign.manifest import CampaignManifest, campaign_folder, derived_name, manifest_of, save_manifest
+from harness.runs.campaign.manifest_differences import require_same_manifest
+from harness.runs.record import CampaignItem, RunRecord
+from harness.runs.record_file import save
 from harness.runs.store import list_runs
 
-RECORD = load(Path(__file__).parents[1] / "fixtures" / "records" / "version-1.json")
+RECORD = load_version(1)
 HOLDER = """
 import sys, time
 from pathlib import Path
@@ -35,39 +30,39 @@ with hold(Path(sys.argv[1])):
     time.sleep(60)
 """
 
-type Planner = Callable[..., SweepPlan]
+type Manifests = Callable[..., CampaignManifest]
 
 
 @pytest.fixture
-def plan(resolve: Callable[..., Resolved]) -> Planner:
-    """The plan of a sweep over EP with further words."""
+def manifest(resolve: Callable[..., Resolved]) -> Manifests:
+    """The manifest of a sweep over EP with further words."""
 
     def call(
         *words: str, eps: tuple[int, ...] = (1, 2), place: str = "slurm", options: Sequence[str] = ()
-    ) -> SweepPlan:
-        points = [(f"EP={ep}", resolve("MODEL=Mixtral-8x2B", "DATASET=mock", f"EP={ep}", *words)) for ep in eps]
-        return plan_of(place, [*points, ("EP=3", None)], options)
+    ) -> CampaignManifest:
+        points = {f"EP={ep}": resolve("MODEL=Mixtral-8x2B", "DATASET=mock", f"EP={ep}", *words) for ep in eps}
+        return manifest_of(place, {**points, "EP=3": None}, options)
 
     return call
 
 
-def test_the_same_plan_has_the_same_name_and_another_one_another(plan: Planner) -> None:
-    name = derived_name(plan(), ["EP"])
+def test_the_same_manifest_has_the_same_name_and_another_one_another(manifest: Manifests) -> None:
+    name = derived_name(manifest(), ["EP"])
     assert name.startswith("Mixtral-8x2B-EP-")
-    assert derived_name(plan("DRY_RUN=1"), ["EP"]) == name
-    others = [plan("TRAIN_ITERS=7"), plan(eps=(1,)), plan(place="local"), plan("NCCL_DEBUG=INFO")]
-    others.append(plan(options=["--segment=2"]))
+    assert derived_name(manifest("DRY_RUN=1"), ["EP"]) == name
+    others = [manifest("TRAIN_ITERS=7"), manifest(eps=(1,)), manifest(place="local"), manifest("NCCL_DEBUG=INFO")]
+    others.append(manifest(options=["--segment=2"]))
     assert len({name, *(derived_name(other, ["EP"]) for other in others)}) == 6
 
 
-def test_a_plan_says_in_what_it_differs(plan: Planner, tmp_path: Path) -> None:
-    folder = sweep_folder(tmp_path, "mine")
-    require_same(folder, plan())
+def test_a_manifest_says_in_what_it_differs(manifest: Manifests, tmp_path: Path) -> None:
+    folder = campaign_folder(tmp_path, "mine")
+    require_same_manifest(folder, manifest())
     folder.mkdir(parents=True)
-    keep_plan(folder, plan())
-    require_same(folder, plan())
+    save_manifest(folder, manifest())
+    require_same_manifest(folder, manifest())
     with pytest.raises(ConfigError) as refused:
-        require_same(folder, plan("TRAIN_ITERS=7", eps=(2, 4), place="local", options=["--segment=2"]))
+        require_same_manifest(folder, manifest("TRAIN_ITERS=7", eps=(2, 4), place="local", options=["--segment=2"]))
     assert refused.value.problems == (
         "sweep mine was begun with another plan; give another --name, or what it was begun with:",
         "  EP=1 was a point and is none now",
@@ -79,52 +74,52 @@ def test_a_plan_says_in_what_it_differs(plan: Planner, tmp_path: Path) -> None:
     )
 
 
-def test_no_secret_is_in_a_plan(plan: Planner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_secret_is_in_a_manifest(manifest: Manifests, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0123456789abcdef")
-    keep_plan(tmp_path, plan("COMMENT=0123456789abcdef"))
+    save_manifest(tmp_path, manifest("COMMENT=0123456789abcdef"))
     assert "0123456789abcdef" not in (tmp_path / "sweep.json").read_text()
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema_version": 2}', '{"schema_version": 1}'])
-def test_a_plan_that_cannot_be_read_is_told(text: str, plan: Planner, tmp_path: Path) -> None:
+def test_a_manifest_that_cannot_be_read_is_told(text: str, manifest: Manifests, tmp_path: Path) -> None:
     (tmp_path / "sweep.json").write_text(text)
     with pytest.raises(ConfigError, match=r"sweep\.json: no plan of a sweep that can be read .*; give another --name"):
-        require_same(tmp_path, plan())
+        require_same_manifest(tmp_path, manifest())
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a b", "-x", "x" * 65])
 def test_a_name_that_is_no_folder_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot name a folder; allowed: up to 64 letters"):
-        sweep_folder(tmp_path, name)
+        campaign_folder(tmp_path, name)
 
 
 def test_of_a_point_that_was_run_again_the_newest_counts(tmp_path: Path) -> None:
-    def run(run_id: str, day: int, sweep: SweepPoint | None) -> RunRecord:
-        return replace(RECORD, run_id=run_id, created=f"2026-01-{day:02}T00:00:00Z", sweep=sweep)
+    def run(run_id: str, day: int, campaign: CampaignItem | None) -> RunRecord:
+        return replace(RECORD, run_id=run_id, created=f"2026-01-{day:02}T00:00:00Z", campaign=campaign)
 
     mine = [
-        run("a", 1, SweepPoint(sweep="mine", point="EP=1")),
-        run("b", 3, SweepPoint(sweep="mine", point="EP=1")),
-        run("c", 2, SweepPoint(sweep="mine", point="EP=2")),
+        run("a", 1, CampaignItem(campaign="mine", item="EP=1")),
+        run("b", 3, CampaignItem(campaign="mine", item="EP=1")),
+        run("c", 2, CampaignItem(campaign="mine", item="EP=2")),
     ]
-    for record in (*mine, run("d", 4, SweepPoint(sweep="other", point="EP=1")), run("e", 5, None)):
+    for record in (*mine, run("d", 4, CampaignItem(campaign="other", item="EP=1")), run("e", 5, None)):
         (tmp_path / record.run_id).mkdir()
         save(record, RunPaths(tmp_path / record.run_id).record, {})
     (tmp_path / "torn").mkdir()
     RunPaths(tmp_path / "torn").record.write_text("{")
-    found = runs_of(tmp_path, "mine")
+    found = runs_of_items(tmp_path, "mine")
     assert {point: stored.record.run_id for point, stored in found.newest.items()} == {"EP=1": "b", "EP=2": "c"}
     assert len(found.unreadable) == 1  # it breaks off before it could say whose it is
     RunPaths(tmp_path / "torn").record.write_text('{"sweep": {"sweep": "other"}}')
-    assert runs_of(tmp_path, "mine").unreadable == ()
+    assert runs_of_items(tmp_path, "mine").unreadable == ()
     RunPaths(tmp_path / "torn").record.write_text('{"sweep": {\n"sweep": "mine"}}')
-    assert len(runs_of(tmp_path, "mine").unreadable) == 1
+    assert len(runs_of_items(tmp_path, "mine").unreadable) == 1
 
 
-def test_a_sweeps_folder_is_no_run(plan: Planner, tmp_path: Path) -> None:
-    folder = sweep_folder(tmp_path, "mine")
+def test_a_sweeps_folder_is_no_run(manifest: Manifests, tmp_path: Path) -> None:
+    folder = campaign_folder(tmp_path, "mine")
     with hold(folder):
-        keep_plan(folder, plan())
+        save_manifest(folder, manifest())
     assert list_runs(tmp_path).runs == ()
 
 
@@ -132,7 +127,7 @@ def test_one_driver_at_a_time_and_a_dead_one_is_no_obstacle(tmp_path: Path) -> N
     folder = tmp_path / "sweeps" / "mine"
     with subprocess.Popen([sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout and holder.stdout.readline() == "held\n"
-        with pytest.raises(SweepBusy, match=rf"^sweep mine is driven by process {holder.pid} on \S+ since 20"):
+        with pytest.raises(CampaignBusy, match=rf"^sweep mine is driven by process {holder.pid} on \S+ since 20"):
             with hold(folder):
                 pass
         holder.kill()

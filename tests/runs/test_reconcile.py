@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from stored_records import load_version, result_of
 
 from harness.errors import EnvironmentProblem
 from harness.launch.attempts import AttemptFacts, read_attempts, read_exits
@@ -21,14 +22,18 @@ from harness.launch.rundir import RunPaths
 from harness.launch.slurm.job_state import JobState
 from harness.launch.slurm.queue import QueueView
 from harness.launch.supervisor_lock import is_supervised, supervising
+from harness.runs.log_reading import LogReading
 from harness.runs.reconcile.attempt_history import attempts_of
 from harness.runs.reconcile.reconcile import reconcile_all, reconcile_one
 from harness.runs.reconcile.recover_job import recovered
 from harness.runs.record import RunRecord, epoch_of, utc_at
-from harness.runs.record_file import load, save
+from harness.runs.record_file import save
+from harness.runs.samples_file import load_samples
 from harness.runs.store import StoredRun, copy_path, list_runs, load_run, reread
 
-RECORD = load(Path(__file__).parents[1] / "fixtures" / "records" / "version-1.json")
+RECORD = load_version(1)
+RESULT = result_of(RECORD)
+LOGS = Path(__file__).parents[1] / "fixtures" / "logs"
 SILENT = QueueView(unreachable="Unable to contact slurm controller")
 NOW = 1_795_282_000
 
@@ -50,10 +55,7 @@ def stored(folder: Path, *, on: str = "slurm", job_id: str | None = "7", created
         ended=None,
         resolved=replace(RECORD.resolved, settings={**RECORD.resolved.settings, "RUN_TIME": "00:20:00"}),
         job=replace(RECORD.job, on=on, job_id=job_id, host=os.uname().nodename),
-        samples=(),
-        summary=None,
-        in_effect=None,
-        differences=(),
+        result=replace(RESULT, summary=None, in_effect=None, differences=()),
         error=None,
         paths={name: str(getattr(RunPaths(folder), name)) for name in ("root", "record", "log")},
     )
@@ -121,7 +123,7 @@ def test_silence_is_no_news(run: StoredRun) -> None:
         ((f"signal=TERM {NOW + 59}", "exit=143", f"ended={NOW + 60}"), "cancelled"),
     ],
 )
-def test_a_job_that_slurm_forgot_is_judged_by_its_own_facts(
+def test_a_job_that_slurm_forgot_gets_its_status_from_its_own_facts(
     run: StoredRun, facts: tuple[str, ...], status: str
 ) -> None:
     attempt(run, 0, "job=7", "nodes=node1", f"started={NOW}", *facts)
@@ -215,16 +217,16 @@ def test_whoever_looks_last_does_not_undo_what_another_has_found(run: StoredRun)
 def test_written_by_another_while_slurm_was_asked_it_is_left_alone(
     run: StoredRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def derive_slowly(judged: StoredRun, view: QueueView) -> tuple[RunRecord, None]:
-        save(replace(judged.record, status="completed"), run.paths.record, {})
-        return replace(judged.record, status="failed"), None
+    def derive_slowly(before: StoredRun, view: QueueView) -> tuple[LogReading, None]:
+        save(replace(before.record, status="completed"), run.paths.record, {})
+        return LogReading(record=replace(before.record, status="failed")), None
 
     monkeypatch.setattr("harness.runs.reconcile.reconcile.derive_status", derive_slowly)
     assert reconcile(run, QueueView()).record.status == "completed"
     assert on_disk(run).status == "completed"
 
 
-def test_a_lost_run_that_gives_word_later_is_judged_again(run: StoredRun) -> None:
+def test_a_lost_run_that_gives_word_later_gets_its_status_anew(run: StoredRun) -> None:
     attempt(run, 0, "job=7", "nodes=node1", f"started={NOW}")
     assert reconcile(run, QueueView()).record.status == "failed"
     with (run.folder / "attempts/0/facts").open("a") as facts:
@@ -263,9 +265,30 @@ def test_a_log_that_may_not_be_read_is_told_and_harms_no_other_run(
     def unreadable(*_: object, **__: object) -> None:
         raise EnvironmentProblem("no")
 
-    monkeypatch.setattr("harness.runs.measured.read_log", unreadable)
+    monkeypatch.setattr("harness.runs.log_reading.read_lines", unreadable)
     reconciled = reconcile_all([bad, good])
     assert [(it.record.status, it.problem) for it in reconciled.runs] == [("submitted", "no"), ("failed", None)]
+
+
+def test_an_end_is_written_with_the_samples_of_the_log(run: StoredRun) -> None:
+    shutil.copy(LOGS / "megatron-0.19.log", run.paths.log)
+    attempt(run, 0, "job=7", "nodes=node1", f"started={NOW}", "exit=0", f"ended={NOW + 60}")
+    reconciled = reconcile(run, QueueView())
+    summary = result_of(reconciled.record).summary
+    assert summary is not None and summary.n_used > 0 and on_disk(run) == reconciled.record
+    assert len(load_samples(run.paths)) == summary.n_used + summary.n_dropped
+
+
+def test_where_samples_have_no_room_the_end_is_written_later_with_them(run: StoredRun) -> None:
+    shutil.copy(LOGS / "megatron-0.19.log", run.paths.log)
+    attempt(run, 0, "job=7", "nodes=node1", f"started={NOW}", "exit=0", f"ended={NOW + 60}")
+    run.paths.samples.mkdir()  # no file can be put there
+    told = reconcile(run, QueueView())
+    assert told.record.status == "completed" and on_disk(run).status == "submitted"
+    assert told.problem is not None and "cannot write the run's samples" in told.problem
+    run.paths.samples.rmdir()
+    assert reconcile(run, QueueView()).problem is None
+    assert on_disk(run).status == "completed" and load_samples(run.paths)
 
 
 def test_attempts_of_facts_and_of_accounting_are_told_once_each() -> None:

@@ -1,47 +1,49 @@
 """Records: whole, versioned, without secrets, and refused with a reason."""
 
 import json
-import math
 import resource
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from stored_records import RECORDS, load_version, result_of
 
 from harness.config.secrets import is_secret
 from harness.errors import EnvironmentProblem
 from harness.runs.json_codec import Mismatch
-from harness.runs.record import SCHEMA_VERSION, Cause, RunError, RunRecord
-from harness.runs.record_file import MIGRATIONS, UnreadableRecord, load, migrate, save, to_document
-from harness.training.summary import nan_steps
-
-RECORDS = Path(__file__).parents[1] / "fixtures" / "records"
-
+from harness.runs.migrations import MIGRATIONS
+from harness.runs.record import SCHEMA_VERSION, Cause, JobRecord, RunError, RunRecord
+from harness.runs.record_file import UnreadableRecord, load, migrate, save, to_document
 
 CURRENT = RECORDS / f"version-{SCHEMA_VERSION}.json"
 
 
 def record() -> RunRecord:
-    return load(CURRENT)
+    return load_version(SCHEMA_VERSION)
 
 
 @pytest.mark.parametrize("version", range(1, SCHEMA_VERSION + 1))
 def test_records_of_every_version_are_readable(version: int) -> None:
-    found = load(RECORDS / f"version-{version}.json")
+    found = load_version(version)
     assert found.schema_version == SCHEMA_VERSION
-    assert (found.run_id, found.status) == ("20250304-102030-DeepSeek-V2-Lite-1a2b", "completed")
+    result = result_of(found)
+    assert (found.run_id, found.kind, found.status) == (
+        "20250304-102030-DeepSeek-V2-Lite-1a2b",
+        "training",
+        "completed",
+    )
     assert found.resolved.megatron_args["--data-path"] == ("0.5", "/data/a b", "0.5", "/data/c")
     assert found.resolved.megatron_args["--swiglu"] is False
     assert str(found.resolved.origins["EP"][0].origin) == "runtime_configs/benchmarking/runtime.conf:12"
-    assert [str(it) for it in found.differences][3] == "dispatcher: asked flex, in effect alltoall"
-    assert found.summary is not None and found.summary.median_s == 2.045
-    assert len(found.samples) == 6
+    assert [str(it) for it in result.differences][3] == "dispatcher: asked flex, in effect alltoall"
+    assert result.summary is not None and result.summary.median_s == 2.045
+    assert (result.asked.world_size, result.predicted) == (8, None)
 
 
 def test_version_1_knew_nothing_of_slurm_and_version_2_tells_its_attempts_and_cause() -> None:
-    first, second = (load(RECORDS / f"version-{version}.json") for version in (1, 2))
-    assert (first.job.job_id, first.attempts, first.error, first.sweep) == (None, (), None, None)
+    first, second = load_version(1), load_version(2)
+    assert (first.job.job_id, first.attempts, first.error, first.campaign) == (None, (), None, None)
     assert (second.job.job_id, second.job.cluster) == ("4711", "alps")
     assert [(it.state, it.nodes, it.resumed_from, it.retried) for it in second.attempts] == [
         ("NODE_FAIL", ("node1", "node2"), None, "nccl-timeout"),
@@ -50,7 +52,32 @@ def test_version_1_knew_nothing_of_slurm_and_version_2_tells_its_attempts_and_ca
     assert second.attempts[0].excluded == ("node2",)
     assert second.error is not None and second.error.cause is not None
     assert (second.error.exit_codes, second.error.cause.ranks) == ({"0": 0, "3": 1}, (3,))
-    assert second.sweep is not None and second.sweep.point == "EP=4 MBS=2"
+    assert second.campaign is not None
+    assert (second.campaign.campaign, second.campaign.item) == ("a-sweep", "EP=4 MBS=2")
+
+
+def test_version_2_says_all_that_version_3_says_of_the_same_run() -> None:
+    assert load_version(2) == load_version(3)
+
+
+def test_a_task_of_an_array_knows_the_id_that_all_its_tasks_share() -> None:
+    task = JobRecord(on="slurm", nodes=1, gpus_per_node=8, command=(), host="login1", job_id="4711_3", task=3)
+    assert (task.array_id, replace(task, job_id="4711").array_id, replace(task, job_id=None).array_id) == (
+        "4711",
+        None,
+        None,
+    )
+
+
+def test_a_kind_of_a_newer_moe_harness_is_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(json.loads(CURRENT.read_text()) | {"kind": "rehearsal", "result": {"stage": 3}}))
+    with pytest.raises(UnreadableRecord) as refused:
+        load(path)
+    assert str(refused.value) == (
+        f"{path}: cannot read this record: kind: 'rehearsal' is no kind of run that this moe-harness knows; "
+        "use a newer moe-harness"
+    )
 
 
 def test_every_older_version_has_a_migration() -> None:
@@ -65,7 +92,7 @@ def test_migrations_run_in_order_one_version_at_a_time() -> None:
 
 @pytest.mark.parametrize("version", [None, "1", 0, -1, True, 1.0])
 def test_a_version_that_never_was_is_refused(version: Any) -> None:
-    with pytest.raises(Mismatch, match="schema_version: expected a whole number up to 2, found"):
+    with pytest.raises(Mismatch, match="schema_version: expected a whole number up to 3, found"):
         migrate({"schema_version": version})
 
 
@@ -75,7 +102,7 @@ def test_a_newer_record_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UnreadableRecord) as refused:
         load(path)
     assert str(refused.value) == (
-        f"{path}: cannot read this record: schema_version: 99 is newer than this moe-harness, which reads up to 2; "
+        f"{path}: cannot read this record: schema_version: 99 is newer than this moe-harness, which reads up to 3; "
         "use a newer moe-harness"
     )
 
@@ -85,19 +112,8 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     save(before, tmp_path / "record.json", {})
     after = load(tmp_path / "record.json")
     assert to_document(after, {}) == to_document(before, {})
-    assert after.samples == before.samples
-    assert after.summary == before.summary
+    assert after == before
     assert (tmp_path / "record.json").read_text() == CURRENT.read_text()
-
-
-def test_nan_and_infinity_are_written_as_portable_json(tmp_path: Path) -> None:
-    before = record()
-    broken = replace(before.samples[0], loss=math.nan, grad_norm=-math.inf, other={"z_loss": math.inf})
-    save(replace(before, samples=(broken,)), tmp_path / "record.json", {})
-    json.loads((tmp_path / "record.json").read_text(), parse_constant=lambda name: pytest.fail(name))
-    (after,) = load(tmp_path / "record.json").samples
-    assert after.loss is not None and math.isnan(after.loss)
-    assert (after.grad_norm, after.other, nan_steps(after)) == (-math.inf, {"z_loss": math.inf}, 1)
 
 
 def test_secrets_are_written_neither_by_name_nor_by_value(tmp_path: Path) -> None:
@@ -141,9 +157,11 @@ def test_names_that_are_no_secrets(name: str) -> None:
         ({"hosts": "a"}, "hosts: expected a list, found 'a'"),
         ({"paths": []}, r"paths: expected an object, found \[\]"),
         ({"hosts": ["a", 1]}, r"hosts\[1\]: expected a text, found 1"),
-        ({"in_effect": {"setup": {}, "flops_per_step": "many"}}, "flops_per_step: expected a number, found 'many'"),
+        ({"kind": 7}, "kind: expected a text, found 7"),
+        ({"campaign": {"campaign": "a"}}, "campaign.item: missing"),
+        ({"result": {}}, "result.asked: missing"),
+        ({"result": {"asked": {"tp": "2"}}}, "result.asked.tp: expected a whole number, found '2'"),
         ({"error": {"exit_code": True}}, "error.exit_code: expected a whole number, found True"),
-        ({"samples": [{"iteration": 1, "train_iters": 2}]}, r"samples\[0\].step_s: missing"),
     ],
 )
 def test_a_wrong_field_is_named(tmp_path: Path, change: dict[str, Any], complaint: str) -> None:

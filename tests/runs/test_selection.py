@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from stored_records import load_version
 
-from harness.runs.record import SweepPoint, epoch_of, utc_now
-from harness.runs.record_file import load
+from harness.runs.record import CampaignItem, epoch_of, utc_now
 from harness.runs.selection import Selection, parse_since
 from harness.runs.store import StoredRun
 
-RECORD = load(Path(__file__).parents[1] / "fixtures" / "records" / "version-1.json")
+RECORD = load_version(1)
 
 
 def run(name: str, **changes: object) -> StoredRun:
@@ -19,7 +19,7 @@ def run(name: str, **changes: object) -> StoredRun:
 
 RUNS = (
     run("c", created="2026-03-01T00:00:00Z", status="running"),
-    run("b", created="2026-02-01T00:00:00Z", status="failed", sweep=SweepPoint(sweep="s", point="EP=2")),
+    run("b", created="2026-02-01T00:00:00Z", status="failed", campaign=CampaignItem(campaign="s", item="EP=2")),
     run("a", created="2026-01-01T00:00:00Z"),
 )
 

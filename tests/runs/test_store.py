@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from stored_records import load_version
 
 from harness.launch.rundir import RunPaths
-from harness.runs.record_file import load, save
+from harness.runs.record_file import save
 from harness.runs.root import named
 from harness.runs.store import RunNotFound, find_run, list_runs
 
-RECORD = load(Path(__file__).parents[1] / "fixtures" / "records" / "version-1.json")
+RECORD = load_version(1)
 
 
 @pytest.fixture

@@ -13,6 +13,9 @@ from typing import Any
 from cli_command import Answer, moe_harness, start_moe_harness
 from cluster import Cluster
 
+from harness.launch.rundir import RunPaths
+from harness.runs.samples_file import load_samples
+
 # The last rank prints Megatron's iteration lines. FAIL=RANK@STEP raises; `go` in the run's folder lets HOLD=STEP go on.
 MEGATRON = """
 import os, sys, time
@@ -115,6 +118,11 @@ class User:
         (path,) = self.output.glob("*/record.json")
         record: dict[str, Any] = json.loads(path.read_text())
         return record
+
+    def samples(self) -> list[Any]:
+        """Those of the only run."""
+        (path,) = self.output.glob("*/record.json")
+        return load_samples(RunPaths(path.parent))
 
     def wait(self, what: str, reached: Callable[[], bool]) -> None:
         """Until something is so."""

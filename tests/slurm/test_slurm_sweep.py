@@ -1,8 +1,13 @@
-"""Sweeps on a real Slurm: whatever becomes of their driver, each point has one run and one job."""
+"""Sweeps, and a campaign of jobs that are no training, on a real Slurm.
+
+Whatever becomes of their driver, each point has one run and one job.
+"""
 
 import json
 import signal
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +15,17 @@ import pytest
 from cli_command import Answer
 from cluster import Cluster
 from launching import User
+
+from harness.cli.campaign_reporter import ScreenReporter
+from harness.config.provenance import Resolved
+from harness.launch.job import Job, Program
+from harness.launch.parse_job import part_of_a_node
+from harness.launch.run import open_run
+from harness.runs.campaign.assess import assess_items
+from harness.runs.campaign.campaign import Campaign, campaign_of
+from harness.runs.campaign.item import ItemAssessment
+from harness.runs.campaign.run import run_campaign
+from harness.runs.render_job import render_job
 
 KILLING = """#!/bin/bash
 # The real sbatch, but for a driver that is killed at the worst moments.
@@ -97,7 +113,7 @@ def test_a_driver_killed_at_the_worst_moments_neither_loses_nor_doubles_a_point(
     assert answer.code == 0, answer.err
     records = sweeper.records()
     points = {f"MBS={mbs} LR={lr}" for mbs in (1, 2) for lr in ("1e-4", "2e-4", "3e-4")}
-    assert sorted(it["sweep"]["point"] for it in records) == sorted(points)
+    assert sorted(it["campaign"]["item"] for it in records) == sorted(points)
     assert {it["status"] for it in records} == {"completed"}
     assert {it["job"]["job_id"] for it in records} == sweeper.jobs()
     assert len(sweeper.jobs()) == 6
@@ -190,7 +206,7 @@ def test_a_point_that_can_never_start_is_told_and_cancelled(sweeper: Sweeper) ->
     (error,) = answer.errors
     assert error.startswith("RUN_TIME=00:05:00: ")
     assert "could never start, and was cancelled: PartitionTimeLimit" in error
-    by_point = {it["sweep"]["point"]: it["status"] for it in sweeper.records()}
+    by_point = {it["campaign"]["item"]: it["status"] for it in sweeper.records()}
     assert by_point == {"RUN_TIME=00:00:30": "completed", "RUN_TIME=00:05:00": "cancelled"}
 
 
@@ -208,3 +224,45 @@ def test_a_limit_on_submitted_jobs_stops_there_and_the_same_command_goes_on(swee
     (sweeper.folder / "fewer").touch()
     assert sweeper.sweep(*words).code == 0
     assert len(sweeper.records()) == len(sweeper.jobs()) == 6
+
+
+def test_a_campaign_of_jobs_that_are_no_training(
+    sweeper: Sweeper, resolve: Callable[..., Resolved], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in sweeper.environ.items():
+        monkeypatch.setenv(name, value)
+    programs = {"shard 1": "true", "shard 2": f"test -e {sweeper.folder}/mended", "shard 3": "true"}
+
+    def assess(name: str) -> ItemAssessment:
+        resolved = resolve("MODEL=Mixtral-8x2B", f"COMMENT={name}", cluster="here", here=sweeper.folder)
+        job = Job(
+            kind="conversion",
+            name="shard",
+            executor="slurm",
+            resources=part_of_a_node(resolved, cpus=1, memory="100M", time_limit_s=60),
+            program=Program(argv=("bash", "-c", programs[name]), env={}, python=sys.executable),
+        )
+        return ItemAssessment(resolved=resolved, rendered=render_job(resolved, job))
+
+    assessed = assess_items({name: {} for name in programs}, assess)
+    campaign = campaign_of(assessed, "slurm", open_run=open_run, name="shards")
+    assert statuses(campaign) == {"shard 1": "completed", "shard 2": "failed", "shard 3": "completed"}
+    (sweeper.folder / "mended").touch()
+    assert statuses(campaign)["shard 2"] == "failed"
+    assert len(sweeper.jobs()) == 3
+    assert statuses(campaign, retry_failed=True) == dict.fromkeys(programs, "completed")
+    assert len(sweeper.jobs()) == len(sweeper.records()) == 4
+
+
+def statuses(campaign: Campaign, *, retry_failed: bool = False) -> dict[str, str]:
+    """Run a campaign, at most two jobs at once; the status of each item."""
+    outcome = run_campaign(
+        campaign,
+        ScreenReporter(),
+        confirm=lambda runs, pending: True,
+        retry_failed=retry_failed,
+        max_jobs=2,
+        every_s=0.3,
+    )
+    assert outcome is not None and not outcome.detached
+    return {name: run.record.status for name, run in outcome.runs.items()}

@@ -171,7 +171,7 @@ def test_a_run_that_has_trained_before_it_became_hopeless_is_told_with_what_it_c
     assert f"job {job} could never start, and was cancelled: DependencyNeverSatisfied, " in err
     record = user.record()
     assert (record["status"], record["error"]["cause"]["name"]) == ("cancelled", "never-starts")
-    assert [sample["iteration"] for sample in record["samples"]] == [1, 2, 3, 4] and "step time" in out
+    assert [sample["iteration"] for sample in user.samples()] == [1, 2, 3, 4] and "step time" in out
 
 
 def test_ctrl_c_leaves_the_job_and_says_how_to_go_on(user: User) -> None:

@@ -169,7 +169,7 @@ def test_what_slurm_has_forgotten_is_judged_by_its_own_facts(tmp_path: Path, slu
     taken = slurm.sbatch("--hold", script="true")  # the counter began anew: an old id is another job's now
     assert int(taken) <= int(job)
     good("runs", "list"), killed("runs", "list")
-    assert (good.record()["status"], len(good.record()["samples"])) == ("completed", 6)
+    assert (good.record()["status"], len(good.samples())) == ("completed", 6)
     assert killed.record()["status"] == "running"  # it holds its run, and was heard of just now
     an_hour_ago = time.time() - 3600
     os.utime(folder / "log", (an_hour_ago, an_hour_ago))

@@ -1,4 +1,4 @@
-"""Lanes of a sweep's jobs: in each, one runs at a time, whoever drives the sweep, or nobody."""
+"""Lanes of a campaign's jobs: in each, one runs at a time, whether or not anybody drives the campaign."""
 
 import re
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ from harness.errors import ConfigError
 _DEPENDENCY = re.compile(r"(?:--dependency[= ]|-d *)(.+)")
 
 
-def lane_options(sweep: str, lane: int, sbatch_args: Sequence[str] = ()) -> tuple[str, ...]:
-    """Options of sbatch that put a job into a lane.
+def lane_options(campaign: str, lane: int, sbatch_args: Sequence[str] = ()) -> tuple[str, ...]:
+    """The options of sbatch that put a job into a lane.
 
     Slurm's `singleton` counts jobs of one name and user, so it needs no ids of jobs that Slurm may have forgotten. It
     joins a dependency that SBATCH_ARGS asks for, which the option would displace.
     """
     asked = _dependencies(sbatch_args)[-1:]
-    return (f"--job-name={sweep}.{lane}", f"--dependency={','.join([*asked, 'singleton'])}")
+    return (f"--job-name={campaign}.{lane}", f"--dependency={','.join([*asked, 'singleton'])}")
 
 
 def require_joinable(sbatch_args: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """Columns of text for the terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
 
 from harness.report.text.printable import printable
@@ -25,6 +25,11 @@ def plain_table(rows: Iterable[Sequence[str]], headers: Sequence[str] = ()) -> s
     rule = [["-" * width] for width in widths]
     head = [[[header] for header in headers], rule] if headers else []
     return "\n".join(_line(line, widths) for row in (*head, *cells) for line in zip_longest(*row, fillvalue=""))
+
+
+def show_known(value: float | None, show: Callable[[float], str]) -> str:
+    """A figure, or a dash where it is not known."""
+    return MISSING if value is None else show(value)
 
 
 def _line(cells: Iterable[str], widths: Sequence[int]) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from harness.report.text.kind_views import VIEWS
 from harness.runs.json_codec import encode
 from harness.runs.store import StoredRun
 
@@ -9,10 +10,12 @@ from harness.runs.store import StoredRun
 def run_data(run: StoredRun) -> dict[str, Any]:
     """One object; what is not known is null."""
     record = run.record
-    summary, cause = record.summary, record.error.cause if record.error else None
+    cause = record.error.cause if record.error else None
+    campaign = record.campaign
     data: dict[str, Any] = encode(
         {
             "run_id": record.run_id,
+            "kind": record.kind,
             "status": record.status,
             "model": record.resolved.text("MODEL"),
             "on": record.job.on,
@@ -23,12 +26,8 @@ def run_data(run: StoredRun) -> dict[str, Any]:
             "ranks": record.job.nodes * record.job.gpus_per_node,
             "attempts": len(record.attempts),
             "cause": {"name": cause.name, "text": cause.text, "change": cause.change} if cause else None,
-            "sweep": record.sweep,
-            "step_time_s": summary.median_s if summary else None,
-            "tokens_per_s_per_gpu": summary.tokens_per_s_per_gpu if summary else None,
-            "tflops_per_gpu": summary.tflops_per_gpu if summary else None,
-            "peak_memory_bytes": summary.peak_memory_bytes if summary else None,
-            "loss": summary.loss_last if summary else None,
+            "sweep": {"sweep": campaign.campaign, "point": campaign.item} if campaign else None,
+            **VIEWS[record.kind].data(record.result),
             "predicted": record.predicted,
             "folder": str(run.folder.absolute()),
         }

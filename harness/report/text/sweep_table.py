@@ -4,18 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.report.text.plain_table import MISSING, plain_table
+from harness.launch.gpu_hours import gpu_hours
+from harness.report.text.plain_table import MISSING, plain_table, show_known
 from harness.report.text.run_data import run_data
-from harness.report.text.table import show_apart, show_known, show_tflops
+from harness.report.text.training import show_apart, show_tflops
+from harness.runs.campaign.item import Item
 from harness.runs.record import RunRecord
 from harness.runs.store import StoredRun
+from harness.training.result import training_result
+from harness.training.summary import Summary
 from harness.units import show_bytes, show_hours, show_seconds
 
 BEST = "*"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlannedJob:
+class PointPreview:
     """A point before it runs: its swept values, its newest run if it has one, and whether it is to run now.
 
     GPU-hours are those of the time limit; None of anything is not known.
@@ -34,11 +38,11 @@ class PlannedJob:
 
     @property
     def now(self) -> str:
-        """What is to be done with it, or has come of it."""
+        """What is to be done with it, or the status of its run."""
         if self.run is None:
             return "to run"
-        said = f"{self.run.record.status}: {self.run.record.run_id}"
-        return f"to run again, {said}" if self.to_run else said
+        status = f"{self.run.record.status}: {self.run.record.run_id}"
+        return f"to run again, {status}" if self.to_run else status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +59,27 @@ class PointResult:
         return self.run.record if self.run else None
 
 
-def show_planned(swept: Sequence[str], jobs: Sequence[PlannedJob]) -> str:
+def point_preview(item: Item, run: StoredRun | None, *, to_run: bool) -> PointPreview:
+    """The row of an item, before any that is to run does; `run` is the newest that it has."""
+    job, predicted = item.rendered.job, item.predicted
+    gpus, step_s = job.resources.ranks, (predicted or {}).get("step_time_s")
+    steps = item.resolved.megatron_args.integer("--train-iters")
+    on_slurm = job.executor == "slurm"
+    return PointPreview(
+        point=item.name,
+        values=item.values,
+        nodes=job.resources.nodes,
+        gpus=gpus,
+        time_limit=item.resolved.text("RUN_TIME"),
+        predicted=predicted,
+        gpu_hours=gpu_hours(item.resolved) if on_slurm else None,
+        predicted_gpu_hours=step_s * steps * gpus / 3600 if step_s and steps and on_slurm else None,
+        run=run,
+        to_run=to_run,
+    )
+
+
+def show_preview(swept: Sequence[str], jobs: Sequence[PointPreview]) -> str:
     """One row a point, in the sweep's order."""
     headers = (*swept, "nodes", "GPUs", "time limit", "predicted step", "memory", "GPU-hours at most", "predicted", "")
     rows = [
@@ -76,7 +100,7 @@ def show_planned(swept: Sequence[str], jobs: Sequence[PlannedJob]) -> str:
     return plain_table([[row[at] for at in known] for row in rows], [headers[at] for at in known])
 
 
-def planned_data(jobs: Sequence[PlannedJob]) -> list[dict[str, Any]]:
+def preview_data(jobs: Sequence[PointPreview]) -> list[dict[str, Any]]:
     """The same as JSON data: each point with its newest run, null where it has none; bytes, seconds and hours."""
     return [
         {
@@ -95,7 +119,7 @@ def planned_data(jobs: Sequence[PlannedJob]) -> list[dict[str, Any]]:
     ]
 
 
-def show_cost(jobs: Sequence[PlannedJob]) -> str:
+def show_cost(jobs: Sequence[PointPreview]) -> str:
     """What the jobs may cost in all."""
     limits = [job.gpu_hours for job in jobs if job.gpu_hours is not None]
     text = f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'} to run"
@@ -146,7 +170,7 @@ def best_points(results: Sequence[PointResult]) -> set[str]:
     """The fastest completed point of each model and sequence length of which there are two or more."""
     groups: dict[tuple[str, int], list[tuple[float, str]]] = {}
     for it in results:
-        summary = it.record.summary if it.record and it.record.status == "completed" else None
+        summary = _summary(it.record) if it.record and it.record.status == "completed" else None
         if it.record and summary and summary.tokens_per_s_per_gpu:
             resolved = it.record.resolved
             key = (resolved.text("MODEL"), resolved.megatron_args.integer("--seq-length"))
@@ -157,7 +181,7 @@ def best_points(results: Sequence[PointResult]) -> set[str]:
 def _figures(record: RunRecord | None) -> tuple[str, ...]:
     if record is None:
         return ("not run", *(MISSING,) * 7)
-    summary = record.summary
+    summary = _summary(record)
     if summary is None:
         return (
             record.status,
@@ -176,6 +200,11 @@ def _figures(record: RunRecord | None) -> tuple[str, ...]:
         show_known(summary.loss_last, "{:.4f}".format),
         record.run_id,
     )
+
+
+def _summary(record: RunRecord) -> Summary | None:
+    result = training_result(record.result)
+    return result.summary if result else None
 
 
 def _predicted_step_s(record: RunRecord) -> float | None:

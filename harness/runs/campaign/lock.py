@@ -1,4 +1,4 @@
-"""One driver a sweep: a lock that dies with its holder."""
+"""One driver a campaign: a lock that dies with its holder."""
 
 import fcntl
 import os
@@ -16,13 +16,16 @@ from harness.runs.record import utc_now
 NAME = "lock"
 
 
-class SweepBusy(HarnessError):
-    """Another process drives this sweep."""
+class CampaignBusy(HarnessError):
+    """Another process drives this campaign."""
 
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Hold a sweep's folder, made if need be. SweepBusy tells who holds it; a holder that has died holds nothing."""
+    """Hold a campaign's folder, made if need be; a holder that has died holds nothing.
+
+    CampaignBusy says who holds it, EnvironmentProblem why it cannot be held.
+    """
     root = folder.parent.parent
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -47,7 +50,7 @@ def _lock(file: TextIO, folder: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.seek(0)
-        raise SweepBusy(
+        raise CampaignBusy(
             f"sweep {folder.name} is driven by {file.read().strip() or 'another process'};"
             " let it go on, or end it there (its jobs stay) and give this command again"
         ) from None

@@ -7,6 +7,7 @@ was empty. Several processes may reconcile one run: each derives from what lies 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from harness.errors import HarnessError
 from harness.launch.slurm.job_state import JobState
@@ -16,6 +17,7 @@ from harness.runs.reconcile.recover_job import find_lost_jobs, is_without_job, r
 from harness.runs.reconcile.slurm_status import derive_status
 from harness.runs.record import UNFINISHED, RunRecord
 from harness.runs.record_file import save
+from harness.runs.samples_file import save_samples
 from harness.runs.store import StoredRun, copy_path, is_ours, reread, stamp_of
 
 
@@ -23,7 +25,7 @@ from harness.runs.store import StoredRun, copy_path, is_ours, reread, stamp_of
 class Reconciled:
     """Runs as they stand, in the order they were given.
 
-    `jobs` are Slurm's words on those jobs that it still knows, by the runs' folders; `unreachable` says why it gave no
+    `jobs` are the states of those jobs that Slurm still knows, by the runs' folders; `unreachable` says why it gave no
     answer on some.
     """
 
@@ -32,7 +34,7 @@ class Reconciled:
     unreachable: str | None
 
     def job_of(self, run: StoredRun) -> JobState | None:
-        """Slurm's word on a run's job."""
+        """Slurm's state of a run's job."""
         return self.jobs.get(run.folder)
 
 
@@ -63,19 +65,19 @@ def _views(records: Iterable[RunRecord]) -> dict[str | None, QueueView]:
 def reconcile_one(run: StoredRun, view: QueueView) -> tuple[StoredRun, JobState | None]:
     """A run just read, as it stands in Slurm's view and by its own facts; its record is written if that changed it.
 
-    Where it cannot be written, `problem` says why, and the next call writes it. Also Slurm's word on its job.
+    Where it cannot be written, `problem` says why, and the next call writes it. Also Slurm's state of its job.
     """
     if run.record.status not in UNFINISHED:
         return run, None
     try:
-        record, job = derive_status(run, view) if run.record.job.on == "slurm" else (derive_local_status(run), None)
+        derived, job = derive_status(run, view) if run.record.job.on == "slurm" else (derive_local_status(run), None)
     except (HarnessError, OSError) as problem:  # such as a log, or a folder, that only others may read
         return replace(run, problem=str(problem)), None
-    return _keep(run, record), job
+    return _keep(run, derived.record, derived.samples), job
 
 
-def _keep(run: StoredRun, record: RunRecord) -> StoredRun:
-    """The run with that record, written if it is news; a folder that someone removed is made again for it."""
+def _keep(run: StoredRun, record: RunRecord, samples: Sequence[Any] | None = None) -> StoredRun:
+    """The run with that record, written with its samples if it is news; a folder that was removed is made again."""
     if record == run.record and not run.removed and run.problem is None:
         return run
     if not is_ours(run):
@@ -84,6 +86,8 @@ def _keep(run: StoredRun, record: RunRecord) -> StoredRun:
         if stamp_of(run.paths.record) != run.stamp:
             return reread(run)  # someone wrote it meanwhile, and may have known more
         run.folder.mkdir(exist_ok=True)
+        if samples is not None:
+            save_samples(samples, record, run.paths)
         save(record, run.paths.record)
         if record.status not in UNFINISHED:
             copy_path(run.folder).unlink(missing_ok=True)

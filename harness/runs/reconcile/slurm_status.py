@@ -1,4 +1,4 @@
-"""How a run under Slurm truly stands: by its own facts, and by Slurm's word on its job. Silence is no news."""
+"""How a run under Slurm truly stands: by its own facts, and by Slurm's state of its job. Silence is no news."""
 
 import os
 import time
@@ -9,7 +9,7 @@ from harness.launch.attempts import AttemptFacts, read_attempts
 from harness.launch.rundir import RunPaths
 from harness.launch.slurm.job_state import JobState
 from harness.launch.slurm.queue import QueueView
-from harness.runs.measured import last_heard, with_log_at
+from harness.runs.log_reading import LogReading, last_heard, read_log_at
 from harness.runs.reconcile.attempt_history import attempts_of
 from harness.runs.record import Attempt, RunRecord, Status, epoch_of, utc_at
 from harness.runs.store import StoredRun, is_ours
@@ -31,21 +31,21 @@ def job_of(run: StoredRun, facts: Sequence[AttemptFacts], view: QueueView) -> Jo
     return job if job and _is_own(job, run, facts) else None
 
 
-def derive_status(run: StoredRun, view: QueueView) -> tuple[RunRecord, JobState | None]:
-    """The record as it should be, and Slurm's word on the job."""
+def derive_status(run: StoredRun, view: QueueView) -> tuple[LogReading, JobState | None]:
+    """The record as it should be, with the samples of a run that has ended, and Slurm's state of the job."""
     record, facts = run.record, read_attempts(run.paths)
     job = job_of(run, facts, view)
     job_id = record.job.job_id
     if job_id is None or (job is None and not _is_over_without_slurm(run, facts, view)):
-        return record, job
+        return LogReading(record=record), job
     history = [row for row in view.history.get(job_id, ()) if _is_own(row, run, facts)]
     attempts = attempts_of(facts, job, history, job_id)
-    told = replace(record, attempts=attempts, started=attempts[0].started if attempts else None)
+    under_way = replace(record, attempts=attempts, started=attempts[0].started if attempts else None)
     if job is not None and not job.over:
-        return replace(told, status="submitted" if job.waiting else "running"), job
+        return LogReading(record=replace(under_way, status="submitted" if job.waiting else "running")), job
     if job is not None and _may_be_unseen(job, facts):
-        return record, job
-    return _ended(told, run.paths, facts, job), job
+        return LogReading(record=record), job
+    return _ended(under_way, run.paths, facts, job), job
 
 
 def _is_own(job: JobState, run: StoredRun, facts: Sequence[AttemptFacts]) -> bool:
@@ -82,17 +82,18 @@ def _was_heard_lately(paths: RunPaths) -> bool:
 
 def _may_be_unseen(job: JobState, facts: Sequence[AttemptFacts]) -> bool:
     """Whether the script may have written its end on a disk that shows it late."""
-    told = bool(facts) and facts[-1].exit_code is not None
-    return job.state == "FAILED" and bool(facts) and not told and time.time() - (job.ended_s or 0) < _SHARED_DISK_LAG_S
+    without_end = bool(facts) and facts[-1].exit_code is None
+    return job.state == "FAILED" and without_end and time.time() - (job.ended_s or 0) < _SHARED_DISK_LAG_S
 
 
-def _ended(record: RunRecord, paths: RunPaths, facts: Sequence[AttemptFacts], job: JobState | None) -> RunRecord:
+def _ended(record: RunRecord, paths: RunPaths, facts: Sequence[AttemptFacts], job: JobState | None) -> LogReading:
     status = _status(record, paths, facts, job)
     ended = replace(record, status=status, ended=_end(record, paths, job), attempts=_closed(record.attempts, job))
-    ended = with_log_at(ended, paths.log)
+    reading = read_log_at(ended, paths.log)
     if status != "failed":
-        return ended
-    return replace(ended, error=failure_of(ended, paths, facts[-1] if facts else None, job))
+        return reading
+    error = failure_of(reading.record, paths, facts[-1] if facts else None, job)
+    return replace(reading, record=replace(reading.record, error=error))
 
 
 def _status(record: RunRecord, paths: RunPaths, facts: Sequence[AttemptFacts], job: JobState | None) -> Status:
@@ -118,5 +119,5 @@ def _closed(attempts: tuple[Attempt, ...], job: JobState | None) -> tuple[Attemp
 
 def _end(record: RunRecord, paths: RunPaths, job: JobState | None) -> str:
     """When it ended: as its script or Slurm says; else when it was last heard of."""
-    told = record.attempts[-1].ended if record.attempts else None
-    return told or (utc_at(job.ended_s) if job and job.ended_s else last_heard(paths))
+    stated = record.attempts[-1].ended if record.attempts else None
+    return stated or (utc_at(job.ended_s) if job and job.ended_s else last_heard(paths))

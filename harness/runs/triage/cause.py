@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from harness.launch.log_part import clean
 from harness.runs.record import Cause
 from harness.runs.triage.details import DETAILS
 from harness.runs.triage.evidence import Evidence, nodes_in, ranks_in
 from harness.runs.triage.internal_causes import UNKNOWN
 from harness.runs.triage.recovered_faults import recovered_faults
 from harness.runs.triage.signatures import Kind, Signature, signatures
-from harness.training.log.lines import clean
 
 _FULL_BYTES = 1024**2
 _SHOWN_LENGTH = 500

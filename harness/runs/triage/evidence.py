@@ -21,7 +21,7 @@ class Evidence:
     `log_lines` are at least those that a signature matches (`log_search.telling_lines`). `exit_codes` are each rank's
     own, by rank; `first_rank` is the first failing one, `traceback` its traceback or else its last lines. `slurm_state`
     is as Slurm says it (`NODE_FAIL`), `nodes` in the ranks' order, `free_bytes` what the run's file system has
-    left, `predicted` the record's.
+    left, `predicted` what the cost model foresaw of the run.
     """
 
     log_lines: Sequence[str] = ()

@@ -11,12 +11,12 @@ from harness.launch.attempts import read_attempts
 from harness.launch.rundir import RunPaths
 from harness.launch.slurm.job_state import JobState
 from harness.launch.slurm.pending_reasons import PendingReason, find_reason
-from harness.runs.measured import parser_of
+from harness.runs.kind import Step
+from harness.runs.log_reading import reader_of
 from harness.runs.record import UNFINISHED
 from harness.runs.store import StoredRun
 from harness.runs.watch.log_tail import LogTail
 from harness.runs.watch.reconcile_thread import ReconcileThread
-from harness.training.log.samples import StepSample
 
 _LOG_EVERY_S = 0.5
 
@@ -34,7 +34,7 @@ class Stepped:
     """A run's log has a new step."""
 
     run: StoredRun
-    sample: StepSample
+    step: Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class NeverStarts:
 
 @dataclass(frozen=True, kw_only=True)
 class SlurmSilent:
-    """Slurm has stopped answering, with what its program said; None: it answers again."""
+    """Slurm has stopped answering, with the message of its program; None: it answers again."""
 
     why: str | None
 
@@ -99,14 +99,14 @@ def watch(runs: Sequence[StoredRun], *, every_s: float, patient: bool = False) -
 
 
 class _Followed:
-    """One run as it was last told."""
+    """One run, and what its follower has already heard of it."""
 
     def __init__(self, run: StoredRun) -> None:
         self.run = run
         self.ended = False
-        self._parser = parser_of(run.record)
+        self._reader = reader_of(run.record)
         self._tail = LogTail(run.folder / "log")
-        self._told: object = None
+        self._last_state: object = None
         self._job: JobState | None = None
         self._hopeless: PendingReason | None = None
         self._problem: str | None = None
@@ -119,9 +119,9 @@ class _Followed:
         while chunk := self._tail.read():
             if self._tail.restarted:
                 yield Noticed(run=self.run, text="its log was replaced or cut short; it is read from its beginning")
-            samples = self._parser.feed_bytes(chunk)
-            for sample in samples[-1:] if self._backlog else samples:
-                yield Stepped(run=self.run, sample=sample)
+            steps = self._reader.feed_bytes(chunk)
+            for step in steps[-1:] if self._backlog else steps:
+                yield Stepped(run=self.run, step=step)
         self._backlog = False
 
     def says_it_has_ended(self) -> bool:
@@ -147,8 +147,8 @@ class _Followed:
             self._ended_attempts |= {attempt.number for attempt in run.record.attempts}
         before = [(attempt.state, attempt.retried) for attempt in run.record.attempts[:-1]]
         now = (run.record.status, before, _shown(job))
-        if now != self._told:
-            self._told = now
+        if now != self._last_state:
+            self._last_state = now
             yield StateChanged(run=run, job=job)
         if run.record.status not in UNFINISHED:
             self.ended = True
@@ -156,7 +156,7 @@ class _Followed:
             yield Ended(run=run)
 
     def give_up(self) -> Iterator[Event]:
-        """The end of following a job of which Slurm has said twice in a row that it can never start."""
+        """The end of following a job for which Slurm gave the same reason that it can never start twice in a row."""
         job = self._job
         reason = find_reason(job.reason) if job and job.waiting and job.reason else None
         before, self._hopeless = self._hopeless, reason if reason and reason.never and reason.settled else None

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 
 from harness.training.log.samples import CheckpointSaved, MemoryReport, StepSample, Validation
 
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _LABEL = re.compile(r"\s*(?:(?P<task>\d+): ?)?(?:\[(?P<rank>[a-z]+\d+)\]: ?)?")
 _HEAD = re.compile(
     r"(?:\[(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?)\] )?iteration +(?P<now>\d{1,12})/ *(?P<last>\d{1,12}) \|"
@@ -45,11 +44,6 @@ _REQUIRED = {_ELAPSED, _SKIPPED, _NAN}
 _WHOLE = {"consumed samples", "global batch size", _SKIPPED, _NAN}
 _KNOWN = {_THROUGHPUT, "lm loss", "grad norm", "learning rate", "loss scale", *_REQUIRED, *_WHOLE}
 _MIB = 1024 * 1024  # Megatron prints MB and means MiB
-
-
-def clean(line: str) -> str:
-    """The line without terminal escapes and line ends."""
-    return (_ANSI.sub("", line) if "\x1b" in line else line).rstrip("\r\n")
 
 
 def label(line: str) -> str:

@@ -1,11 +1,9 @@
 """A training log, read line by line while it grows, or as a whole."""
 
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.errors import EnvironmentProblem
-from harness.launch.log_part import open_part
+from harness.launch.log_part import clean, read_lines
 from harness.training.effective import InEffect
 from harness.training.log import lines as log_lines
 from harness.training.log.engine_statement import parse_peak_memory
@@ -53,7 +51,7 @@ class LogParser:
 
     def feed(self, line: str) -> StepSample | None:
         """Take one line; the sample it adds, if it adds one."""
-        line = log_lines.clean(line)
+        line = clean(line)
         start = log_lines.start_text(line)
         if start and start != self._last_start:
             self._last_start = start
@@ -129,12 +127,8 @@ class LogParser:
         self._peak_memory = parse_peak_memory(line) or self._peak_memory
 
 
-def read_log(path: Path, parser: LogParser, *, most_bytes: int = sys.maxsize) -> RunLog:
-    """Read a log file, of a run that has ended or one still going; its last `most_bytes` alone, if it is larger."""
-    try:
-        with open_part(path, start_bytes=0, most_bytes=most_bytes) as lines:
-            for line in lines:
-                parser.feed(line.decode(errors="replace"))
-    except OSError as error:
-        raise EnvironmentProblem(f"{path}: cannot read this log: {error.strerror}") from error
+def read_log(path: Path, parser: LogParser) -> RunLog:
+    """All that the log of a run states, ended or still going. EnvironmentProblem if it cannot be read."""
+    for line in read_lines(path):
+        parser.feed(line)
     return parser.log()

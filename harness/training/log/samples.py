@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from harness.units import show_seconds
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepSample:
@@ -29,6 +31,32 @@ class StepSample:
     skipped: int = 0
     nan: int = 0
     other: Mapping[str, float] = field(default_factory=dict)  # every further field, under Megatron's own name
+
+    @property
+    def number(self) -> int:
+        """Which step the line is of."""
+        return self.iteration
+
+    @property
+    def total(self) -> int:
+        """How many steps the run is to take."""
+        return self.train_iters
+
+    @property
+    def unit(self) -> str:
+        """What counts them."""
+        return "step"
+
+    @property
+    def text(self) -> str:
+        """`loss 8.1234  27.2 s  310.1 TFLOP/s/GPU  1,204 tokens/s/GPU`, without what is not known."""
+        figures = [] if self.loss is None else [f"loss {self.loss:.4f}"]
+        figures.append(show_seconds(self.step_s))
+        if self.tflops_per_gpu:
+            figures.append(f"{self.tflops_per_gpu:,.1f} TFLOP/s/GPU")
+        if self.tokens_per_s_per_gpu:
+            figures.append(f"{self.tokens_per_s_per_gpu:,.0f} tokens/s/GPU")
+        return "  ".join(figures)
 
 
 @dataclass(frozen=True, kw_only=True)

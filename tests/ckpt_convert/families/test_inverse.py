@@ -13,7 +13,7 @@ from ckpt_convert.assembly import Assembly
 from ckpt_convert.families.blueprints import megatron_to_megatron, to_hugging_face, to_megatron
 from ckpt_convert.families.exact import Exact
 from ckpt_convert.families.model import model_of_config
-from ckpt_convert.families.rule import interleave
+from ckpt_convert.families.tensor_rule import interleave
 from ckpt_convert.megatron.names import universal_names
 from ckpt_convert.tensors import Dtype, TensorInfo
 from harness.config.releases import Release

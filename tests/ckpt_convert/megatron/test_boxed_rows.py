@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ckpt_convert.megatron.boxes import Box, BoxedTensor, Place, concatenate, slices, stack, uncovered
+from ckpt_convert.megatron.boxes import BoxedTensor, concatenate, slices, stack, uncovered
 from ckpt_convert.megatron.rows import RowReader
 from ckpt_convert.reading.open_files import OpenFiles
 from ckpt_convert.tensors import Dtype, Rows
+from harness.checkpoint.torch_save.box import Box, StorageLocation
 from harness.errors import ConfigError
 
 
@@ -22,9 +23,9 @@ def in_boxes(values: Rows, cuts: list[list[int]], path: Path) -> BoxedTensor:
     with path.open("wb") as file:
         for spans in product(*(pairwise([0, *inner, size]) for inner, size in zip(cuts, values.shape, strict=True))):
             part = np.array(values[tuple(slice(*span) for span in spans)], order="C")
-            place = Place(path=path, offset=file.tell())
+            location = StorageLocation(path=path, offset=file.tell())
             offsets, sizes = tuple(low for low, _ in spans), part.shape
-            boxes.append(Box(offsets=offsets, sizes=sizes, place=place))
+            boxes.append(Box(offsets=offsets, sizes=sizes, location=location))
             file.write(part.tobytes())
     return BoxedTensor(dtype=Dtype.F32, shape=values.shape, boxes=tuple(boxes))
 
@@ -71,9 +72,9 @@ def test_boxes_in_no_grid(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with path.open("wb") as file:
         for rows, columns in spans:
-            place = Place(path=path, offset=file.tell())
+            location = StorageLocation(path=path, offset=file.tell())
             sizes = (rows[1] - rows[0], columns[1] - columns[0])
-            boxes.append(Box(offsets=(rows[0], columns[0]), sizes=sizes, place=place))
+            boxes.append(Box(offsets=(rows[0], columns[0]), sizes=sizes, location=location))
             file.write(np.ascontiguousarray(values[slice(*rows), slice(*columns)]).tobytes())
     tensor = BoxedTensor(dtype=Dtype.F32, shape=(3, 3), boxes=tuple(boxes))
     assert uncovered(tensor) is None

@@ -2,7 +2,6 @@
 
 import argparse
 import io
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,8 @@ from ckpt_convert.writing.chunks import chunks
 from ckpt_convert.writing.plan import plan_torch_dist
 from ckpt_convert.writing.progress import Silent
 from ckpt_convert.writing.write import write
+from harness.checkpoint.record import ConversionRecord, read_record
+from harness.config.megatron_args import MegatronArgs
 
 BF16, F32 = Dtype.BF16, Dtype.F32
 EXPERTS = Assembly(
@@ -44,7 +45,15 @@ BLUEPRINT = MegatronBlueprint(
     objects=("a._extra_state/shard_0_1", "e._extra_state/shard_1_3"),
     args={"num_layers": 2, "rope": None, "norm_epsilon": 1e-6, "moe_layer_freq": [0, 1], "bf16": True},
     content_metadata={"non_homogeneous_layers": True},
-    record={"family": "DeepSeek-V3"},
+    record=ConversionRecord(
+        family="DeepSeek-V3",
+        architecture="DeepseekV3ForCausalLM",
+        dtype="BF16",
+        vocabulary_rows=None,
+        flags=MegatronArgs({"--num-layers": "1", "--swiglu": True}),
+        limits=(),
+        config={},
+    ),
 )
 SOURCE = ArraySource(
     {f"{name}{expert}": (BF16, random_array(expert, BF16, 4, 6)) for expert in range(3) for name in ("gate", "up")}
@@ -110,7 +119,7 @@ def test_megatron_reads_what_is_common(checkpoint: Path) -> None:
     assert dist_checkpointing.load_content_metadata(preloaded_state_dict=common) == {"non_homogeneous_layers": True}
     assert dist_checkpointing.check_is_distributed_checkpoint(folder)
     assert (checkpoint / "latest_checkpointed_iteration.txt").read_text() == "release"
-    assert json.loads((checkpoint / "release/moe-harness.json").read_text()) == {"family": "DeepSeek-V3"}
+    assert read_record(checkpoint / "release") == BLUEPRINT.record
 
 
 @pytest.fixture

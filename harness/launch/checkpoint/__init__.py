@@ -1,1 +1,0 @@
-"""The checkpoint that a run starts from: what is known of it before the launch."""

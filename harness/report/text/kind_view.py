@@ -1,0 +1,22 @@
+"""How the result of a kind of run is shown."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.runs.kind import Result
+
+LIST_COLUMNS = ("GPUs", "step time", "tokens/s/GPU", "TFLOP/s/GPU", "loss")
+"""What `runs list` shows of a result; a kind leaves out what it does not have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KindView[R: Result]:
+    """`rows` are those of `runs show`, `cells` those of `runs list` by LIST_COLUMNS, both of a result that is there.
+
+    `data` holds the figures that programs read, the same names with a result and without, null where not known.
+    """
+
+    rows: Callable[[R], Sequence[tuple[str, str]]]
+    cells: Callable[[R], Mapping[str, str]]
+    data: Callable[[R | None], Mapping[str, Any]]

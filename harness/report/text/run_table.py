@@ -1,0 +1,59 @@
+"""Runs of any kind as tables: one with all that is known of it, or many, a row each."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from harness.report.text.kind_view import LIST_COLUMNS
+from harness.report.text.kind_views import VIEWS
+from harness.report.text.plain_table import MISSING, plain_table
+from harness.runs.record import Attempt, RunRecord
+
+
+def show_summary(record: RunRecord, job: str | None = None) -> str:
+    """The table of results that ends a run; `job` is Slurm's state of it where it has not ended."""
+    header = [("run", record.run_id), ("status", record.status), *_job(record, job)]
+    return plain_table([*header, *_result(record), *_attempts(record.attempts), *_cause(record)])
+
+
+def show_runs(records: Iterable[RunRecord], waiting: Mapping[str, str] | None = None) -> str:
+    """One row a run; `waiting` says by run id why a submitted one waits."""
+    headers = ("run", "status", "model", *LIST_COLUMNS)
+    return plain_table((_run_row(record, (waiting or {}).get(record.run_id)) for record in records), headers)
+
+
+def _job(record: RunRecord, state: str | None) -> list[tuple[str, str]]:
+    """The Slurm job, where there is one."""
+    if record.job.job_id is None:
+        return []
+    cluster = f" on {record.job.cluster}" if record.job.cluster else ""
+    return [("job", f"{record.job.job_id}{cluster}{f', {state}' if state else ''}")]
+
+
+def _result(record: RunRecord) -> Sequence[tuple[str, str]]:
+    return [("results", MISSING)] if record.result is None else VIEWS[record.kind].rows(record.result)
+
+
+def _attempts(attempts: Sequence[Attempt]) -> list[tuple[str, str]]:
+    """Every attempt where there is something to tell: more than one, or one that ended badly."""
+    if len(attempts) == 1 and attempts[0].state in ("COMPLETED", "RUNNING"):
+        return []
+    from harness.report.text.job import show_attempt
+
+    return [(f"attempt {attempt.number}", show_attempt(attempt)) for attempt in attempts]
+
+
+def _cause(record: RunRecord) -> list[tuple[str, str]]:
+    if record.error is None:
+        return []
+    from harness.report.text.job import show_cause
+
+    return list(show_cause(record))
+
+
+def _run_row(record: RunRecord, why: str | None) -> tuple[str, ...]:
+    cells = {} if record.result is None else VIEWS[record.kind].cells(record.result)
+    return (
+        record.run_id,
+        f"{record.status} ({why})" if why else record.status,
+        record.resolved.text("MODEL") or MISSING,
+        *(cells.get(column, MISSING) for column in LIST_COLUMNS),
+    )

@@ -1,0 +1,32 @@
+"""The kinds of run. A new one is a module of its own and an entry here, and one in `report/text/kind_views.py`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.config.provenance import Resolved
+from harness.runs.kind import LogReader, Prediction, RunKind
+from harness.training.result import TrainingResult
+
+
+def _initial_training_result(resolved: Resolved, predicted: Prediction) -> TrainingResult:
+    from harness.training.asked import initial_result  # imported late: whoever lists runs begins none
+
+    return initial_result(resolved, predicted)
+
+
+def _training_reader(resolved: Resolved, result: TrainingResult | None) -> LogReader:
+    from harness.training.log_reader import TrainingLogReader  # imported late: whoever lists runs reads no log
+
+    return TrainingLogReader(resolved, result)
+
+
+TRAINING = RunKind(
+    name="training",
+    result=TrainingResult,
+    initial_result=_initial_training_result,
+    reader=_training_reader,
+    total_steps=lambda resolved: resolved.megatron_args.integer("--train-iters") or None,
+)
+
+KINDS: Mapping[str, RunKind[Any]] = {kind.name: kind for kind in (TRAINING,)}
+"""Every kind by its name."""
