@@ -14,7 +14,7 @@ from harness.plan.published.pipeline_flags import pipeline_flags
 from harness.plan.published.rows import PublishedRow
 from harness.plan.published.shape import network_flags
 
-type FlagValues = dict[str, ArgValue]
+type JobFlags = dict[str, ArgValue]
 
 ASSUMED = Facts(
     recipe="bf16",
@@ -72,7 +72,7 @@ def _job(row: PublishedRow) -> PublishedJob:
     if found.fsdp:
         raise Unusable("FSDP: parameters are sharded too, which is not modelled")
     facts, assumed = _completed(found)
-    flags: FlagValues = {**base_flags(row.model), **network_flags(row), **_mapping(row, facts)}
+    flags: JobFlags = {**base_flags(row.model), **network_flags(row), **_mapping(row, facts)}
     flags |= {**_precision(facts), **_optimizer(facts), **_saving(facts), **_experts(facts), **facts.flags}
     split = pipeline_flags(flags, facts.vpp or 1, facts)
     args = MegatronArgs({flag: value for flag, value in {**flags, **split.flags}.items() if value is not False})
@@ -124,9 +124,9 @@ def _word(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _mapping(row: PublishedRow, facts: Facts) -> FlagValues:
+def _mapping(row: PublishedRow, facts: Facts) -> JobFlags:
     etp = row.etp or (row.tp if facts.etp == "tp" else facts.etp)
-    flags: FlagValues = {
+    flags: JobFlags = {
         "--tensor-model-parallel-size": str(row.tp),
         "--pipeline-model-parallel-size": str(facts.pp),
         "--expert-model-parallel-size": str(row.ep),
@@ -145,8 +145,8 @@ def _mapping(row: PublishedRow, facts: Facts) -> FlagValues:
     return flags
 
 
-def _precision(facts: Facts) -> FlagValues:
-    flags: FlagValues = {"--bf16": True}
+def _precision(facts: Facts) -> JobFlags:
+    flags: JobFlags = {"--bf16": True}
     if facts.recipe == "nvfp4":
         flags |= {"--fp4-format": "e2m1", "--fp4-recipe": "nvfp4"}
     elif facts.recipe and facts.recipe != "bf16":
@@ -156,9 +156,9 @@ def _precision(facts: Facts) -> FlagValues:
     return flags
 
 
-def _optimizer(facts: Facts) -> FlagValues:
+def _optimizer(facts: Facts) -> JobFlags:
     overlap = facts.dp_overlap or ()
-    flags: FlagValues = {
+    flags: JobFlags = {
         "--overlap-grad-reduce": "grad" in overlap,
         "--overlap-param-gather": "param" in overlap,
         "--grad-reduce-in-bf16": facts.grad_reduce == "bf16",
@@ -177,9 +177,9 @@ def _optimizer(facts: Facts) -> FlagValues:
     return flags
 
 
-def _saving(facts: Facts) -> FlagValues:
+def _saving(facts: Facts) -> JobFlags:
     """What saves activations, and what captures kernels."""
-    flags: FlagValues = {}
+    flags: JobFlags = {}
     if facts.recompute == ("full",):
         flags |= {"--recompute-granularity": "full", "--recompute-method": "uniform", "--recompute-num-layers": "1"}
     elif facts.recompute and facts.recompute != ("none",):
@@ -197,8 +197,8 @@ def _saving(facts: Facts) -> FlagValues:
     return flags
 
 
-def _experts(facts: Facts) -> FlagValues:
-    flags: FlagValues = {
+def _experts(facts: Facts) -> JobFlags:
+    flags: JobFlags = {
         "--moe-token-dispatcher-type": str(facts.dispatcher),
         "--moe-router-fusion": bool(facts.router_fusion),
         "--moe-router-force-load-balancing": facts.routing == "balanced",
