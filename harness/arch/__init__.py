@@ -1,1 +1,1 @@
-"""What the resolved Megatron flags say the network is, and how many parameters it has."""
+"""The network that the resolved Megatron flags describe, and its parameters."""

@@ -6,7 +6,7 @@ value), and per head the sizes n (query/key without position), r (with rotary po
 
 from dataclasses import dataclass
 
-from harness.arch.weights import Norm, Split, Weights, linear
+from harness.arch.weights import Norm, Sharding, Weights, linear
 from harness.config.megatron_args import MegatronArgs
 
 
@@ -35,8 +35,8 @@ class GQA:
         """linear_qkv ((h + 2g)·d, H), linear_proj (H, h·d), and norms over one head's query and key."""
         query, key_value = self.heads * self.head_dim, 2 * self.kv_heads * self.head_dim
         projections = (
-            linear("linear_qkv", hidden, query + key_value, Split.OUTPUTS, bias=self.qkv_bias),
-            linear("linear_proj", query, hidden, Split.INPUTS, bias=self.proj_bias),
+            linear("linear_qkv", hidden, query + key_value, Sharding.OUTPUTS, bias=self.qkv_bias),
+            linear("linear_proj", query, hidden, Sharding.INPUTS, bias=self.proj_bias),
         )
         norms = (norm.weights("q_layernorm", self.head_dim), norm.weights("k_layernorm", self.head_dim))
         return projections + norms if self.qk_norm else projections
@@ -66,9 +66,9 @@ class MLA:
         The norms sit on the compressed vectors, so there is none for a query without a rank.
         """
         key_value = (
-            linear("linear_kv_down_proj", hidden, self.kv_rank + self.rope_dim, Split.LATENT),
-            linear("linear_kv_up_proj", self.kv_rank, self.heads * (self.nope_dim + self.v_dim), Split.OUTPUTS),
-            linear("linear_proj", self.heads * self.v_dim, hidden, Split.INPUTS, bias=self.proj_bias),
+            linear("linear_kv_down_proj", hidden, self.kv_rank + self.rope_dim, Sharding.LATENT),
+            linear("linear_kv_up_proj", self.kv_rank, self.heads * (self.nope_dim + self.v_dim), Sharding.OUTPUTS),
+            linear("linear_proj", self.heads * self.v_dim, hidden, Sharding.INPUTS, bias=self.proj_bias),
         )
         norms = (norm.weights("kv_layernorm", self.kv_rank),) if self.qk_norm else ()
         return self._query_weights(hidden, norm) + key_value + norms
@@ -77,10 +77,10 @@ class MLA:
         """The query's path: one projection, or down, norm and up."""
         width = self.heads * self.qk_dim
         if self.q_rank is None:
-            return (linear("linear_q_proj", hidden, width, Split.OUTPUTS),)
+            return (linear("linear_q_proj", hidden, width, Sharding.OUTPUTS),)
         projections = (
-            linear("linear_q_down_proj", hidden, self.q_rank, Split.LATENT),
-            linear("linear_q_up_proj", self.q_rank, width, Split.OUTPUTS),
+            linear("linear_q_down_proj", hidden, self.q_rank, Sharding.LATENT),
+            linear("linear_q_up_proj", self.q_rank, width, Sharding.OUTPUTS),
         )
         return (*projections, norm.weights("q_layernorm", self.q_rank)) if self.qk_norm else projections
 

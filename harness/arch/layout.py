@@ -20,9 +20,9 @@ def layout_stages(layout: str) -> tuple[str, ...]:
 
 
 def layout_problems(layout: str, *, pp: int, num_layers: int, mtp_layers: int | None) -> list[str]:
-    """What is wrong with a layout, in words; Megatron refuses each of these.
+    """Every mistake in a layout that Megatron refuses, as text.
 
-    Without a number of MTP layers, nothing is said of its MTP modules.
+    MTP modules are not checked where `mtp_layers` is None.
     """
     stages = layout_stages(layout)
     flat = "".join(stages)

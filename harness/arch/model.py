@@ -6,7 +6,7 @@ from harness.arch.attention import Attention, attention
 from harness.arch.layer_pattern import moe_layer_pattern
 from harness.arch.moe import FeedForward, dense, moe
 from harness.arch.shape_problems import learned_positions, shape_problems
-from harness.arch.weights import Norm, Split, Weights, linear
+from harness.arch.weights import Norm, Sharding, Weights, linear
 from harness.config.megatron_args import MegatronArgs
 from harness.errors import ConfigError
 
@@ -49,19 +49,19 @@ class ModelArch:
     @property
     def word_embeddings(self) -> Weights:
         """The table (padded vocabulary, H) that turns tokens into vectors."""
-        return linear("embedding.word_embeddings", self.hidden, self.padded_vocab_size, Split.OUTPUTS)
+        return linear("embedding.word_embeddings", self.hidden, self.padded_vocab_size, Sharding.OUTPUTS)
 
     @property
     def position_embeddings(self) -> tuple[Weights, ...]:
         """The table (positions, H), where positions are learned."""
         if not self.learned_positions:
             return ()
-        return (linear("embedding.position_embeddings", self.hidden, self.learned_positions, Split.WHOLE),)
+        return (linear("embedding.position_embeddings", self.hidden, self.learned_positions, Sharding.WHOLE),)
 
     @property
     def output_layer(self) -> Weights:
         """The table (padded vocabulary, H) that makes logits; with tied embeddings the same as `word_embeddings`."""
-        return linear("output_layer", self.hidden, self.padded_vocab_size, Split.OUTPUTS)
+        return linear("output_layer", self.hidden, self.padded_vocab_size, Sharding.OUTPUTS)
 
     @property
     def final_norm(self) -> Weights:
@@ -81,7 +81,7 @@ class ModelArch:
         norms = tuple(self.norm.weights(name, self.hidden) for name in ("enorm", "hnorm", "final_layernorm"))
         return (
             *norms,
-            linear("eh_proj", 2 * self.hidden, self.hidden, Split.OUTPUTS),
+            linear("eh_proj", 2 * self.hidden, self.hidden, Sharding.OUTPUTS),
             *self.mtp_layer.weights(self.hidden, self.norm),
         )
 
@@ -108,7 +108,7 @@ def model_arch(args: MegatronArgs, name: str = "model") -> ModelArch:
 
 
 def padded_vocab_size(args: MegatronArgs) -> int:
-    """Rows of the embedding table: the vocabulary rounded up to a multiple of 128 (or as told) times TP.
+    """Rows of the embedding table: the vocabulary rounded up to a multiple of 128 (or of the flag's value) times TP.
 
     `--padded-vocab-size` names them outright (0.16), `--no-pad-vocab-size` keeps the vocabulary as it is (0.19).
     """

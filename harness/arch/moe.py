@@ -5,7 +5,7 @@ Legend of shapes: H hidden size, F and f the inner size of a dense MLP and of on
 
 from dataclasses import dataclass, replace
 
-from harness.arch.weights import Norm, Split, Weights, linear
+from harness.arch.weights import Norm, Sharding, Weights, linear
 from harness.config.megatron_args import MegatronArgs
 
 
@@ -25,8 +25,8 @@ class Dense:
     def weights(self, hidden: int, norm: Norm) -> tuple[Weights, ...]:
         """linear_fc1 (2F or F, H) and linear_fc2 (H, F)."""
         return (
-            linear("linear_fc1", hidden, self.ffn_hidden * (self.matrices - 1), Split.OUTPUTS, bias=self.bias),
-            linear("linear_fc2", self.ffn_hidden, hidden, Split.INPUTS, bias=self.bias),
+            linear("linear_fc1", hidden, self.ffn_hidden * (self.matrices - 1), Sharding.OUTPUTS, bias=self.bias),
+            linear("linear_fc2", self.ffn_hidden, hidden, Sharding.INPUTS, bias=self.bias),
         )
 
 
@@ -65,14 +65,14 @@ class MoE:
             replace(part, name=f"experts.{part.name}", expert=True, copies=self.experts, used=self.top_k)
             for part in self.expert.weights(hidden, norm)
         )
-        router = linear("router", hidden, self.experts, Split.WHOLE, bias=self.bias)
+        router = linear("router", hidden, self.experts, Sharding.WHOLE, bias=self.bias)
         return (router, *routed, *self._shared_weights(hidden, norm))
 
     def _shared_weights(self, hidden: int, norm: Norm) -> tuple[Weights, ...]:
         if not self.shared_ffn_hidden:
             return ()
         shared = tuple(replace(part, name=f"shared_experts.{part.name}") for part in self.shared.weights(hidden, norm))
-        return (*shared, linear("shared_experts.gate", hidden, 1, Split.WHOLE)) if self.shared_gate else shared
+        return (*shared, linear("shared_experts.gate", hidden, 1, Sharding.WHOLE)) if self.shared_gate else shared
 
 
 type FeedForward = Dense | MoE
@@ -95,7 +95,7 @@ def dense(args: MegatronArgs) -> Dense:
 
 
 def moe(args: MegatronArgs) -> MoE:
-    """The mixture of experts that the flags ask for; an expert is as wide as a dense MLP unless told otherwise."""
+    """The mixture of experts that the flags ask for; without a width of its own an expert has the dense MLP's."""
     return MoE(
         experts=args.integer("--num-experts"),
         top_k=args.integer("--moe-router-topk", 2),

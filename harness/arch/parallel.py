@@ -1,6 +1,6 @@
 """How a job is spread over its ranks, and how a global batch is spread over time.
 
-One set of ranks is cut twice: attention and dense layers by the grid TP·CP·PP·DP, experts by the grid ETP·EP·PP·EDP.
+The ranks are divided twice: attention and dense layers by the grid TP·CP·PP·DP, experts by the grid ETP·EP·PP·EDP.
 """
 
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class Batch:
 
 
 def parallel(args: MegatronArgs, world_size: int) -> Parallel:
-    """The mapping that the flags ask for on `world_size` ranks; experts are split like the rest unless told."""
+    """The mapping that the flags ask for on `world_size` ranks; without an ETP, experts have the TP of the rest."""
     tp = args.integer("--tensor-model-parallel-size", 1)
     return Parallel(
         world_size=world_size,
@@ -82,7 +82,7 @@ def batch(args: MegatronArgs, dp: int) -> Batch:
 
 
 def virtual_stages(args: MegatronArgs) -> int:
-    """Virtual pipeline stages of a rank, from whichever of the three flags says it; 1 without interleaving."""
+    """Virtual pipeline stages of a rank, from whichever of the three flags is set; 1 without interleaving."""
     pp = args.integer("--pipeline-model-parallel-size", 1)
     layout = args.text("--pipeline-model-parallel-layout")
     if layout:

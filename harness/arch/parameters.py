@@ -10,7 +10,7 @@ from harness.arch.weights import Weights
 
 @dataclass(frozen=True, kw_only=True)
 class Convention:
-    """What a count takes in, beside the layers."""
+    """What a count includes besides the layers."""
 
     input_embedding: bool = True
     output_layer: bool = True

@@ -1,4 +1,4 @@
-"""What is wrong with the flags that give a network its shape: missing, impossible or contradicting each other."""
+"""Mistakes in the flags that give a network its shape: missing, impossible or contradictory values."""
 
 from collections.abc import Iterator
 
@@ -29,7 +29,7 @@ MOST_LAYERS, MOST = 10_000, 10**8
 
 
 def shape_problems(args: MegatronArgs) -> list[str]:
-    """Every mistake, in words that name the flags; sizes that are no numbers are all that is said of them."""
+    """Every mistake, with the flags concerned; where a size is no number, mistakes that follow from it are left out."""
     problems = [f"{flag} is missing: the network's shape needs it" for flag in REQUIRED if not args.text(flag)]
     problems += _impossible(args) or list(_contradictions(args))
     # A count that leaves something out is worse than none.

@@ -1,4 +1,4 @@
-"""Parameters that one rank holds: each tensor split over TP, EP and ETP, each pipeline stage by what stands in it.
+"""Parameters that one rank holds: each tensor is sharded over TP, EP and ETP, each pipeline stage counts what it holds.
 
 Equal to the model that Megatron-Core 0.19 builds on the rank. Context parallelism splits no weight. A layer's norms
 have the same parameters whether they stand alone or, with Transformer Engine, inside the linear layer that follows.
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from harness.arch.model import ModelArch
 from harness.arch.parallel import Parallel
 from harness.arch.stages import Stage
-from harness.arch.weights import Split, Weights
+from harness.arch.weights import Sharding, Weights
 from harness.errors import ConfigError
 
 
@@ -29,8 +29,8 @@ class RankParameters:
         return self.dense + self.expert
 
 
-class _Ways(NamedTuple):
-    """In how many parts each kind of split cuts."""
+class _Degrees(NamedTuple):
+    """The number of shards by each kind of parallelism; `latent` is that of MLA's down projections."""
 
     tp: int
     ep: int
@@ -45,10 +45,10 @@ def rank_parameters(
 
     Raises ConfigError for a tensor that the mapping does not divide; `arch` must be padded for this TP.
     """
-    ways = _ways(mapping, transformer_engine)
+    degrees = _degrees(mapping, transformer_engine)
     if len(stages_of_rank) == 1:
-        return _stage_parameters(arch, stages_of_rank[0], ways)
-    parts = [_stage_parameters(arch, stage, ways) for stage in stages_of_rank]
+        return _stage_parameters(arch, stages_of_rank[0], degrees)
+    parts = [_stage_parameters(arch, stage, degrees) for stage in stages_of_rank]
     return RankParameters(dense=sum(part.dense for part in parts), expert=sum(part.expert for part in parts))
 
 
@@ -60,39 +60,39 @@ def stage_weights(
     Layers are numbered through the whole model. A rank's stages are models of their own: two of them may hold a table
     of embeddings each.
     """
-    ways = _ways(mapping, transformer_engine)
+    degrees = _degrees(mapping, transformer_engine)
     places = {weight.name: weight for weight in _ends(arch, stage)}
     for index in stage.layers:
         layer = arch.layers[index].weights(arch.hidden, arch.norm)
         places |= {f"decoder.layers.{index}.{weight.name}": weight for weight in layer}
     for index in range(stage.mtp_layers):
         places |= {f"mtp.layers.{index}.{weight.name}": weight for weight in arch.mtp_weights()}
-    return {place: _on_rank(weight, ways) for place, weight in places.items()}
+    return {place: _on_rank(weight, degrees) for place, weight in places.items()}
 
 
-def _ways(mapping: Parallel, transformer_engine: bool) -> _Ways:
-    return _Ways(tp=mapping.tp, ep=mapping.ep, etp=mapping.etp, latent=1 if transformer_engine else mapping.tp)
+def _degrees(mapping: Parallel, transformer_engine: bool) -> _Degrees:
+    return _Degrees(tp=mapping.tp, ep=mapping.ep, etp=mapping.etp, latent=1 if transformer_engine else mapping.tp)
 
 
 @lru_cache(maxsize=1 << 16)
-def _stage_parameters(arch: ModelArch, stage: Stage, ways: _Ways) -> RankParameters:
-    layers, mtp_layer = _layers(arch, ways)
+def _stage_parameters(arch: ModelArch, stage: Stage, degrees: _Degrees) -> RankParameters:
+    layers, mtp_layer = _layers(arch, degrees)
     parts = [layers[index] for index in stage.layers] + [mtp_layer] * stage.mtp_layers
     return RankParameters(
-        dense=sum(part.dense for part in parts) + sum(_on_rank(weight, ways) for weight in _ends(arch, stage)),
+        dense=sum(part.dense for part in parts) + sum(_on_rank(weight, degrees) for weight in _ends(arch, stage)),
         expert=sum(part.expert for part in parts),
     )
 
 
 @lru_cache(maxsize=1 << 10)
-def _layers(arch: ModelArch, ways: _Ways) -> tuple[tuple[RankParameters, ...], RankParameters]:
+def _layers(arch: ModelArch, degrees: _Degrees) -> tuple[tuple[RankParameters, ...], RankParameters]:
     """Each layer of the model on a rank, and one MTP module."""
-    kinds = {layer: _sum(layer.weights(arch.hidden, arch.norm), ways) for layer in set(arch.layers)}
-    return tuple(kinds[layer] for layer in arch.layers), _sum(arch.mtp_weights(), ways)
+    kinds = {layer: _sum(layer.weights(arch.hidden, arch.norm), degrees) for layer in set(arch.layers)}
+    return tuple(kinds[layer] for layer in arch.layers), _sum(arch.mtp_weights(), degrees)
 
 
-def _sum(weights: Iterable[Weights], ways: _Ways) -> RankParameters:
-    sizes = [(weight.expert, _on_rank(weight, ways)) for weight in weights]
+def _sum(weights: Iterable[Weights], degrees: _Degrees) -> RankParameters:
+    sizes = [(weight.expert, _on_rank(weight, degrees)) for weight in weights]
     return RankParameters(
         dense=sum(size for expert, size in sizes if not expert), expert=sum(size for expert, size in sizes if expert)
     )
@@ -114,22 +114,22 @@ def _ends(arch: ModelArch, stage: Stage) -> Iterator[Weights]:
         yield arch.output_layer
 
 
-def _on_rank(weight: Weights, ways: _Ways) -> int:
+def _on_rank(weight: Weights, degrees: _Degrees) -> int:
     """Parameters of a rank's part of all copies of a weight."""
-    tensor, flag = (ways.etp, "ETP") if weight.expert else (ways.tp, "TP")
-    copies = _part(weight, weight.copies, ways.ep, "experts", "EP") if weight.expert else weight.copies
+    tensor, flag = (degrees.etp, "ETP") if weight.expert else (degrees.tp, "TP")
+    copies = _part(weight, weight.copies, degrees.ep, "experts", "EP") if weight.expert else weight.copies
     outputs, inputs = weight.outputs, weight.inputs
-    if weight.split is Split.OUTPUTS:
+    if weight.sharding is Sharding.OUTPUTS:
         outputs = _part(weight, outputs, tensor, "outputs", flag)
-    elif weight.split is Split.INPUTS:
+    elif weight.sharding is Sharding.INPUTS:
         inputs = _part(weight, inputs, tensor, "inputs", flag)
-    elif weight.split is Split.LATENT:
-        outputs = _part(weight, outputs, ways.latent, "outputs", flag)
+    elif weight.sharding is Sharding.LATENT:
+        outputs = _part(weight, outputs, degrees.latent, "outputs", flag)
     return copies * outputs * (inputs + weight.bias)
 
 
-def _part(weight: Weights, whole: int, ways: int, what: str, flag: str) -> int:
-    part, rest = divmod(whole, ways)
+def _part(weight: Weights, whole: int, degree: int, what: str, flag: str) -> int:
+    part, rest = divmod(whole, degree)
     if rest:
-        raise ConfigError(f"{weight.name} has {whole} {what}, which {flag}={ways} does not divide")
+        raise ConfigError(f"{weight.name} has {whole} {what}, which {flag}={degree} does not divide")
     return part

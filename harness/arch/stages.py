@@ -31,7 +31,7 @@ type Pipeline = tuple[tuple[Stage, ...], ...]
 
 
 def pipeline(args: MegatronArgs) -> Pipeline:
-    """The stages that the flags ask for, as far as they divide; `check` says where they do not."""
+    """The stages that the flags ask for, as far as they divide; `check` reports where they do not."""
     pp = args.integer("--pipeline-model-parallel-size", 1)
     mtp_layers = args.integer("--mtp-num-layers")
     layout = args.text("--pipeline-model-parallel-layout")

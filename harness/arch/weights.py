@@ -1,11 +1,11 @@
-"""Tensors of one layer, counted: how large, how many of them, and how many a token meets."""
+"""Tensors of one layer: how large they are, how many there are, and how many of them process a token."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
 
 
-class Split(Enum):
-    """How tensor parallelism divides a weight (outputs, inputs) and its bias (outputs)."""
+class Sharding(Enum):
+    """How tensor parallelism shards a weight (outputs, inputs) and its bias (outputs)."""
 
     OUTPUTS = auto()
     """Column parallel: weight and bias by outputs."""
@@ -39,7 +39,7 @@ class Weights:
     outputs: int
     inputs: int = 1
     bias: bool = False
-    split: Split = Split.WHOLE
+    sharding: Sharding = Sharding.WHOLE
     expert: bool = False
     copies: int = 1
     used: int = 1
@@ -56,10 +56,10 @@ class Weights:
 
     @property
     def active(self) -> int:
-        """Parameters that one token meets."""
+        """Parameters that process one token."""
         return self.size * self.used
 
 
-def linear(name: str, inputs: int, outputs: int, split: Split, *, bias: bool = False) -> Weights:
+def linear(name: str, inputs: int, outputs: int, sharding: Sharding, *, bias: bool = False) -> Weights:
     """A weight (outputs, inputs) and, with `bias`, a vector (outputs)."""
-    return Weights(name=name, inputs=inputs, outputs=outputs, split=split, bias=bias)
+    return Weights(name=name, inputs=inputs, outputs=outputs, sharding=sharding, bias=bias)

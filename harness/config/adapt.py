@@ -26,10 +26,11 @@ SPEED_ONLY = frozenset(
         "--reuse-grad-buf-for-mxfp8-param-ag",
     }
 )
-# Without these it is another model or another routing: dropped so that the release can be benchmarked at all, and said.
+# Without these it is another model or another routing. They are dropped with a notice, since the release could not be
+# benchmarked at all.
 MEANING_LOST = {
     "--mtp-num-layers": "trains without multi-token prediction",
-    "--mtp-loss-scaling-factor": "",  # said already for --mtp-num-layers
+    "--mtp-loss-scaling-factor": "",  # the notice of --mtp-num-layers covers it
     "--moe-shared-expert-gate": "builds the shared experts without their gate, so published checkpoints do not fit",
     "--moe-router-dtype": "routes in the model's precision",
     "--moe-router-force-load-balancing": "cannot force balance: the router routes",
@@ -65,8 +66,8 @@ def _without(draft: Draft, catalogue: Catalogue, flag: str, entry: Entry) -> Non
     elif flag in MEANING_LOST:
         draft.flags.drop(flag)
         if MEANING_LOST[flag]:
-            said = draft.blockers if flag in WEIGHTS_LOST and draft.flags.has("--load") else draft.notices
-            said.append(f"{release} has no {flag}: it {MEANING_LOST[flag]}")
+            messages = draft.blockers if flag in WEIGHTS_LOST and draft.flags.has("--load") else draft.notices
+            messages.append(f"{release} has no {flag}: it {MEANING_LOST[flag]}")
     elif flag in SPEED_ONLY:
         draft.flags.drop(flag)
         draft.notices.append(f"{release} has no {flag}; left out, which changes its speed only")

@@ -26,7 +26,7 @@ def parse_arguments(arguments: Sequence[str]) -> dict[str, str]:
 
 
 def argument_problems(typed: Mapping[str, str], declared: set[str]) -> list[str]:
-    """What is wrong with arguments whatever the files say: names that nobody knows, values that no setting takes.
+    """Mistakes in arguments that no file could mend: names that nothing knows, values that no setting takes.
 
     `declared` are the variables of the job's environment that one may set.
     """

@@ -87,7 +87,7 @@ def _explain(error: configparser.Error, shown: str) -> str:
 
 
 def _line_numbers(text: str) -> dict[tuple[str, str], int]:
-    """(section, key) → line, and (section, "") → its header's. `configparser` validates the text but tells no lines."""
+    """(section, key) → line, and (section, "") → its header's. `configparser` checks the text but reports no lines."""
     numbers: dict[tuple[str, str], int] = {}
     section = ""
     for number, line in enumerate(text.splitlines(), start=1):

@@ -67,7 +67,7 @@ def cluster_layer(cluster: ConfFile) -> Layer:
 
 
 def default_cluster_layer(name: str) -> Layer:
-    """The layer that says which cluster is meant where nobody names one."""
+    """The layer of the cluster that is taken where nobody names one."""
     return Layer(settings={"CLUSTER": Entry(value=name, origin=Origin(layer="built-in default"))})
 
 

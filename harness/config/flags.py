@@ -33,7 +33,7 @@ class FlagTable(FlagValues):
         return _GROUP.get(dest, dest)
 
     def put(self, flag: str, entry: Entry) -> None:
-        """A higher layer's word."""
+        """Put what a higher layer wrote on top."""
         meaning = self.meaning(flag)
         _, losers = self._histories.get(meaning, (flag, ()))
         self._histories[meaning] = (flag, (*losers, entry))
@@ -85,7 +85,7 @@ def _as_arg(value: object) -> ArgValue:
 
 
 def shaped(option: Option | None, value: ArgValue) -> ArgValue:
-    """A file's value in the shape its option takes: words for a list option, yes/no for a switch."""
+    """A file's value in the shape its option takes: a tuple for a list option, yes/no for a switch."""
     if not isinstance(value, str):
         return value
     if option is None or option.is_switch:
@@ -93,29 +93,28 @@ def shaped(option: Option | None, value: ArgValue) -> ArgValue:
     return tuple(shlex.split(value)) if option.takes_list else value
 
 
-def parse_words(words: Sequence[str], catalogue: Catalogue, layer: str) -> list[tuple[str, Entry]]:
-    """Extra flags as typed after `--`: `--flag value`, `--flag=value`, lists, switches. Words keep their text."""
+def parse_flags(arguments: Sequence[str], catalogue: Catalogue, layer: str) -> list[tuple[str, Entry]]:
+    """Extra flags as typed after `--`: `--flag value`, `--flag=value`, lists, switches. Values keep their text."""
     parsed: list[tuple[str, Entry]] = []
     origin = Origin(layer=layer)
     index = 0
-    while index < len(words):
-        flag, _, attached = words[index].partition("=")
+    while index < len(arguments):
+        flag, _, attached = arguments[index].partition("=")
         index += 1
-        if not flag.startswith("--"):
+        if not _is_flag(flag):
             parsed.append((flag, Entry(value=None, origin=origin)))
             continue
-        values = [attached] if "=" in words[index - 1] else []
+        values = [attached] if "=" in arguments[index - 1] else []
         option = catalogue.option(flag) or elsewhere(flag)
-        while index < len(words) and not values_end(words[index]) and _wants_more(option, len(values)):
-            values.append(words[index])
+        while index < len(arguments) and not _is_flag(arguments[index]) and _wants_more(option, len(values)):
+            values.append(arguments[index])
             index += 1
-        parsed.append((flag, Entry(value=_from_words(option, values), origin=origin)))
+        parsed.append((flag, Entry(value=_value_of(option, values), origin=origin)))
     return parsed
 
 
-def values_end(word: str) -> bool:
-    """Whether a word starts the next flag."""
-    return word.startswith("--")
+def _is_flag(argument: str) -> bool:
+    return argument.startswith("--")
 
 
 def _wants_more(option: Option | None, have: int) -> bool:
@@ -124,7 +123,7 @@ def _wants_more(option: Option | None, have: int) -> bool:
     return not option.is_switch and have == 0
 
 
-def _from_words(option: Option | None, values: list[str]) -> ArgValue:
+def _value_of(option: Option | None, values: list[str]) -> ArgValue:
     if not values:
         return True
     return tuple(values) if option is not None and option.takes_list else " ".join(values)

@@ -1,4 +1,4 @@
-"""A layer is one source's words on settings, flags and environment names; merging them keeps every loser."""
+"""A layer holds the settings, flags and environment variables that one source writes; merging keeps those that lost."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -16,9 +16,9 @@ _NAME = "OUTPUT_PATH"
 
 
 def find_output_path(environ: Mapping[str, str], roots: Roots) -> Path:
-    """Where runs get their folders: as exported, else as the conf of an exported CLUSTER and common.conf say.
+    """The folder in which runs get theirs: as exported, else from the conf of an exported CLUSTER and common.conf.
 
-    ConfigError where the conf cannot be read, or what it says depends on a model; other mistakes in it do not matter.
+    ConfigError where the conf cannot be read, or its OUTPUT_PATH depends on a model; its other mistakes do not matter.
     """
     if exported := environ.get(_NAME):
         return expanded(exported)

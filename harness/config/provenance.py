@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from harness.config.megatron_args import ArgValue, MegatronArgs
-from harness.config.releases.release import Release
+from harness.config.release import Release
 
 type SettingValue = str | int | float | bool | None
 
@@ -25,7 +25,7 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One layer's word on one name."""
+    """What one layer wrote for one name."""
 
     value: SettingValue | ArgValue
     origin: Origin

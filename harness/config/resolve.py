@@ -1,11 +1,11 @@
-"""Layers and rules into one `Resolved`. Pure: what the files and the environment say comes in as layers."""
+"""Layers and rules resolve into one `Resolved`. Pure: files and environment come in as layers."""
 
 from collections.abc import Mapping, Sequence
 
 from harness.config import rules
 from harness.config.adapt import adapt
 from harness.config.draft import Draft
-from harness.config.flags import FlagTable, parse_words, shaped
+from harness.config.flags import FlagTable, parse_flags, shaped
 from harness.config.interpolate import Unset, Variables, interpolate_value
 from harness.config.layers import Layer, merge
 from harness.config.megatron_args import ArgValue
@@ -21,7 +21,7 @@ def resolve(
 ) -> Resolved:
     """Merge the layers (lowest first) and the extra flags, apply the rules, fit the release.
 
-    `environ` serves `${NAME}` in files and tells which secrets the job will have; `gpus` is what this machine has,
+    `environ` serves `${NAME}` in files and holds the secrets that the job will have; `gpus` is what this machine has,
     for DEVICE=auto; `here` is the folder that relative paths start from. ConfigError holds every mistake.
     """
     setting_origins = merge(layers, "settings")
@@ -58,7 +58,7 @@ def _resolve_flags(
     for flag, history in written.items():
         for entry in history:
             _put(draft, catalogue, flag, entry, lookup, last=entry is history[-1])
-    for flag, entry in parse_words(extra, catalogue, "extra flags"):
+    for flag, entry in parse_flags(extra, catalogue, "extra flags"):
         draft.flags.put(flag, entry)
     rules.apply(rules.RULES, draft)
     adapt(draft, catalogue)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.config.provenance import SettingValue
-from harness.config.releases.release import EMBEDDED_RELEASE
+from harness.config.release import EMBEDDED_RELEASE
 
-type Kind = Literal["text", "path", "name", "int", "number", "switch", "time", "version"]
+type SettingKind = Literal["text", "path", "name", "int", "number", "switch", "time", "version"]
 
 _TIME = re.compile(r"(\d+-)?\d+(:\d{1,2}){0,2}")
 _VERSION = re.compile(r"\d+\.\d+(\.\w+)*")
@@ -27,7 +27,7 @@ class Setting:
 
     name: str
     help: str
-    kind: Kind = "text"
+    kind: SettingKind = "text"
     default: SettingValue = None
     choices: tuple[str, ...] = ()
     least: int = 1

@@ -16,7 +16,7 @@ _PLACEHOLDER = "YOUR_"
 
 @cache
 def defaults() -> Layer:
-    """The lowest layer: what the schema says."""
+    """The lowest layer: the schema's defaults."""
     origin = Origin(layer="built-in default")
     texts = as_texts({name: setting.default for name, setting in SETTINGS.items()})
     return Layer(settings={name: Entry(value=text, origin=origin) for name, text in texts.items()})
@@ -86,7 +86,8 @@ def parse_settings(
 def absolute_paths(settings: Mapping[str, SettingValue], *, here: str, home: str) -> dict[str, SettingValue]:
     """Settings whose paths start from `here`.
 
-    That is what can only be a path, and what may also be a name on the Hub or a URI where it says that it is a path.
+    Those are settings that can only be paths, and those that may also be a name on the Hub or a URI where their text
+    begins like a path.
     """
     found = dict(settings)
     for name, value in settings.items():

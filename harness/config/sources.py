@@ -52,14 +52,14 @@ def read_configuration(request: Request, confs: ConfFiles) -> Configuration:
 
 
 def _on_nodes_of(cluster: Layer, proxy: Layer) -> Layer:
-    """A proxy's layer; a cluster conf that says NNODES is right about it, for a proxy scales the model."""
+    """A proxy's layer, without its NNODES where the cluster conf sets them: a proxy scales the model alone."""
     if "NNODES" not in cluster.settings:
         return proxy
     return replace(proxy, settings={name: it for name, it in proxy.settings.items() if name != "NNODES"})
 
 
 def _paths(request: Request, typed: Mapping[str, str], confs: ConfFiles) -> dict[str, Path]:
-    """The files of a request by their layers; ConfigError tells of all that are missing, and of mistaken arguments."""
+    """The files of a request by their layers; ConfigError lists all that are missing, and mistaken arguments."""
 
     def asked(name: str) -> str:
         return chosen(name, typed, request.environ)

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from harness.arch.model import ModelArch
 from harness.arch.stages import Stage
-from harness.arch.weights import Split, Weights
+from harness.arch.weights import Sharding, Weights
 from harness.cost.training import Training
 from harness.units import GIB, MIB
 
@@ -65,6 +65,6 @@ def dummy_gradient_bytes(arch: ModelArch, stages: tuple[Stage, ...], tp: int, et
 def _shape(weight: Weights, tp: int, etp: int) -> tuple[int, int]:
     """(outputs, inputs) of a rank's part of one copy."""
     ways = etp if weight.expert else tp
-    if weight.split is Split.OUTPUTS:
+    if weight.sharding is Sharding.OUTPUTS:
         return weight.outputs // ways, weight.inputs
-    return weight.outputs, weight.inputs // ways if weight.split is Split.INPUTS else weight.inputs
+    return weight.outputs, weight.inputs // ways if weight.sharding is Sharding.INPUTS else weight.inputs

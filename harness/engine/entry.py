@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
-from harness.config.releases.release import EMBEDDED_RELEASE
+from harness.config.release import EMBEDDED_RELEASE
 from harness.engine import lazy_imports
 from harness.errors import EnvironmentProblem, HarnessError
 

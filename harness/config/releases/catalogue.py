@@ -1,13 +1,13 @@
 """The options of one Megatron release, read from the JSON file beside this module."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from harness.config.releases.release import Release
+from harness.config.release import Release
 from harness.errors import ConfigError, nearest
 
 _FOLDER = Path(__file__).parent
@@ -62,6 +62,25 @@ class Catalogue:
         return nearest(flag, self.options)
 
 
+class _Options(Mapping[str, Option]):
+    """The options of a JSON file, each made when it is asked for: of the many that there are, a job has a few."""
+
+    def __init__(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
+        self._entries = entries
+        self._made: dict[str, Option] = {}
+
+    def __getitem__(self, flag: str) -> Option:
+        if flag not in self._made:
+            self._made[flag] = _option(flag, self._entries[flag])
+        return self._made[flag]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
 @lru_cache
 def known() -> tuple[Release, ...]:
     """The releases there is a catalogue for, oldest first: 0.11, 0.12, …"""
@@ -98,8 +117,7 @@ def elsewhere(flag: str) -> Option | None:
 def parse(text: str) -> Catalogue:
     """A catalogue from its JSON text, as shipped or as `releases dump` prints it."""
     content = json.loads(text)
-    options = {flag: _option(flag, entry) for flag, entry in content["options"].items()}
-    return Catalogue(version=content["release"], options=options)
+    return Catalogue(version=content["release"], options=_Options(content["options"]))
 
 
 @lru_cache

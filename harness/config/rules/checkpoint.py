@@ -28,7 +28,7 @@ def load(draft: Draft) -> Iterator[Directive]:
 
 
 def save(draft: Draft) -> Iterator[Directive]:
-    """SAVE_INTERVAL=n saves every n steps into the run's own folder, and when the job is told to end; unset: never."""
+    """SAVE_INTERVAL=n saves every n steps into the run's own folder, and when the job is asked to end; unset: never."""
     if draft.integer("SAVE_INTERVAL"):
         yield Flag(flag="--save", value="${RUN_DIR}/checkpoints")
         yield draft.carrier("SAVE_INTERVAL")

@@ -15,7 +15,7 @@ _MTP_IN_LAYOUT = Release(0, 14)  # the first release whose layouts name MTP modu
 
 
 def layers_per_virtual_stage(draft: Draft) -> Iterator[Directive]:
-    """VPP and LAYERS_PER_VP say the same; the one written in the higher layer decides the other.
+    """VPP and LAYERS_PER_VP express the same; the one written in the higher layer decides the other.
 
     Layers per virtual stage are counted on a middle pipeline rank, after PP_FIRST and PP_LAST are taken off:
     DeepSeek-V2 at PP=16, VPP=2 with 2 + 2 has (60 - 4) / 14 / 2 = 2.
@@ -96,7 +96,7 @@ def balanced_stages(draft: Draft) -> Iterator[Directive]:
 
 
 def layout(draft: Draft) -> Iterator[Directive]:
-    """PP_LAYOUT is `--pipeline-model-parallel-layout`, which says what VPP, PP_FIRST and PP_LAST would say."""
+    """PP_LAYOUT becomes `--pipeline-model-parallel-layout`, in place of VPP, PP_FIRST and PP_LAST."""
     if not draft.text("PP_LAYOUT"):
         return
     where = f"PP_LAYOUT ({draft.origin('PP_LAYOUT')})"
@@ -122,7 +122,9 @@ def uneven_pipeline(draft: Draft) -> Iterator[Directive]:
         return
     if draft.integer("PP_FIRST"):
         yield draft.carrier("PP_FIRST")
-    if draft.integer("PP_LAST") and (draft.integer("PP") > 2 or not draft.integer("PP_FIRST")):  # of two, one says it
+    if draft.integer("PP_LAST") and (
+        draft.integer("PP") > 2 or not draft.integer("PP_FIRST")
+    ):  # of two stages, one suffices
         yield draft.carrier("PP_LAST")
 
 

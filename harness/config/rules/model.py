@@ -11,7 +11,7 @@ _Q_NORM_WITHOUT_LORA = Release(0, 19)  # the release whose Transformer Engine sp
 
 
 def yarn(draft: Draft) -> Iterator[Directive]:
-    """Multi-latent attention rotates with YaRN; from 0.14 on that must be said, and can be fused only there."""
+    """Multi-latent attention rotates with YaRN, which has a flag from 0.14 on and can be fused only there."""
     if not draft.flags.has("--multi-latent-attention"):
         return
     if draft.release >= _ROPE_TYPE:
@@ -27,7 +27,7 @@ def long_context(draft: Draft) -> Iterator[Directive]:
         return
     origin = draft.flags.entry("--max-position-embeddings")
     if origin and origin.origin.layer == "extra flags":
-        return  # the user's own number: `check` says that it is too small
+        return  # the user's own number: `check` refuses it as too small
     if _stretches_positions(draft) and draft.release < _ROPE_TYPE:
         text = (
             f"SEQ_LEN={seq_len} ({draft.origin('SEQ_LEN')}) is beyond --max-position-embeddings {limit}, which up to "

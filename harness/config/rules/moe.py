@@ -17,7 +17,7 @@ _DELAYED_WGRAD_TE = Release(2, 8)  # older ones cannot delay weight gradients be
 _FREQ_AS_LIST = Release(0, 12)  # the last release that needs a list for per-layer checkpoint keys
 
 GROUP_SCORE_ENVIRONMENT = "MOE_HARNESS_GROUP_SCORE"
-"""What tells the engine's router; see harness/engine/router.py."""
+"""The variable that harness/engine/router.py reads."""
 
 
 def extended_ep(draft: Draft) -> Iterator[Directive]:

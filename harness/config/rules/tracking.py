@@ -9,7 +9,7 @@ _MAPPING = (("TP", "TP"), ("PP", "PP"), ("EP", "EP"), ("CP", "CP"), ("VPP", "VPP
 
 
 def wandb(draft: Draft) -> Iterator[Directive]:
-    """The experiment is named by model, mapping and COMMENT. Online needs a key; a notice tells the mode and why."""
+    """The experiment is named by model, mapping and COMMENT. Online needs a key; a notice gives mode and reason."""
     asked = draft.text("WANDB_MODE")
     mode, why = _mode(asked, keyed="WANDB_API_KEY" in draft.has_secret)
     if mode != asked:
