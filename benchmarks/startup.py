@@ -20,6 +20,10 @@ COMMANDS = {
     "moe-harness launch --on slurm --dry-run MODEL=DeepSeek-V3": (
         *("launch", "--on", "slurm", "--dry-run", "MODEL=DeepSeek-V3"),
     ),
+    "moe-harness models": ("models",),
+    "moe-harness estimate MODEL=DeepSeek-V3 GPU=H100 NNODES=128": (
+        *("estimate", "MODEL=DeepSeek-V3", "GPU=H100", "NNODES=128"),
+    ),
     "moe-harness resolve --json MODEL=DeepSeek-V3": ("resolve", "--json", "MODEL=DeepSeek-V3"),
     "moe-harness check --on slurm MODEL=DeepSeek-V3": ("check", "--on", "slurm", "MODEL=DeepSeek-V3"),
     "moe-harness sweep --dry-run MODEL=DeepSeek-V2-Lite MBS=1,2": (

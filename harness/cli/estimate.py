@@ -1,7 +1,7 @@
 """`moe-harness estimate`: memory and step time of one mapping, before it is run."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -62,24 +62,25 @@ def _head(found: Candidate) -> str:
 
 def _figures(resolved: Resolved, found: Candidate) -> list[tuple[str, str]]:
     count = count_parameters(found.job.arch, MEGATRON)
-    per_token = {name: f"{flops / GIGA:,.1f}" for name, flops in _flops_per_token(found).items()}
+    flops_per_token = _flops_per_token(found)
+    per_token = {name: f"{flops / GIGA:,.1f}" for name, flops in flops_per_token.items()}
     return [
         ("parameters", f"{show_count(count.total)}, {show_count(count.active)} active ({count.total_counts})"),
         ("peak memory", show_room(found)),
         ("step time", show_seconds(found.step_time.total_s)),
         ("TFLOP/s/GPU", f"{found.tflops_per_gpu:.0f} (Megatron's convention)"),
         ("tokens/s/GPU", f"{found.tokens_per_s_per_gpu:,.0f}"),
-        *_utilisation_rows(found),
+        *_utilisation_rows(found, flops_per_token),
         ("GFLOP/token", ", ".join(f"{figure} {name}" for name, figure in per_token.items())),
         ("limited by", ", ".join(found.limits)),
         ("GPU-hours", f"{gpu_hours(resolved):,.0f} at most (RUN_TIME={resolved.text('RUN_TIME')})"),
     ]
 
 
-def _utilisation_rows(found: Candidate) -> list[tuple[str, str]]:
+def _utilisation_rows(found: Candidate, flops_per_token: Mapping[str, float]) -> list[tuple[str, str]]:
     """The three conventions' shares of one peak, each by its own name."""
     names = {Counting.MEGATRON: "MFU", Counting.MODEL: "MFU (model FLOPs)", Counting.HARDWARE: "HFU (hardware FLOPs)"}
-    shares = _utilisation(found)
+    shares = _utilisation(found, flops_per_token)
     texts = {name: MISSING if share is None else f"{share:.1%} of the dense peak" for name, share in shares.items()}
     if found.mfu is not None:
         texts[_key(Counting.MEGATRON)] += " (Megatron's convention)"
@@ -98,11 +99,11 @@ def _flops_per_token(found: Candidate) -> dict[str, float]:
     return {_key(counting): flops / tokens for counting, flops in of_step.items()}
 
 
-def _utilisation(found: Candidate) -> dict[str, float | None]:
+def _utilisation(found: Candidate, flops_per_token: Mapping[str, float]) -> dict[str, float | None]:
     """Operations a second of each GPU over its dense peak, by convention; None for a precision without a peak."""
     peak = found.gpu.peak(found.job.precision)
     speed = found.tokens_per_s_per_gpu
-    return {name: flops * speed / peak if peak else None for name, flops in _flops_per_token(found).items()}
+    return {name: flops * speed / peak if peak else None for name, flops in flops_per_token.items()}
 
 
 def _key(counting: Counting) -> str:
@@ -131,15 +132,15 @@ def _as_run(row: PublishedRow) -> str:
 
 
 def _data(resolved: Resolved, found: Candidate) -> dict[str, Any]:
-    count = count_parameters(found.job.arch, MEGATRON)
+    count, flops_per_token = count_parameters(found.job.arch, MEGATRON), _flops_per_token(found)
     return {
         "model": found.job.arch.name,
         "gpu": found.gpu.name,
         "parameters": count.total,
         "active_parameters": count.active,
         **candidate_data(found),
-        "flops_per_token": _flops_per_token(found),
-        "utilisation": _utilisation(found),
+        "flops_per_token": flops_per_token,
+        "utilisation": _utilisation(found, flops_per_token),
         "gpu_hours": gpu_hours(resolved),
         "published": [
             {"source": row.source, "tflops_per_gpu": row.tflops_per_gpu, "n_gpus": row.n_gpus}

@@ -3,13 +3,12 @@
 Ranks are numbered TP first, then CP, EP, DP, PP (Megatron's `--order tp-cp-ep-dp-pp`), and fill NVLink domains in turn.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from harness.cost.rates import Rates
 
 
-@dataclass(frozen=True, kw_only=True)
-class Group:
+class Group(NamedTuple):
     """`size` ranks, each `stride` ranks after the one before."""
 
     size: int

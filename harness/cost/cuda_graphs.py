@@ -1,6 +1,6 @@
 """CUDA graphs: who captures them, and what they hold."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from harness.config.megatron_args import MegatronArgs
 from harness.config.releases import Release
@@ -12,8 +12,7 @@ IMPLEMENTATION_FOR_ITERATIONS = Release(0, 18)
 ROUTER = frozenset({"moe_router", "moe_preprocess"})
 
 
-@dataclass(frozen=True, kw_only=True)
-class CudaGraphs:
+class CudaGraphs(NamedTuple):
     """`implementation` is none, local, transformer_engine or full_iteration (a whole step in one graph).
 
     `modules` are the captured parts of a layer; none named means whole layers.

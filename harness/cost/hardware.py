@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from harness.arch.precision import Precision
 from harness.cost.constants import FITTED, Constants
@@ -53,8 +53,7 @@ class Gpu:
         return self.peak_flops.get(precision.number_format)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Links:
+class _Links(NamedTuple):
     """How GPUs of a system reach each other: one-way GB/s a GPU by NVLink, GPUs in its domain, NIC Gbit/s a GPU."""
 
     nvlink: float

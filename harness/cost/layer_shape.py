@@ -1,6 +1,6 @@
 """What a layer's time depends on beside the network: how one micro-batch is split, and how its work is done."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from harness.arch.precision import Precision
 from harness.config.releases import EMBEDDED_RELEASE, Release
@@ -10,8 +10,7 @@ OLDEST_FP8_RELEASE = Release(0, 13)
 """No published run in fp8 is older; how much slower older releases are, nobody has said."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class LayerShape:
+class LayerShape(NamedTuple):
     """One micro-batch on one rank. `tokens` are those that attention sees: micro-batch · sequence / CP.
 
     `fp8_age` counts the releases of Megatron-Core between this one and the newest known, which brought fp8 fewer and

@@ -4,7 +4,7 @@ Each term says where it comes from in its own module: model_states, activations,
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from harness.cost.activation_peak import ActivationPeak, Schedule, activation_peaks
 from harness.cost.buffers import CONTEXT_BYTES, FRAGMENTATION, WORKSPACE_BYTES, dispatcher_bytes, nccl_bytes
@@ -17,8 +17,7 @@ ERROR_BAND = 0.10
 """Relative error of `allocated_bytes` to reckon with; the worst of the 16 published rows that can be predicted: 6%."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class StageMemory:
+class StageMemory(NamedTuple):
     """Bytes on one GPU of pipeline rank `rank` at the peak of a step.
 
     `activations_bytes` holds what is saved for the backward pass by module, over all micro-batches in flight;
@@ -31,10 +30,10 @@ class StageMemory:
     grads_bytes: int
     main_weights_bytes: int
     optimizer_bytes: int
-    activations_bytes: Mapping[str, int] = field(default_factory=dict)
-    transient_bytes: Mapping[str, int] = field(default_factory=dict)
-    buffers_bytes: Mapping[str, int] = field(default_factory=dict)
-    outside_bytes: Mapping[str, int] = field(default_factory=dict)
+    activations_bytes: Mapping[str, int]
+    transient_bytes: Mapping[str, int]
+    buffers_bytes: Mapping[str, int]
+    outside_bytes: Mapping[str, int]
 
     @property
     def terms_bytes(self) -> dict[str, int]:

@@ -1,8 +1,8 @@
 """Time of a training step, in parts that add up."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import log2
+from typing import NamedTuple
 
 from harness.cost.comm import send_s
 from harness.cost.constants import Constants
@@ -17,8 +17,7 @@ from harness.cost.training import Training
 GPUS_OF_A_NODE = 8
 
 
-@dataclass(frozen=True, kw_only=True)
-class StepTime:
+class StepTime(NamedTuple):
     """Seconds of a step on its critical path; the parts add up to `total_s`.
 
     Communication counts as far as computation does not hide it.

@@ -1,20 +1,19 @@
 """A training job as its cost sees it: the network, its spread, and what is fused, recomputed or overlapped."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from harness.arch.model import ModelArch
 from harness.arch.parallel import Batch, Parallel
 from harness.arch.precision import Precision
 from harness.arch.stages import Pipeline
-from harness.config.releases import EMBEDDED_RELEASE, Release
+from harness.config.releases import Release
 
 type Dispatcher = Literal["allgather", "alltoall", "deepep", "hybridep"]
 type Granularity = Literal["none", "selective", "full"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recompute:
+class Recompute(NamedTuple):
     """Activations that are computed again in the backward pass.
 
     `modules` counts for `selective`; `layers` (of a virtual stage) and `method` for `full`. None: all layers.
@@ -30,39 +29,36 @@ class Recompute:
         return self.granularity == "selective" and module in self.modules
 
 
-@dataclass(frozen=True, kw_only=True)
-class Optimizer:
+class Optimizer(NamedTuple):
     """Adam's states: bytes of one parameter's main gradient, main weight and moments.
 
     `distributed` shards states over data-parallel ranks; `offloaded` is the share of states kept in host memory;
     `fp8_weights` says that weights are kept in fp8 (`--fp8-param-gather`).
     """
 
-    distributed: bool = False
-    grad_bytes: int = 4
-    main_grad_bytes: int = 4
-    main_weight_bytes: int = 4
-    exp_avg_bytes: int = 4
-    exp_avg_sq_bytes: int = 4
-    precision_aware: bool = False
-    offloaded: float = 0.0
-    fp8_weights: bool = False
+    distributed: bool
+    grad_bytes: int
+    main_grad_bytes: int
+    main_weight_bytes: int
+    exp_avg_bytes: int
+    exp_avg_sq_bytes: int
+    precision_aware: bool
+    offloaded: float
+    fp8_weights: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class Overlap:
+class Overlap(NamedTuple):
     """Communication that runs beside computation."""
 
-    grad_reduce: bool = False
-    param_gather: bool = False
-    tp_comm: bool = False
-    expert: bool = False
-    delay_wgrad: bool = False
-    shared_experts: bool = False
+    grad_reduce: bool
+    param_gather: bool
+    tp_comm: bool
+    expert: bool
+    delay_wgrad: bool
+    shared_experts: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class Graphs:
+class Graphs(NamedTuple):
     """CUDA graphs: `full` captures the whole iteration, `modules` parts of a layer (attn, mlp, moe, moe_router, …)."""
 
     full: bool = False
@@ -81,22 +77,22 @@ class Training:
     parallel: Parallel
     batch: Batch
     pipeline: Pipeline
-    precision: Precision = Precision.BF16
-    recompute: Recompute = Recompute()
-    dispatcher: Dispatcher = "alltoall"
-    optimizer: Optimizer = Optimizer()
-    overlap: Overlap = Overlap()
-    graphs: Graphs = Graphs()
-    imbalance: float = 1.0
-    capacity_factor: float | None = None
-    sequence_parallel: bool = False
-    grouped_gemm: bool = False
-    permute_fusion: bool = False
-    fused_cross_entropy: bool = False
-    te_cross_entropy: bool = False
-    static_shapes: bool = False
-    offloaded_activations: frozenset[str] = field(default_factory=frozenset)
-    release: Release = EMBEDDED_RELEASE
+    precision: Precision
+    recompute: Recompute
+    dispatcher: Dispatcher
+    optimizer: Optimizer
+    overlap: Overlap
+    graphs: Graphs
+    imbalance: float
+    capacity_factor: float | None
+    sequence_parallel: bool
+    grouped_gemm: bool
+    permute_fusion: bool
+    fused_cross_entropy: bool
+    te_cross_entropy: bool
+    static_shapes: bool
+    offloaded_activations: frozenset[str]
+    release: Release
 
     @property
     def microbatches(self) -> int:

@@ -12,7 +12,8 @@ ANOTHER = 4.0
 
 def neighbours(found: Candidate, *, most: int = 3) -> list[PublishedRow]:
     """Rows of the same model and GPU with a rate, the most alike first."""
-    rows = [row for row in read_rows() if row.tflops_per_gpu and _is_of(row, found)]
+    gpu = found.gpu.name.upper()
+    rows = [row for row in read_rows(model=found.job.arch.name) if row.tflops_per_gpu and row.gpu.upper() == gpu]
     return sorted(rows, key=lambda row: distance(row, found))[:most]
 
 
@@ -46,10 +47,6 @@ def _description(row: PublishedRow) -> Iterator[str]:
     if row.seq_len:
         yield f"{row.seq_len:,} tokens"
     yield " ".join(f"{name}{value}" for name, value in sizes.items() if value) or "mapping not stated"
-
-
-def _is_of(row: PublishedRow, found: Candidate) -> bool:
-    return row.model == found.job.arch.name and row.gpu.upper() == found.gpu.name.upper()
 
 
 def _precision(row: PublishedRow) -> str:

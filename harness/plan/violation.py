@@ -1,7 +1,7 @@
 """Why Megatron would refuse a job, and the arithmetic of helpful answers."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from harness.arch.dispatcher import asked_dispatcher
 from harness.arch.parallel import Batch, Parallel
@@ -11,8 +11,7 @@ from harness.config.setting_flags import FLAG_OF_SETTING
 from harness.cost.hardware import Gpu
 
 
-@dataclass(frozen=True, kw_only=True)
-class Violation:
+class Violation(NamedTuple):
     """One reason why Megatron would refuse the job.
 
     `message` says what was found and what is allowed, `fix` what to change. `names` are the settings and flags it is
@@ -28,8 +27,7 @@ class Violation:
         return f"{self.message}; fix: {self.fix}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
+class Case(NamedTuple):
     """Everything that a constraint may look at.
 
     What is not known has no say: a Transformer Engine version (`te`), a `gpu`, the job's environment (`env`).

@@ -61,13 +61,13 @@ def test_states_written_out(mixtral: Training) -> None:
 
 
 def test_without_the_distributed_optimizer_every_rank_has_all_states(mixtral: Training) -> None:
-    whole = replace(mixtral, optimizer=replace(mixtral.optimizer, distributed=False))
+    whole = replace(mixtral, optimizer=mixtral.optimizer._replace(distributed=False))
     first = stage_memory(whole)[0]
     assert first.main_weights_bytes == 2 * first.weights_bytes
 
 
 def test_offloaded_states_leave_the_gpu(mixtral: Training) -> None:
-    half = replace(mixtral, optimizer=replace(mixtral.optimizer, offloaded=0.5))
+    half = replace(mixtral, optimizer=mixtral.optimizer._replace(offloaded=0.5))
     before, after = stage_memory(mixtral)[0], stage_memory(half)[0]
     assert after.optimizer_bytes == pytest.approx(before.optimizer_bytes / 2, rel=1e-9)
 

@@ -73,7 +73,7 @@ def test_what_costs_more(v3: Training, change: dict[str, object], part: str, dir
 
 
 def test_overlap_hides_the_exchange_but_not_all_of_it(v3: Training) -> None:
-    hidden = replace(v3, overlap=replace(v3.overlap, expert=True))
+    hidden = replace(v3, overlap=v3.overlap._replace(expert=True))
     assert 0 < predicted(hidden).parts_s["EP communication"] < predicted(v3).parts_s["EP communication"]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.report.html.page import Part, command_line, paragraph, render_page
+from harness.report.html.page import PagePart, command_line, paragraph, render_page
 from harness.report.html.scatter import Dot, render_scatter
 from harness.report.html.table import render_table
 
@@ -20,7 +20,7 @@ def test_whatever_a_name_holds_it_is_text() -> None:
 
 def test_parts_stand_in_their_order_and_their_style_once() -> None:
     style = "b { color: red; }"
-    page = render_page("t", [Part("<b>1</b>", style), Part("<i>2</i>"), Part("<b>3</b>", style)])
+    page = render_page("t", [PagePart("<b>1</b>", style), PagePart("<i>2</i>"), PagePart("<b>3</b>", style)])
     assert page.count(style) == 1
     assert page.index("<h1>t</h1>") < page.index("<b>1</b>") < page.index("<i>2</i>") < page.index("<b>3</b>")
 

@@ -37,9 +37,10 @@ REPLACED = frozenset(
 )
 
 
-def shipped_models() -> list[str]:
+@cache
+def shipped_models() -> tuple[str, ...]:
     """The models whose flags are known."""
-    return _roots().names("model")
+    return tuple(_roots().names("model"))
 
 
 @cache

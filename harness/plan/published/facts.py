@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from harness.plan.published.rows import PublishedRow
 
@@ -16,9 +16,10 @@ COLLECTIONS = ("features", "flags", "guessed", "origins")
 
 type Recipe = Literal["bf16", "tensorwise", "delayed", "blockwise", "mxfp8", "nvfp4"]
 
+_LISTED = re.compile(r"[\w -]+(?:\|[\w -]+)*")
 
-@dataclass(frozen=True, kw_only=True)
-class Facts:
+
+class Facts(NamedTuple):
     """How a job was run. None: neither the row nor its source says.
 
     `release` is the Megatron-Core release whose code ran, roughly. `recipe` is the precision of the GEMMs: bf16, or a
@@ -64,13 +65,12 @@ class Facts:
     fsdp: bool | None = None
     ci: bool | None = None
     features: tuple[str, ...] = ()
-    flags: Mapping[str, str | bool] = field(default_factory=dict)
+    flags: Mapping[str, str | bool] = MappingProxyType({})
     guessed: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class SourceEntry:
+class SourceEntry(NamedTuple):
     """Facts and the rows they hold for; every condition that is given must hold.
 
     `source` and `says` are searched in the row's source and remarks; `model`, `gpu`, `dispatcher` and `recipe` must
@@ -85,7 +85,7 @@ class SourceEntry:
     gpu: str = ".*"
     dispatcher: str = ".*"
     recipe: str = ".*"
-    where: Mapping[str, int] = field(default_factory=dict)
+    where: Mapping[str, int] = MappingProxyType({})
 
     def holds(self, row: PublishedRow, known: Facts) -> bool:
         """Whether a row of which this much is known is one of them."""
@@ -101,11 +101,20 @@ class SourceEntry:
 
 
 def _found(pattern: str, text: str) -> bool:
+    if names := _names(pattern):
+        return any(name in text.lower() for name in names)
     return re.search(pattern, text, re.IGNORECASE) is not None
 
 
 def _is(pattern: str, text: str) -> bool:
+    if names := _names(pattern):
+        return text.lower() in names
     return re.fullmatch(pattern, text, re.IGNORECASE) is not None
+
+
+def _names(pattern: str) -> list[str]:
+    """The names that a pattern lists, `A|B`, in lower case; none of any other: most are such, and need no compiling."""
+    return pattern.lower().split("|") if _LISTED.fullmatch(pattern) else []
 
 
 def _number(row: PublishedRow, known: Facts, name: str) -> int:
@@ -131,7 +140,7 @@ def over(known: Facts, facts: Mapping[str, Any], origin: str) -> Facts:
         "guessed": kept + stated.pop("guessed", ()),
         "origins": (*known.origins, origin),
     }
-    return replace(known, **stated, **added)
+    return known._replace(**stated, **added)
 
 
 def _tuple(value: Any) -> Any:

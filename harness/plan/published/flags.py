@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.arch.parallel import batch, parallel
 from harness.config.megatron_args import ArgValue, MegatronArgs
@@ -15,7 +14,7 @@ from harness.plan.published.pipeline_flags import pipeline_flags
 from harness.plan.published.rows import PublishedRow
 from harness.plan.published.shape import network_flags
 
-type FlagValues = dict[str, ArgValue]
+type JobFlags = dict[str, ArgValue]
 
 ASSUMED = Facts(
     recipe="bf16",
@@ -45,8 +44,7 @@ class Unusable(HarnessError):
     """A row that describes no job that can be predicted; the message says why."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PublishedJob:
+class PublishedJob(NamedTuple):
     """The job of a row: Megatron's flags (0.19's names) on `world_size` ranks of `gpu`.
 
     `assumed` says in words what neither the row nor its source states.
@@ -74,7 +72,7 @@ def _job(row: PublishedRow) -> PublishedJob:
     if found.fsdp:
         raise Unusable("FSDP: parameters are sharded too, which is not modelled")
     facts, assumed = _completed(found)
-    flags: FlagValues = {**base_flags(row.model), **network_flags(row), **_mapping(row, facts)}
+    flags: JobFlags = {**base_flags(row.model), **network_flags(row), **_mapping(row, facts)}
     flags |= {**_precision(facts), **_optimizer(facts), **_saving(facts), **_experts(facts), **facts.flags}
     split = pipeline_flags(flags, facts.vpp or 1, facts)
     args = MegatronArgs({flag: value for flag, value in {**flags, **split.flags}.items() if value is not False})
@@ -90,7 +88,7 @@ def known_facts(row: PublishedRow) -> Facts:
     """All that is known of how a row's job ran: what its source says of it, and above that its own words."""
     facts = with_cells(row, Facts(vpp=row.vpp, pp=row.pp), {**precision(row), **hints(row)})
     facts = with_cells(row, gathered(row, facts), stated(row))
-    return replace(facts, pp=row.pp or facts.pp, vpp=row.vpp or facts.vpp, mbs=row.mbs or facts.mbs)
+    return facts._replace(pp=row.pp or facts.pp, vpp=row.vpp or facts.vpp, mbs=row.mbs or facts.mbs)
 
 
 def _refuse(row: PublishedRow) -> None:
@@ -114,21 +112,21 @@ def _completed(facts: Facts) -> tuple[Facts, tuple[str, ...]]:
     gaps = {name: value for name, value in _said(ASSUMED).items() if getattr(facts, name) is None}
     guessed = {name: getattr(facts, name) for name in facts.guessed}
     words = (f"{name} {_word(value)}" for name, value in {**gaps, **guessed}.items())
-    return replace(facts, **gaps), tuple(words)
+    return facts._replace(**gaps), tuple(words)
 
 
 def _said(facts: Facts) -> dict[str, Any]:
     """What is known and no collection of remarks."""
-    return {name: value for name, value in vars(facts).items() if value is not None and name not in COLLECTIONS}
+    return {name: value for name, value in facts._asdict().items() if value is not None and name not in COLLECTIONS}
 
 
 def _word(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _mapping(row: PublishedRow, facts: Facts) -> FlagValues:
+def _mapping(row: PublishedRow, facts: Facts) -> JobFlags:
     etp = row.etp or (row.tp if facts.etp == "tp" else facts.etp)
-    flags: FlagValues = {
+    flags: JobFlags = {
         "--tensor-model-parallel-size": str(row.tp),
         "--pipeline-model-parallel-size": str(facts.pp),
         "--expert-model-parallel-size": str(row.ep),
@@ -147,8 +145,8 @@ def _mapping(row: PublishedRow, facts: Facts) -> FlagValues:
     return flags
 
 
-def _precision(facts: Facts) -> FlagValues:
-    flags: FlagValues = {"--bf16": True}
+def _precision(facts: Facts) -> JobFlags:
+    flags: JobFlags = {"--bf16": True}
     if facts.recipe == "nvfp4":
         flags |= {"--fp4-format": "e2m1", "--fp4-recipe": "nvfp4"}
     elif facts.recipe and facts.recipe != "bf16":
@@ -158,9 +156,9 @@ def _precision(facts: Facts) -> FlagValues:
     return flags
 
 
-def _optimizer(facts: Facts) -> FlagValues:
+def _optimizer(facts: Facts) -> JobFlags:
     overlap = facts.dp_overlap or ()
-    flags: FlagValues = {
+    flags: JobFlags = {
         "--overlap-grad-reduce": "grad" in overlap,
         "--overlap-param-gather": "param" in overlap,
         "--grad-reduce-in-bf16": facts.grad_reduce == "bf16",
@@ -179,9 +177,9 @@ def _optimizer(facts: Facts) -> FlagValues:
     return flags
 
 
-def _saving(facts: Facts) -> FlagValues:
+def _saving(facts: Facts) -> JobFlags:
     """What saves activations, and what captures kernels."""
-    flags: FlagValues = {}
+    flags: JobFlags = {}
     if facts.recompute == ("full",):
         flags |= {"--recompute-granularity": "full", "--recompute-method": "uniform", "--recompute-num-layers": "1"}
     elif facts.recompute and facts.recompute != ("none",):
@@ -199,8 +197,8 @@ def _saving(facts: Facts) -> FlagValues:
     return flags
 
 
-def _experts(facts: Facts) -> FlagValues:
-    flags: FlagValues = {
+def _experts(facts: Facts) -> JobFlags:
+    flags: JobFlags = {
         "--moe-token-dispatcher-type": str(facts.dispatcher),
         "--moe-router-fusion": bool(facts.router_fusion),
         "--moe-router-force-load-balancing": facts.routing == "balanced",

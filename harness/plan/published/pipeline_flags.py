@@ -1,7 +1,7 @@
 """How a job's layers were split over its pipeline, as far as it is known."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from harness.arch.layout import layout_problems, layout_stages
 from harness.arch.model import model_arch
@@ -15,8 +15,7 @@ LAYOUT = "--pipeline-model-parallel-layout"
 ENDS = {"--account-for-embedding-in-pipeline-split": True, "--account-for-loss-in-pipeline-split": True}
 
 
-@dataclass(frozen=True, kw_only=True)
-class PipelineFlags:
+class PipelineFlags(NamedTuple):
     """Flags that split the layers, and what was assumed for it."""
 
     flags: Mapping[str, ArgValue]

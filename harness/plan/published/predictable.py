@@ -1,6 +1,7 @@
 """A published row as a job that can be predicted, beside what was measured of it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from harness.config.releases import EMBEDDED_RELEASE, Release
 from harness.cost.constants import Constants
@@ -19,8 +20,7 @@ WITHDRAWN_TE_LOSS = Release(0, 19)
 """The release that no longer takes Transformer Engine's loss, so that no flag of a published job can ask for it."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PredictableRow:
+class PredictableRow(NamedTuple):
     """A published row as a job that can be predicted."""
 
     row: PublishedRow

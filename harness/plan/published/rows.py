@@ -78,8 +78,8 @@ _READERS: Mapping[str, tuple[Callable[[str], float], str]] = {
 COLUMNS = (*_TEXTS, *_READERS)
 
 
-def read_rows(path: Path = SHIPPED) -> tuple[PublishedRow, ...]:
-    """Every row of a table; further columns are ignored.
+def read_rows(path: Path = SHIPPED, *, model: str = "") -> tuple[PublishedRow, ...]:
+    """Every row of a table, or every one of a model; further columns are ignored.
 
     ConfigError for a file that is no such table; a row that cannot be read says so in its `problems`.
     """
@@ -87,7 +87,11 @@ def read_rows(path: Path = SHIPPED) -> tuple[PublishedRow, ...]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             table = csv.DictReader(file, strict=True)
             _refuse_header(path, table.fieldnames or ())
-            return tuple(_row(table.line_num, record) for record in table)
+            return tuple(
+                _row(table.line_num, record)
+                for record in table
+                if not model or (record["model"] or "").strip() == model
+            )
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except (csv.Error, UnicodeDecodeError) as error:

@@ -8,28 +8,28 @@ from html import escape
 from typing import NamedTuple
 
 
-class Part(NamedTuple):
+class PagePart(NamedTuple):
     """A piece of a page: its markup, and the style that it needs, once however many parts have it."""
 
     markup: str
     style: str = ""
 
 
-def render_page(title: str, parts: Sequence[Part]) -> str:
+def render_page(title: str, parts: Sequence[PagePart]) -> str:
     """The whole document: the title as its heading, then the parts in their order."""
     styles = "\n".join(dict.fromkeys(part.style for part in parts if part.style))
     body = "\n".join(part.markup for part in parts)
     return _SHELL.format(title=escape(title), theme=_THEME, styles=styles, body=body)
 
 
-def paragraph(text: str) -> Part:
+def paragraph(text: str) -> PagePart:
     """Text beside the figures."""
-    return Part(f"<p>{escape(text, quote=False)}</p>", "p { color: var(--faint); }")
+    return PagePart(f"<p>{escape(text, quote=False)}</p>", "p { color: var(--faint); }")
 
 
-def command_line(text: str) -> Part:
+def command_line(text: str) -> PagePart:
     """A command to copy."""
-    return Part(
+    return PagePart(
         f"<pre>{escape(text)}</pre>",
         "pre { white-space: pre-wrap; padding: .8rem; border: 1px solid var(--line); border-radius: 4px; }",
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, log10
 
-from harness.report.html.page import Part
+from harness.report.html.page import PagePart
 
 WIDTH, HEIGHT = 960, 440
 LEFT, RIGHT, TOP, BOTTOM = 70, 30, 20, 50
@@ -58,7 +58,7 @@ def front(dots: Sequence[Dot]) -> list[Dot]:
     return best
 
 
-def render_scatter(dots: Sequence[Dot], *, limit: float, x_title: str, y_title: str) -> Part:
+def render_scatter(dots: Sequence[Dot], *, limit: float, x_title: str, y_title: str) -> PagePart:
     """The plot; `limit` is a line across x that no dot is beyond. ValueError without dots."""
     if not dots:
         raise ValueError("a plot wants dots")
@@ -76,7 +76,7 @@ def render_scatter(dots: Sequence[Dot], *, limit: float, x_title: str, y_title: 
         *(_dot(dot, x, y) for dot in sorted(dots, key=lambda dot: bool(dot.label))),
         "</svg>",
     ]
-    return Part("\n".join(parts), _STYLE)
+    return PagePart("\n".join(parts), _STYLE)
 
 
 def _grid(x: _Axis, y: _Axis) -> Iterator[str]:

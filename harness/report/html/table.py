@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from harness.report.html.page import Part
+from harness.report.html.page import PagePart
 
 _STYLE = """\
 .scroll { overflow-x: auto; }
@@ -12,9 +12,9 @@ th, td { padding: .3rem .6rem; text-align: left; border-bottom: 1px solid var(--
 td { font-variant-numeric: tabular-nums; }"""
 
 
-def render_table(rows: Iterable[Sequence[str]], headers: Sequence[str]) -> Part:
+def render_table(rows: Iterable[Sequence[str]], headers: Sequence[str]) -> PagePart:
     """The rows under their headers."""
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in headers)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>" for cells in rows)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return Part(f'<div class="scroll">{table}</div>', _STYLE)
+    return PagePart(f'<div class="scroll">{table}</div>', _STYLE)
