@@ -1,6 +1,7 @@
 """The state of a job in Slurm."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 ENDED = frozenset(
     {
@@ -14,6 +15,13 @@ WAITING = frozenset(
     {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
 )
 """States in which a job's script has not begun, or not begun again."""
+
+
+class SubmittedIn(NamedTuple):
+    """By what Slurm tells a job where its id was lost: the folder it was submitted in, and its index in an array."""
+
+    folder: str
+    task: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +42,12 @@ class JobState:
     work_dir: str | None = None
     user: str | None = None
     cancelled_by: str | None = None
+
+    @property
+    def submitted_in(self) -> SubmittedIn:
+        """The job's working folder, and its index where it is a task of an array, `4711_3`."""
+        task = self.job_id.partition("_")[2]
+        return SubmittedIn(self.work_dir or "", int(task) if task.isdecimal() else None)
 
     @property
     def over(self) -> bool:
