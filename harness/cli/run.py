@@ -34,8 +34,8 @@ def _run_here(run: Run, resolved: Resolved, predicted: Mapping[str, float] | Non
     from harness.runs.local_run import report_failure, run_local
 
     with Steps(total=KINDS[run.job.kind].total_steps(resolved)) as steps:
-        record, outcome = run_local(run, resolved, predicted=predicted, reporter=screen, on_step=steps.show)
+        record = run_local(run, resolved, predicted=predicted, reporter=screen, on_step=steps.show)
     click.echo(show_summary(record))
     click.echo(f"record: {run.paths.record}")
-    report_failure(outcome, screen)
-    return 0 if outcome.status == "completed" else 1
+    report_failure(record, screen)
+    return 0 if record.status == "completed" else 1

@@ -10,7 +10,6 @@ from typing import Literal
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError, EnvironmentProblem
 from harness.launch.job import Job
-from harness.launch.rank_error import RankError, find_rank_error
 from harness.launch.run_inputs import write_inputs
 from harness.launch.rundir import RunPaths, create_run_dir, make_folders
 from harness.launch.script.render import RenderedJob
@@ -37,11 +36,10 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a run on this node ended; `error` is there when it failed."""
+    """How a run on this node ended."""
 
     status: EndStatus
     exit_code: int
-    error: RankError | None = None
 
 
 def open_run(
@@ -91,9 +89,7 @@ def run_here(run: Run, on_line: OnLine) -> Outcome:
     ended = supervise(run.paths, os.environ, on_line)
     if ended.stopped_by:
         return Outcome(status="cancelled", exit_code=128 + ended.stopped_by)
-    if ended.exit_code == 0:
-        return Outcome(status="completed", exit_code=0)
-    return Outcome(status="failed", exit_code=ended.exit_code, error=find_rank_error(run.paths))
+    return Outcome(status="failed" if ended.exit_code else "completed", exit_code=ended.exit_code)
 
 
 def _require_executor(job: Job) -> None:

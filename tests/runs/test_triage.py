@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from harness.launch.attempts import RankExit
-from harness.launch.rank_error import find_rank_error_in_log
 from harness.runs.record import Cause
 from harness.runs.triage.cause import find_cause
 from harness.runs.triage.evidence import Evidence
 from harness.runs.triage.log_search import telling_lines
+from harness.runs.triage.rank_error import find_rank_error_in_log
 from harness.units import GIB
 
 FAULTS = Path(__file__).parents[1] / "fixtures/faults"

@@ -7,8 +7,6 @@ from dataclasses import replace
 
 from harness.launch.attempts import AttemptFacts, read_exits
 from harness.launch.exit_code import TERMINATED, TIME_IS_UP
-from harness.launch.rank_error import RankError, find_rank_error_in_log
-from harness.launch.run import Outcome
 from harness.launch.rundir import RunPaths
 from harness.launch.slurm.job_state import JobState
 from harness.launch.slurm.time_limit import parse_time_limit_s
@@ -17,6 +15,7 @@ from harness.runs.triage.cause import find_cause
 from harness.runs.triage.evidence import Evidence
 from harness.runs.triage.internal_causes import FOLDER_REMOVED, UNKNOWN, lost, not_started
 from harness.runs.triage.log_search import telling_lines
+from harness.runs.triage.rank_error import RankError, find_rank_error, find_rank_error_in_log
 
 _NOT_STARTED = 128 + 53
 """Slurm's own code for a script whose log it could not open."""
@@ -52,11 +51,14 @@ def failure_of(record: RunRecord, paths: RunPaths, last: AttemptFacts | None, jo
     return error
 
 
-def failure_here(record: RunRecord, paths: RunPaths, outcome: Outcome) -> RunError:
-    """The error of a run that failed on this node, by what its ranks left and the log that the launcher wrote."""
-    found = outcome.error or RankError(rank=None, exit_code=None, text="")
+def failure_here(record: RunRecord, paths: RunPaths, exit_code: int, *, raised: str | None = None) -> RunError:
+    """The error of a run that failed on this node, by what its ranks left and the log that the launcher wrote.
+
+    A run in the recording process has no ranks: its error text is what that process `raised`.
+    """
+    found = find_rank_error(paths) if raised is None else RankError(rank=None, exit_code=None, text=raised)
     codes = {} if found.rank is None or found.exit_code is None else {found.rank: found.exit_code}
-    return _error(record, paths, found, codes, exit_code=outcome.exit_code, nodes=(record.job.host,))
+    return _error(record, paths, found, codes, exit_code=exit_code, nodes=(record.job.host,))
 
 
 def _error(
