@@ -41,7 +41,7 @@ def submit_conversion(target: Path, arguments: Sequence[str], *, threads: int, d
     from harness.cli.submit import submit_and_show  # a dry run starts faster without what submitting takes
 
     run = open_run(resolved, rendered)
-    request.say_notices(run.notices)
+    request.show_notices(run.notices)
     return submit_and_show(run, resolved)
 
 

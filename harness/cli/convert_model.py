@@ -7,7 +7,7 @@ from harness.config.request import Request
 from harness.config.roots import Roots
 from harness.config.sources import resolve_request
 
-_TELLING = (
+_COMPARED = (
     *("--multi-latent-attention", "--moe-router-score-function", "--num-layers", "--hidden-size", "--num-experts"),
     *("--ffn-hidden-size", "--vocab-size"),
 )
@@ -21,11 +21,11 @@ def other_model(model: Model) -> str | None:
     name = os.environ.get("MODEL")
     if not name:
         return None
-    words = (f"MODEL={name}", "PROXY=none", "DATASET=mock", "PRETRAIN=1")
-    published = resolve_request(Request(arguments=words), Roots.standard()).megatron_args
+    arguments = (f"MODEL={name}", "PROXY=none", "DATASET=mock", "PRETRAIN=1")
+    published = resolve_request(Request(arguments=arguments), Roots.standard()).megatron_args
     found = (
         f"{flag} {_shown(model.flags.get(flag))}, not {_shown(published.get(flag))}"
-        for flag in _TELLING
+        for flag in _COMPARED
         if model.flags.get(flag) != published.get(flag)
     )
     differences = "; ".join(found)

@@ -75,9 +75,9 @@ class PlanRequest:
         return PlanRequest(configuration=configuration, gpu=self.gpu, carried=carried, fixed=self.fixed)
 
 
-def plan_request(ctx: click.Context, words: Sequence[str]) -> PlanRequest:
+def plan_request(ctx: click.Context, arguments: Sequence[str]) -> PlanRequest:
     """What was typed, checked as far as any verb checks it."""
-    typed = parse_arguments(words)
+    typed = parse_arguments(arguments)
     uneven = [name for name in UNEVEN if name in typed]
     if uneven:
         raise ConfigError([f"command line: {name}: plan chooses how layers are split; leave it out" for name in uneven])
@@ -85,7 +85,7 @@ def plan_request(ctx: click.Context, words: Sequence[str]) -> PlanRequest:
     whole.resolved()  # refuses whatever cannot be, axes included
     configuration = whole.without(*AXES)
     base = base_of(configuration.resolved)
-    request.say_planned(base)
+    request.show_planned_notices(base)
     return PlanRequest(
         configuration=configuration,
         gpu=calibrated(base, machine(base)),

@@ -27,9 +27,9 @@ class Scaled:
     weak: bool = False
 
 
-def run(ctx: click.Context, words: Sequence[str], *, as_json: bool) -> None:
+def run(ctx: click.Context, arguments: Sequence[str], *, as_json: bool) -> None:
     """Search every power of two."""
-    asked = plan_request(ctx, words)
+    asked = plan_request(ctx, arguments)
     rows = list(scaled(asked))
     fitting = [row for row in rows if row.best]
     if not fitting:

@@ -21,11 +21,11 @@ MOST_GPUS = 16_384
 """Where a search for a number of GPUs that fits ends."""
 
 
-def run(ctx: click.Context, words: Sequence[str], *, why: str | None, page: Path | None, as_json: bool) -> None:
+def run(ctx: click.Context, arguments: Sequence[str], *, why: str | None, page: Path | None, as_json: bool) -> None:
     """Search what the words leave open and print the best."""
     if why is not None and (as_json or page is not None):
         raise ConfigError("--why answers in words, with no JSON and no page; leave --json and --page out")
-    asked = plan_request(ctx, words)
+    asked = plan_request(ctx, arguments)
     space = asked.space()
     if why is not None:
         from harness.cli.plan_why import show_why

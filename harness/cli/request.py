@@ -22,12 +22,12 @@ from harness.config.sources import read_configuration
 from harness.launch.executor import Executor
 
 EXECUTORS = ("local", "interactive", "slurm")
-WHERE = "Where the job is to run; slurm if CLUSTER names a cluster or NNODES is above 1, else local."
-WORDS = "[KEY=VALUE]… [-- FLAG…]"
+ON_HELP = "Where the job is to run; slurm if CLUSTER names a cluster or NNODES is above 1, else local."
+ARGUMENTS_METAVAR = "[KEY=VALUE]… [-- FLAG…]"
 
-AS_PLANNED = {"PROXY": "none", "DATASET": "mock", "PRETRAIN": "1"}
+PLAN_DEFAULTS = {"PROXY": "none", "DATASET": "mock", "PRETRAIN": "1"}
 """What a verb that launches nothing takes for granted, unless told: the full model, whatever data it will read."""
-OF_LAUNCHING = ("WandB: ", "is not filled in: ")
+LAUNCH_NOTICES = ("WandB: ", "is not filled in: ")
 """Notices of what only a launch needs."""
 
 
@@ -54,7 +54,7 @@ def slurm_options[F: Callable[..., Any]](function: F) -> F:
     return cast(F, command)
 
 
-class Word(click.ParamType[str]):
+class SettingArgument(click.ParamType[str]):
     """`KEY=VALUE`, completed by the names of settings, models, clusters and choices."""
 
     name = "KEY=VALUE"
@@ -72,28 +72,30 @@ class Word(click.ParamType[str]):
 
 def config_arguments[F: Callable[..., Any]](function: F) -> F:
     """`--on EXECUTOR` and `[KEY=VALUE]…`, the same for every verb that resolves."""
-    function = click.argument("words", nargs=-1, type=Word(), is_eager=True, metavar=WORDS)(function)
-    return click.option("--on", "executor", type=click.Choice(EXECUTORS), callback=_executor, help=WHERE)(function)
+    function = click.argument("arguments", nargs=-1, type=SettingArgument(), is_eager=True, metavar=ARGUMENTS_METAVAR)(
+        function
+    )
+    return click.option("--on", "executor", type=click.Choice(EXECUTORS), callback=_executor, help=ON_HELP)(function)
 
 
 def _executor(ctx: click.Context, param: click.Parameter, value: Executor | None) -> Executor:
-    return value or usual_executor(ctx.params.get("words") or ())
+    return value or usual_executor(ctx.params.get("arguments") or ())
 
 
-def usual_executor(words: Sequence[str]) -> Executor:
+def usual_executor(arguments: Sequence[str]) -> Executor:
     """Whoever names a cluster means to run there, and so does who asks for several nodes and names none."""
-    said = {**os.environ, **dict(word.split("=", 1) for word in words if "=" in word)}
-    cluster, nodes = said.get("CLUSTER", ""), said.get("NNODES", "")
+    settings = {**os.environ, **dict(it.split("=", 1) for it in arguments if "=" in it)}
+    cluster, nodes = settings.get("CLUSTER", ""), settings.get("NNODES", "")
     if cluster:
         return "local" if cluster == "laptop" else "slurm"
     return "slurm" if nodes.isdecimal() and int(nodes) > 1 else "local"
 
 
-def configuration(ctx: click.Context, words: Sequence[str], executor: Executor) -> Configuration:
+def configuration(ctx: click.Context, arguments: Sequence[str], executor: Executor) -> Configuration:
     """What the user typed, in this environment, for an executor, with the files that it names read."""
     invocation: Invocation = ctx.obj
     request = Request(
-        arguments=words,
+        arguments=arguments,
         extra=invocation.extra,
         environ=dict(os.environ),
         default_cluster="template" if executor == "slurm" else "laptop",
@@ -103,27 +105,27 @@ def configuration(ctx: click.Context, words: Sequence[str], executor: Executor) 
     return read_configuration(request, ConfFiles(Roots.standard()))
 
 
-def resolved(ctx: click.Context, words: Sequence[str], executor: Executor) -> Resolved:
+def resolved(ctx: click.Context, arguments: Sequence[str], executor: Executor) -> Resolved:
     """Resolve what the user typed, in this environment, for an executor."""
-    return configuration(ctx, words, executor).resolved()
+    return configuration(ctx, arguments, executor).resolved()
 
 
-def planned(ctx: click.Context, words: Sequence[str]) -> Resolved:
+def planned(ctx: click.Context, arguments: Sequence[str]) -> Resolved:
     """Resolve for a verb that predicts: a job on a cluster, of the template if none is named."""
-    return planned_configuration(ctx, parse_arguments(words)).resolved()
+    return planned_configuration(ctx, parse_arguments(arguments)).resolved()
 
 
 def planned_configuration(ctx: click.Context, typed: Mapping[str, str]) -> Configuration:
     """The configuration of a verb that predicts: what was typed, with what a prediction takes for granted."""
-    return configuration(ctx, [f"{name}={value}" for name, value in {**AS_PLANNED, **typed}.items()], "slurm")
+    return configuration(ctx, [f"{name}={value}" for name, value in {**PLAN_DEFAULTS, **typed}.items()], "slurm")
 
 
-def say_planned(resolved: Resolved) -> None:
+def show_planned_notices(resolved: Resolved) -> None:
     """The notices of a resolved configuration, without those of launching it."""
-    say_notices([text for text in resolved.notices if not any(of in text for of in OF_LAUNCHING)])
+    show_notices([text for text in resolved.notices if not any(of in text for of in LAUNCH_NOTICES)])
 
 
-def say_notices(notices: Sequence[str]) -> None:
+def show_notices(notices: Sequence[str]) -> None:
     """Notices go to stderr, so that stdout can be read by a program."""
     for text in notices:
         screen.notice(text)

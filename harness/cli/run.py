@@ -21,7 +21,7 @@ def run_launch(
     `keep`: a job that Slurm can never start stays in its queue.
     """
     run = open_training(resolved, rendered)
-    request.say_notices(run.notices)
+    request.show_notices(run.notices)
     if run.job.executor == "slurm":
         from harness.cli.submit import submit_and_show
 

@@ -152,6 +152,8 @@ def _whose(root: Path, job_id: str) -> str:
     view = ask([job_id])
     job: JobState | None = view.states.get(job_id)
     if job:
-        return f"{job_id}: no run in {root} has this job; to Slurm it is {job.user}'s, {job.words}, in {job.work_dir}"
+        return (
+            f"{job_id}: no run in {root} has this job; to Slurm it is {job.user}'s, {job.state_text}, in {job.work_dir}"
+        )
     why = f"Slurm does not answer ({view.unreachable})" if view.unreachable else "Slurm does not know it either"
     return f"{job_id}: no run in {root} has this job, and {why}; moe-harness runs list shows the runs"

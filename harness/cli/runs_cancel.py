@@ -34,13 +34,13 @@ def command(runs: Sequence[str], root: Path, everything: bool) -> int:
     if problems := [problem for run in found if (problem := _problem(run))]:
         raise ConfigError(problems)
     open_ones = [run for run in found if run.record.status in UNFINISHED]
-    over = [run for run in found if run not in open_ones]
-    if not open_ones and not over:
+    ended_ones = [run for run in found if run not in open_ones]
+    if not open_ones and not ended_ones:
         click.echo(f"no Slurm run in {root} is under way")
-    for run in over:
+    for run in ended_ones:
         screen.notice(f"{run.record.run_id}: has already ended, {run.record.status}")
-    well = _cancel(open_ones)
-    return 0 if well and (everything or not over) else 1
+    all_cancelled = _cancel(open_ones)
+    return 0 if all_cancelled and (everything or not ended_ones) else 1
 
 
 def _problem(run: StoredRun) -> str | None:
@@ -76,8 +76,8 @@ def _wait(runs: Sequence[StoredRun]) -> tuple[StoredRun, ...]:
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         reconciled = reconcile_all(runs)
-        under_way = any(run.record.status in UNFINISHED for run in reconciled.runs)
-        if not under_way or reconciled.unreachable or time.monotonic() > deadline:
+        any_open = any(run.record.status in UNFINISHED for run in reconciled.runs)
+        if not any_open or reconciled.unreachable or time.monotonic() > deadline:
             return reconciled.runs
         runs = reconciled.runs
         time.sleep(_POLL_S)

@@ -10,12 +10,12 @@ from harness.report.text.printable import printable
 
 def error(text: str) -> None:
     """Mistakes, a line each, on stderr."""
-    _say("error", "red", text)
+    _print("error", "red", text)
 
 
 def notice(text: str) -> None:
     """Something worth reading, on stderr."""
-    _say("notice", "yellow", text)
+    _print("notice", "yellow", text)
 
 
 def progress(text: str) -> None:
@@ -23,12 +23,12 @@ def progress(text: str) -> None:
     click.echo(printable(text), err=True)
 
 
-def _say(label: str, colour: str, text: str) -> None:
-    shown = click.style(f"{label}:", fg=colour, bold=True) if _is_colourful() else f"{label}:"
+def _print(label: str, colour: str, text: str) -> None:
+    shown = click.style(f"{label}:", fg=colour, bold=True) if _has_colour() else f"{label}:"
     for line in text.splitlines():
         click.echo(f"{shown} {printable(line)}", err=True)
 
 
-def _is_colourful() -> bool:
+def _has_colour() -> bool:
     """A terminal, and no NO_COLOR (https://no-color.org)."""
     return sys.stderr.isatty() and not os.environ.get("NO_COLOR")

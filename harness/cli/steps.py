@@ -38,9 +38,9 @@ class Steps:
         self._bar.set_postfix_str(step.text, refresh=False)
         self._bar.update(step.number - self._bar.n)
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """A line above the bars."""
-        say_above_bars(f"{self._name}: {text}" if self._name else text)
+        print_above_bars(f"{self._name}: {text}" if self._name else text)
 
     def close(self) -> None:
         """Takes the bar away."""
@@ -62,7 +62,7 @@ class Steps:
         )
 
 
-def say_above_bars(text: str) -> None:
+def print_above_bars(text: str) -> None:
     """A line above all bars, whichever there are."""
     if not sys.stderr.isatty():
         screen.progress(text)

@@ -40,7 +40,7 @@ def submit_and_show(
         return follow([state.run], patient=keep, cancels=True)
     _show_state(state)
     screen.progress(f"{watch} follows it")
-    return 1 if state.job and state.job.over and state.job.state != "COMPLETED" else 0
+    return 1 if state.job and state.job.ended and state.job.state != "COMPLETED" else 0
 
 
 def _show_state(state: InitialState) -> None:

@@ -74,7 +74,7 @@ class Program:
 
     def command_in(self, folder: str) -> list[str]:
         """The command with the run's folder in place of `${RUN_DIR}`."""
-        return [word.replace(RUN_DIR, folder) for word in self.command]
+        return [argument.replace(RUN_DIR, folder) for argument in self.command]
 
     def env_in(self, folder: str) -> dict[str, str]:
         """The program's own environment with the run's folder in place of `${RUN_DIR}`."""

@@ -14,10 +14,10 @@ from harness.launch.slurm.sbatch_args import split_sbatch_args, split_srun_args
 from harness.launch.slurm.time_limit import parse_time_limit_s
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-_SLURM_WORD = re.compile(r"[A-Za-z0-9_.,@:+-]+")
-_NOT_IN_A_LOG = {"\\": "a backslash", "\n": "a line break", "\r": "a carriage return"}
+_SLURM_NAME = re.compile(r"[A-Za-z0-9_.,@:+-]+")
+_NOT_IN_A_LOG_PATH = {"\\": "a backslash", "\n": "a line break", "\r": "a carriage return"}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OURS = re.compile(r"RUN_DIR|(LOCAL_)?RANK|WORLD_SIZE|SLURM_(JOB_\w+|RESTART_COUNT|PROCID|LOCALID|NTASKS)")
+_RESERVED = re.compile(r"RUN_DIR|(LOCAL_)?RANK|WORLD_SIZE|SLURM_(JOB_\w+|RESTART_COUNT|PROCID|LOCALID|NTASKS)")
 _LOWER = re.compile(r"[a-z_0-9]+(?<!_proxy)")
 """What the job's script calls its own variables; of others only proxies are written so."""
 
@@ -83,7 +83,7 @@ def _environment_problems(resolved: Resolved) -> Iterator[str]:
             )
         elif not _VARIABLE.fullmatch(name):
             yield f"{resolved.at(name)}{name!r} cannot name an environment variable; allowed: letters, digits and '_'"
-        elif _OURS.fullmatch(name):
+        elif _RESERVED.fullmatch(name):
             yield f"{resolved.at(name)}{name} is the launcher's own to set; leave it out"
         elif _LOWER.fullmatch(name):
             yield f"{resolved.at(name)}{name} may be a variable of the job's script; allowed: upper case, and proxies"
@@ -94,10 +94,10 @@ def _environment_problems(resolved: Resolved) -> Iterator[str]:
 def _slurm_problems(resolved: Resolved) -> Iterator[str]:
     for name in ("ACCOUNT", "PARTITION"):
         value = resolved.text(name)
-        if value and not _SLURM_WORD.fullmatch(value):
+        if value and not _SLURM_NAME.fullmatch(value):
             yield f"{resolved.at(name)}{name}={value!r} cannot be a word for Slurm; allowed: letters, digits, _.,@:+-"
     output = str(Path(resolved.text("OUTPUT_PATH")).absolute())
-    for name in (name for sign, name in _NOT_IN_A_LOG.items() if sign in output):
+    for name in (name for sign, name in _NOT_IN_A_LOG_PATH.items() if sign in output):
         yield f"{resolved.at('OUTPUT_PATH')}OUTPUT_PATH={output!r} holds {name}, which Slurm takes in no log's path"
 
 

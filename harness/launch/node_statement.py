@@ -61,13 +61,13 @@ def summarise_nodes(nodes: Iterable[NodeStatement]) -> NodeSummary:
     gpus = {gpu for node in nodes for gpu in node.gpus or ()}
     names = sorted({name for node in nodes for name in node.versions})
     versions = {name: _hosts_by_value((node.host, node.versions.get(name)) for node in nodes) for name in names}
-    said = {"GPUs": _hosts_by_value((node.host, _counted(node.gpus)) for node in nodes), **versions}
+    stated = {"GPUs": _hosts_by_value((node.host, _counted(node.gpus)) for node in nodes), **versions}
     return NodeSummary(
         hosts=tuple(node.host for node in nodes),
         gpu=next(iter(gpus)) if len(gpus) == 1 else None,
         has_gpus=bool(gpus),
         versions={name: next(iter(hosts)) for name, hosts in versions.items() if len(hosts) == 1},
-        mixed=tuple(Mixture(name=name, hosts=hosts) for name, hosts in said.items() if len(hosts) > 1),
+        mixed=tuple(Mixture(name=name, hosts=hosts) for name, hosts in stated.items() if len(hosts) > 1),
     )
 
 

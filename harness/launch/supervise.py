@@ -44,13 +44,13 @@ class _StopRequests:
 
 def supervise(paths: RunPaths, environment: Mapping[str, str], on_line: OnLine) -> ScriptEnd:
     """Runs the folder's script to its end. Ctrl-C and TERM end all ranks; none outlives this call."""
-    with _catch_stop_signals() as stops, paths.log.open("ab") as log, paths.launcher_log.open("ab") as words:
+    with _catch_stop_signals() as stops, paths.log.open("ab") as log, paths.launcher_log.open("ab") as launcher_log:
         # A session of its own: a terminal's Ctrl-C reaches only us, and we end the ranks in order.
         process = subprocess.Popen(
             ["/bin/bash", str(paths.script)],
             env={**environment, "RUN_DIR": str(paths.root)},
             stdin=subprocess.DEVNULL,
-            stdout=words,
+            stdout=launcher_log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )

@@ -57,7 +57,7 @@ class InEffect:
             mixed=nodes.mixed,
         )
 
-    def over(self, other: "InEffect") -> "InEffect":
+    def overriding(self, other: "InEffect") -> "InEffect":
         """Both statements in one; this one's word counts where both have one."""
         return InEffect(
             setup=replace(other.setup, **_stated(self.setup)),

@@ -41,11 +41,11 @@ def _megatron_problems(resolved: Resolved, job: Job) -> Iterator[str]:
 def _data_problems(resolved: Resolved, job: Job) -> Iterator[str]:
     if resolved.text("DATA_PATH") == sample_prefix(resolved.text("OUTPUT_PATH")):
         return  # made by launch itself
-    for word in resolved.megatron_args.text("--data-path").split():
-        if is_weight(word):
+    for entry in resolved.megatron_args.text("--data-path").split():
+        if is_weight(entry):
             continue
-        yield from _not_carried(resolved, job, "DATA_PATH", word, Path(f"{word}.bin"))
-        seen = job.host_path(word)
+        yield from _not_carried(resolved, job, "DATA_PATH", entry, Path(f"{entry}.bin"))
+        seen = job.host_path(entry)
         for suffix in (".bin", ".idx"):
             if seen:
                 yield from _unreadable(resolved, "DATA_PATH", Path(f"{seen}{suffix}"))

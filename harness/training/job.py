@@ -78,9 +78,9 @@ def _name_problems(resolved: Resolved) -> Iterator[str]:
 
 
 def _argument_problems(resolved: Resolved) -> Iterator[str]:
-    for word in resolved.megatron_args.argv():
-        if problem := unquotable(word):
-            yield f"Megatron's argument {word!r} {problem}"
+    for argument in resolved.megatron_args.argv():
+        if problem := unquotable(argument):
+            yield f"Megatron's argument {argument!r} {problem}"
 
 
 def _program(resolved: Resolved, executor: Executor, container: Container | None, python: str) -> Program:

@@ -58,11 +58,11 @@ def window(samples: Sequence[StepSample]) -> tuple[StepSample, ...]:
     Two lines at least, for Megatron from 0.16 on leaves the first step's start-up in its second line; and one
     global batch size, for a step of a smaller batch, while it ramps up, is another step.
     """
-    settled: list[StepSample] = []
+    counted: list[StepSample] = []
     for _, group in groupby(samples, key=lambda sample: sample.launch):
         launch = list(group)
-        settled += launch[max(2, math.ceil(len(launch) / 10)) :]
-    return tuple(sample for sample in settled if sample.global_batch_size == settled[-1].global_batch_size)
+        counted += launch[max(2, math.ceil(len(launch) / 10)) :]
+    return tuple(sample for sample in counted if sample.global_batch_size == counted[-1].global_batch_size)
 
 
 def summarise(
@@ -120,8 +120,8 @@ def spread(values: Sequence[float]) -> tuple[float | None, float | None]:
     """The 5th and 95th percentiles, interpolated between neighbours; of one value, that value."""
     if len(values) < 2:
         return (values[0], values[0]) if values else (None, None)
-    cuts = statistics.quantiles(values, n=20, method="inclusive")
-    return cuts[0], cuts[-1]
+    quantiles = statistics.quantiles(values, n=20, method="inclusive")
+    return quantiles[0], quantiles[-1]
 
 
 def nan_steps(sample: StepSample) -> int:
@@ -146,5 +146,5 @@ def _median(values: Iterable[float | None]) -> float | None:
     return statistics.median(known) if known else None
 
 
-def _ratio(above: float | None, below: float | None) -> float | None:
-    return above / below if above is not None and below else None
+def _ratio(numerator: float | None, denominator: float | None) -> float | None:
+    return numerator / denominator if numerator is not None and denominator else None

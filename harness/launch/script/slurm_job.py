@@ -11,7 +11,7 @@ from harness.launch.job import Job
 from harness.launch.script.container import caches, enroot_task, image_guard, pyxis_options, run_mark
 from harness.launch.script.lines import array, continued, environment, opening
 from harness.launch.script.quoting import quote
-from harness.launch.slurm.job_state import ENDED
+from harness.launch.slurm.job_state import ENDED_STATES
 from harness.launch.slurm.time_limit import show_time_limit
 
 _SHELL = Path(__file__).with_name("shell")
@@ -42,7 +42,7 @@ def slurm_lines(job: Job, patterns: RetryPatterns | None) -> Iterator[str]:
     yield from (f"#SBATCH {option}" for option in _sbatch_options(job))
     yield from opening()
     yield f"nodes={job.resources.nodes} ranks={job.resources.ranks}"
-    yield f"ended_states='{'|'.join(sorted(ENDED))}'"
+    yield f"ended_states='{'|'.join(sorted(ENDED_STATES))}'"
     if job.array:
         yield from ("", *_shell("array.sh"))
     yield from ("", *_shell("owner.sh"), "", *_shell("attempt.sh"))

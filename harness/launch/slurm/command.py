@@ -19,11 +19,11 @@ _THEIRS = ("SLURM_", "SBATCH_", "SRUN_", "SQUEUE_", "SACCT_", "SCANCEL_", "SINFO
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a program of Slurm said. `code` is None if it could not be asked, and `said` tells why."""
+    """What a program of Slurm printed. `code` is None if it could not be run, and `stderr` says why."""
 
     code: int | None
-    out: str
-    said: str
+    stdout: str
+    stderr: str
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:
@@ -31,12 +31,12 @@ def inherited(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name in _OF_THE_CLUSTER or not name.startswith(_THEIRS)}
 
 
-def call(words: Sequence[str], *, patience_s: float = PATIENCE_S) -> Answer:
+def call(command: Sequence[str], *, patience_s: float = PATIENCE_S) -> Answer:
     """Run one of Slurm's programs; times in its answer are seconds since the epoch, texts those of the C locale."""
     environ = inherited(os.environ) | {"SLURM_TIME_FORMAT": "%s", "LC_ALL": "C", "TZ": "UTC"}
     try:
         done = subprocess.run(
-            words,
+            command,
             env=environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -45,18 +45,18 @@ def call(words: Sequence[str], *, patience_s: float = PATIENCE_S) -> Answer:
             timeout=patience_s,
         )
     except FileNotFoundError:
-        return Answer(code=None, out="", said=f"{words[0]} is not on PATH")
+        return Answer(code=None, stdout="", stderr=f"{command[0]} is not on PATH")
     except subprocess.TimeoutExpired:
-        return Answer(code=None, out="", said=f"{words[0]} did not answer within {patience_s:g} s")
+        return Answer(code=None, stdout="", stderr=f"{command[0]} did not answer within {patience_s:g} s")
     except OSError as error:
-        return Answer(code=None, out="", said=f"{words[0]}: {error.strerror}")
-    return Answer(code=done.returncode, out=done.stdout, said=done.stderr.strip())
+        return Answer(code=None, stdout="", stderr=f"{command[0]}: {error.strerror}")
+    return Answer(code=done.returncode, stdout=done.stdout, stderr=done.stderr.strip())
 
 
 def cluster_name() -> str | None:
     """What the Slurm that this machine speaks to calls itself; None while it does not say."""
     conf = os.environ.get("SLURM_CONF", "")
-    if conf not in _NAMES and (found := _CLUSTER.search(call(["scontrol", "show", "config"]).out)):
+    if conf not in _NAMES and (found := _CLUSTER.search(call(["scontrol", "show", "config"]).stdout)):
         _NAMES[conf] = found[1]
     return _NAMES.get(conf)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-ENDED = frozenset(
+ENDED_STATES = frozenset(
     {
         *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL"),
         *("OUT_OF_MEMORY", "PREEMPTED", "RECONFIG_FAIL", "REVOKED", "TIMEOUT"),
@@ -11,7 +11,7 @@ ENDED = frozenset(
 )
 """States that no job leaves; a job that is requeued is shown as PENDING or REQUEUED instead."""
 
-WAITING = frozenset(
+PENDING_STATES = frozenset(
     {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
 )
 """States in which a job's script has not begun, or not begun again."""
@@ -50,17 +50,17 @@ class JobState:
         return SubmittedIn(self.work_dir or "", int(task) if task.isdecimal() else None)
 
     @property
-    def over(self) -> bool:
+    def ended(self) -> bool:
         """Whether the job has ended for good."""
-        return self.state in ENDED
+        return self.state in ENDED_STATES
 
     @property
-    def waiting(self) -> bool:
+    def pending(self) -> bool:
         """Whether the job waits in the queue, for the first time or again."""
-        return self.state in WAITING
+        return self.state in PENDING_STATES
 
     @property
-    def words(self) -> str:
+    def state_text(self) -> str:
         """The state as accounting writes it, e.g. `CANCELLED by alice`."""
         return f"{self.state} by {self.cancelled_by}" if self.cancelled_by else self.state
 

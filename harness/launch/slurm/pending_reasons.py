@@ -11,14 +11,14 @@ from dataclasses import dataclass
 class PendingReason:
     """One reason, or several that mean the same. `pattern` fits the whole of what squeue shows, case aside.
 
-    `never`: no waiting clears it. `settled` is False for what Slurm shows before it has looked closer.
+    `never`: no waiting clears it. `conclusive` is False for what Slurm shows before it has looked closer.
     """
 
     pattern: str
     meaning: str
     fix: str
     never: bool = False
-    settled: bool = True
+    conclusive: bool = True
 
 
 def find_reason(shown: str) -> PendingReason | None:
@@ -27,12 +27,12 @@ def find_reason(shown: str) -> PendingReason | None:
     return next((it for it in _REASONS if re.fullmatch(it.pattern, text, re.IGNORECASE)), None)
 
 
-def _never(pattern: str, meaning: str, fix: str, *, settled: bool = True) -> PendingReason:
-    return PendingReason(pattern=pattern, meaning=meaning, fix=fix, never=True, settled=settled)
+def _never(pattern: str, meaning: str, fix: str, *, conclusive: bool = True) -> PendingReason:
+    return PendingReason(pattern=pattern, meaning=meaning, fix=fix, never=True, conclusive=conclusive)
 
 
-def _waits(pattern: str, meaning: str, fix: str = "", *, settled: bool = True) -> PendingReason:
-    return PendingReason(pattern=pattern, meaning=meaning, fix=fix, settled=settled)
+def _waits(pattern: str, meaning: str, fix: str = "", *, conclusive: bool = True) -> PendingReason:
+    return PendingReason(pattern=pattern, meaning=meaning, fix=fix, conclusive=conclusive)
 
 
 _REASONS = (
@@ -51,7 +51,7 @@ _REASONS = (
         r"PartitionConfig",
         "no set of the partition's nodes has what the job asks for",
         "compare NNODES, GPUS_PER_NODE and SBATCH_ARGS with sinfo -o '%P %D %c %m %G'",
-        settled=False,
+        conclusive=False,
     ),
     _never(
         r"BadConstraints|Constraints",
@@ -112,7 +112,7 @@ _REASONS = (
     _waits(r"Reservation", "it waits for its reservation to begin: scontrol show reservation"),
     # What clears with time
     _waits(r"Resources", "it is the next, as soon as enough nodes are free"),
-    _waits(r"Priority", "jobs of a higher priority are before it", settled=False),
+    _waits(r"Priority", "jobs of a higher priority are before it", conclusive=False),
     _waits(r"Dependency", "it waits for the job that it depends on"),
     _waits(r"BeginTime", "its start was put off: by --begin, or for a moment after a requeue"),
     _waits(r"JobArrayTaskLimit|ArrayTaskLimit", "as many tasks of its array run as may at once"),

@@ -15,8 +15,8 @@ from itertools import batched
 
 from harness.launch.slurm.command import PATIENCE_S, Answer, call, cluster_option
 from harness.launch.slurm.job_state import JobState, SubmittedIn, exit_code
-from harness.launch.slurm.sacct import SACCT_WORDS, no_accounting, sacct_rows
-from harness.launch.slurm.squeue import SQUEUE_WORDS, squeue_rows
+from harness.launch.slurm.sacct import SACCT_OPTIONS, no_accounting, sacct_rows
+from harness.launch.slurm.squeue import SQUEUE_OPTIONS, squeue_rows
 
 _IDS_A_CALL = 400  # some thousand bytes of arguments
 _UNKNOWN_ID = "Invalid job id"
@@ -55,10 +55,10 @@ def ask(job_ids: Collection[str], *, cluster: str | None = None, patience_s: flo
     states: dict[str, JobState] = {}
     unreachable: str | None = None
     for ids in batched(wanted, _IDS_A_CALL):
-        answer = call(["squeue", *where, "--jobs=" + ",".join(ids), *SQUEUE_WORDS], patience_s=patience_s)
+        answer = call(["squeue", *where, "--jobs=" + ",".join(ids), *SQUEUE_OPTIONS], patience_s=patience_s)
         unreachable = unreachable or _unreachable("squeue", answer, where, of_one_job=len(ids) == 1)
         states |= _by_id(answer, set(ids))
-    open_ids = [job_id for job_id in wanted if job_id not in states or states[job_id].over]
+    open_ids = [job_id for job_id in wanted if job_id not in states or states[job_id].ended]
     history, silent = _histories(open_ids, where, patience_s)
     for job_id in open_ids:
         if found := _ended_state(states.get(job_id), history.get(job_id, ()), where, patience_s):
@@ -71,10 +71,10 @@ def ask(job_ids: Collection[str], *, cluster: str | None = None, patience_s: flo
 def find_by_folder(wanted: Mapping[SubmittedIn, int]) -> FoundJobs:
     """This user's jobs by where they were submitted, each since the time given (seconds since the epoch)."""
     user = f"--user={os.getuid()}"
-    answer = call(["squeue", user, *SQUEUE_WORDS])
+    answer = call(["squeue", user, *SQUEUE_OPTIONS])
     rows = {state.submitted_in: state for _, state in squeue_rows(answer)}
     begun = time.strftime("--starttime=%Y-%m-%dT%H:%M:%S", time.gmtime(min(wanted.values()) - _CLOCKS_S))
-    account = call(["sacct", user, begun, *SACCT_WORDS])
+    account = call(["sacct", user, begun, *SACCT_OPTIONS])
     rows = {state.submitted_in: state for _, state in sacct_rows(account)} | rows
     return FoundJobs(
         jobs={where: rows[where] for where in wanted if where in rows},
@@ -84,9 +84,9 @@ def find_by_folder(wanted: Mapping[SubmittedIn, int]) -> FoundJobs:
 
 def _unreachable(program: str, answer: Answer, where: Sequence[str] = (), *, of_one_job: bool = False) -> str | None:
     """Why there is no answer to rely on; None if there is one. Of several jobs none is unknown: one is no job's id."""
-    if answer.code == 0 or (of_one_job and answer.code is not None and _UNKNOWN_ID in answer.said):
+    if answer.code == 0 or (of_one_job and answer.code is not None and _UNKNOWN_ID in answer.stderr):
         return None
-    last = answer.said.splitlines()[-1] if answer.said else f"{program} ended with {answer.code}"
+    last = answer.stderr.splitlines()[-1] if answer.stderr else f"{program} ended with {answer.code}"
     return " ".join((*where, last.removeprefix("slurm_load_jobs error: ")))
 
 
@@ -111,7 +111,7 @@ def _histories(
     histories: dict[str, tuple[JobState, ...]] = {}
     silent: str | None = None
     for ids in batched(job_ids, _IDS_A_CALL):
-        answer = call(["sacct", *where, "--jobs=" + ",".join(ids), *SACCT_WORDS], patience_s=patience_s)
+        answer = call(["sacct", *where, "--jobs=" + ",".join(ids), *SACCT_OPTIONS], patience_s=patience_s)
         silent = silent or _silent(answer)
         for names, state in sacct_rows(answer):
             for job_id in set(ids) & set(names):
@@ -132,7 +132,7 @@ def _ended_state(
     """
     last = history[-1] if history else None
     if live is None:
-        return last if last and last.over else None
+        return last if last and last.ended else None
     if last and last.state == live.state:
         return replace(live, exit_code=last.exit_code, cancelled_by=last.cancelled_by)
     return replace(live, exit_code=_code_by_scontrol(live.job_id, where, patience_s))
@@ -140,5 +140,5 @@ def _ended_state(
 
 def _code_by_scontrol(job_id: str, where: Sequence[str], patience_s: float) -> int | None:
     answer = call(["scontrol", *where, "--oneliner", "show", "job", job_id], patience_s=patience_s)
-    found = _EXIT.search(answer.out)
+    found = _EXIT.search(answer.stdout)
     return exit_code(found[1]) if found else None

@@ -18,7 +18,7 @@ _NODE = re.compile(
 class Evidence:
     """What is known of a failed attempt; None or empty is not known.
 
-    `log_lines` are at least those that a signature matches (`log_search.telling_lines`). `exit_codes` are each rank's
+    `log_lines` are at least those that a signature matches (`log_search.matching_lines`). `exit_codes` are each rank's
     own, by rank; `first_rank` is the first failing one, `traceback` its traceback or else its last lines. `slurm_state`
     is as Slurm says it (`NODE_FAIL`), `nodes` in the ranks' order, `free_bytes` what the run's file system has
     left, `predicted` what the cost model foresaw of the run.
@@ -43,16 +43,16 @@ class Evidence:
         """Where ranks ran."""
         if not self.ranks_per_node:
             return ()
-        places = sorted({rank // self.ranks_per_node for rank in ranks})
-        return tuple(self.nodes[place] for place in places if place < len(self.nodes))
+        indices = sorted({rank // self.ranks_per_node for rank in ranks})
+        return tuple(self.nodes[index] for index in indices if index < len(self.nodes))
 
 
 def ranks_in(line: str) -> Iterator[int]:
     """The ranks a line speaks of: by srun's account of its tasks, by its own words, else by its label."""
     if tasks := _TASKS.search(line):
         yield from map(int, expand_hosts(f"[{tasks['tasks']}]"))
-    elif words := _RANK.search(line):
-        yield from (int(rank) for rank in words.groups() if rank)
+    elif named := _RANK.search(line):
+        yield from (int(rank) for rank in named.groups() if rank)
     elif label := _LABEL.match(line):
         yield int(label[1])
 

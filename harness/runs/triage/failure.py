@@ -14,7 +14,7 @@ from harness.runs.record import Cause, RunError, RunRecord
 from harness.runs.triage.cause import find_cause
 from harness.runs.triage.evidence import Evidence
 from harness.runs.triage.internal_causes import FOLDER_REMOVED, UNKNOWN, lost, not_started
-from harness.runs.triage.log_search import telling_lines
+from harness.runs.triage.log_search import matching_lines
 from harness.runs.triage.rank_error import RankError, find_rank_error, find_rank_error_in_log
 
 _NOT_STARTED = 128 + 53
@@ -45,7 +45,9 @@ def failure_of(record: RunRecord, paths: RunPaths, last: AttemptFacts | None, jo
         nodes=record.attempts[-1].nodes if record.attempts else (),
     )
     if _saved_in_time(facts):
-        return replace(error, rank=None, traceback=None, cause=_to_go_on(paths, facts.saved_step) or error.cause)
+        return replace(
+            error, rank=None, traceback=None, cause=_time_limit_cause(paths, facts.saved_step) or error.cause
+        )
     if error.cause and error.cause.name == UNKNOWN.name and error.exit_code is None and job is None:
         return replace(error, cause=lost(record, "left no word of its end"))
     return error
@@ -56,15 +58,15 @@ def failure_here(record: RunRecord, paths: RunPaths, exit_code: int, *, raised: 
 
     A run in the recording process has no ranks: its error text is what that process `raised`.
     """
-    found = find_rank_error(paths) if raised is None else RankError(rank=None, exit_code=None, text=raised)
-    codes = {} if found.rank is None or found.exit_code is None else {found.rank: found.exit_code}
-    return _error(record, paths, found, codes, exit_code=exit_code, nodes=(record.job.host,))
+    rank_error = find_rank_error(paths) if raised is None else RankError(rank=None, exit_code=None, text=raised)
+    codes = {} if rank_error.rank is None or rank_error.exit_code is None else {rank_error.rank: rank_error.exit_code}
+    return _error(record, paths, rank_error, codes, exit_code=exit_code, nodes=(record.job.host,))
 
 
 def _error(
     record: RunRecord,
     paths: RunPaths,
-    found: RankError,
+    rank_error: RankError,
     codes: Mapping[int, int],
     *,
     exit_code: int | None,
@@ -74,11 +76,11 @@ def _error(
 ) -> RunError:
     """What the first failing rank, the log from `start_bytes` on, and Slurm's word come to; `codes` by rank."""
     evidence = Evidence(
-        log_lines=telling_lines(paths.log, start_bytes=start_bytes),
+        log_lines=matching_lines(paths.log, start_bytes=start_bytes),
         exit_codes=codes,
-        first_rank=found.rank,
+        first_rank=rank_error.rank,
         # Under Slurm the last lines of all ranks are no rank's own words, and stand in the log anyway.
-        traceback=found.text if found.rank is not None or slurm_state is None else None,
+        traceback=rank_error.text if rank_error.rank is not None or slurm_state is None else None,
         slurm_state=slurm_state,
         free_bytes=shutil.disk_usage(paths.root).free if paths.root.is_dir() else None,
         predicted=record.predicted,
@@ -86,9 +88,9 @@ def _error(
         nodes=nodes,
     )
     return RunError(
-        exit_code=exit_code if found.rank is None else codes.get(found.rank, exit_code),
-        rank=found.rank,
-        traceback=found.text or None,
+        exit_code=exit_code if rank_error.rank is None else codes.get(rank_error.rank, exit_code),
+        rank=rank_error.rank,
+        traceback=rank_error.text or None,
         exit_codes={str(rank): code for rank, code in codes.items()},
         cause=find_cause(evidence),
     )
@@ -116,7 +118,7 @@ def ran_out_of_time(record: RunRecord, facts: AttemptFacts, job: JobState | None
     return bool(facts.started_s and facts.ended_s and facts.ended_s - facts.started_s >= limit_s - late_s)
 
 
-def _to_go_on(paths: RunPaths, step: int | None) -> Cause | None:
+def _time_limit_cause(paths: RunPaths, step: int | None) -> Cause | None:
     """How to go on from what the run saved before its time was up; None if it saved nothing."""
     if step is None:
         return None
@@ -129,4 +131,4 @@ def _to_go_on(paths: RunPaths, step: int | None) -> Cause | None:
 
 
 def _slurm_state(record: RunRecord, job: JobState | None) -> str:
-    return record.attempts[-1].state if record.attempts else (job.words if job else "UNKNOWN")
+    return record.attempts[-1].state if record.attempts else (job.state_text if job else "UNKNOWN")

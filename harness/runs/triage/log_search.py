@@ -13,7 +13,7 @@ SEARCHED_BYTES = 256 * 1024**2
 _MOST_LINES = 10_000
 
 
-def telling_lines(log: Path, *, start_bytes: int = 0) -> tuple[str, ...]:
+def matching_lines(log: Path, *, start_bytes: int = 0) -> tuple[str, ...]:
     """What any signature matches in a log from `start_bytes` on, in order; nothing if it cannot be read.
 
     grep reads hundreds of megabytes a second where Python's re reads one or two.

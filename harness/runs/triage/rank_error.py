@@ -20,7 +20,7 @@ _IGNORED = "Exception ignored "  # a destructor's, at the end: nothing ended by 
 _RANK_LABEL = re.compile(r"^\[rank\d+\]: ?", re.MULTILINE)  # torch's excepthook puts it before every line
 _CPP_LOG = re.compile(r"^(\[rank\d+\]:)?\[[WIEF]\d{4} ")  # e.g. [W1121 07:11:02 ProcessGroup…]
 _FAILURE = re.compile(r"^  rank +: (?P<rank>\d+) .*\n  exitcode +: (?P<code>-?\d+)", re.MULTILINE)
-_OTHERS_FAULT = re.compile(
+_PEER_FAILURE = re.compile(
     r"Connection (closed|reset|refused)|[Bb]roken pipe|closed by (remote )?peer|remote process exited|SIGTERM"
     r"|Socket Timeout|Timed out waiting|failed to (recv|send)|DistBackendError|ncclRemoteError|NCCL operation timed out"
     r"|collective operation timeout",
@@ -48,14 +48,14 @@ def find_rank_error(paths: RunPaths) -> RankError:
     """
     launcher = _read_end(paths.launcher_log)
     codes = {int(match["rank"]): as_in_a_shell(int(match["code"])) for match in _FAILURE.finditer(launcher)}
-    words = {int(path.parent.name): _read_end(path) for path in rank_files(paths.ranks, "stderr.log")}
-    tracebacks = {rank: found for rank, text in words.items() if (found := last_traceback(text))}
+    texts = {int(path.parent.name): _read_end(path) for path in rank_files(paths.ranks, "stderr.log")}
+    tracebacks = {rank: found for rank, text in texts.items() if (found := last_traceback(text))}
     root = _FAILURE.search(launcher, max(launcher.find("Root Cause"), 0))
     rank = _culprit(int(root["rank"]) if root else None, codes, tracebacks)
     if rank is None:
         return RankError(rank=None, exit_code=None, text=_last_lines(launcher))
     code = codes.get(rank)
-    text = tracebacks.get(rank) or _without_traceback(code, words.get(rank, ""))
+    text = tracebacks.get(rank) or _without_traceback(code, texts.get(rank, ""))
     return RankError(rank=rank, exit_code=code, text=text)
 
 
@@ -66,17 +66,17 @@ def find_rank_error_in_log(log: Path, exits: Mapping[int, RankExit], *, start_by
     """
     failed = sorted((it.ended_s or 0, rank) for rank, it in exits.items() if it.code)
     codes = {rank: exits[rank].code for _, rank in failed}
-    words = _words_from_traceback(log, start_bytes)
+    texts = _texts_from_traceback(log, start_bytes)
     # A rank that went on, or was asked to end, only printed what it had caught.
-    at_peace = {rank for rank, it in exits.items() if it.code in (0, TERMINATED)}
-    words = {rank: text for rank, text in words.items() if rank not in at_peace}
-    tracebacks = {rank: found for rank, text in words.items() if (found := last_traceback(text))}
+    unharmed = {rank for rank, it in exits.items() if it.code in (0, TERMINATED)}
+    texts = {rank: text for rank, text in texts.items() if rank not in unharmed}
+    tracebacks = {rank: found for rank, text in texts.items() if (found := last_traceback(text))}
     first = next((rank for rank, code in codes.items() if code != TERMINATED), next(iter(codes), None))
     rank = _culprit(first, codes, tracebacks)
     code = None if rank is None else codes.get(rank)
     if rank is not None and rank in tracebacks:
         return RankError(rank=rank, exit_code=code, text=tracebacks[rank])
-    end = _end_of(log, start_bytes, rank)
+    end = _last_lines_of(log, start_bytes, rank)
     return RankError(rank=rank, exit_code=code, text=end if rank is None else _without_traceback(code, end))
 
 
@@ -91,7 +91,7 @@ def _culprit(first: int | None, codes: Mapping[int, int], tracebacks: Mapping[in
 
 
 def _is_own(traceback: str) -> bool:
-    return not _OTHERS_FAULT.search(traceback.rpartition(_FRAME)[2])
+    return not _PEER_FAILURE.search(traceback.rpartition(_FRAME)[2])
 
 
 def _labelled(log: Path, start_bytes: int) -> Iterator[tuple[bytes, bytes]]:
@@ -106,19 +106,19 @@ def _labelled(log: Path, start_bytes: int) -> Iterator[tuple[bytes, bytes]]:
         return
 
 
-def _words_from_traceback(log: Path, start_bytes: int) -> dict[int, str]:
+def _texts_from_traceback(log: Path, start_bytes: int) -> dict[int, str]:
     """What each rank wrote from a traceback on, of those that wrote one; of many, from one of the last."""
-    words: dict[bytes, list[bytes]] = {}
+    texts: dict[bytes, list[bytes]] = {}
     for rank, text in _labelled(log, start_bytes):
         begins = _TRACEBACK.encode() in text or _IGNORED.encode() in text
-        if begins and len(words.setdefault(rank, [])) >= _MOST_TRACEBACK_LINES // 2:
-            words[rank].clear()
-        if rank in words and len(words[rank]) < _MOST_TRACEBACK_LINES:
-            words[rank].append(text)
-    return {int(rank): b"".join(lines).decode(errors="replace") for rank, lines in words.items()}
+        if begins and len(texts.setdefault(rank, [])) >= _MOST_TRACEBACK_LINES // 2:
+            texts[rank].clear()
+        if rank in texts and len(texts[rank]) < _MOST_TRACEBACK_LINES:
+            texts[rank].append(text)
+    return {int(rank): b"".join(lines).decode(errors="replace") for rank, lines in texts.items()}
 
 
-def _end_of(log: Path, start_bytes: int, rank: int | None) -> str:
+def _last_lines_of(log: Path, start_bytes: int, rank: int | None) -> str:
     """The last lines of one rank, or of all."""
     if rank is None:
         return _last_lines(_read_end(log, start_bytes=start_bytes))
@@ -149,10 +149,10 @@ def _without_traceback(code: int | None, stderr: str) -> str:
     if code in _SIGNALS:
         name = _SIGNALS[code].name
         cause = " (the kernel does that when memory runs out)" if name == "SIGKILL" else ""
-        how = f"killed by {name}{cause}"
+        ending = f"killed by {name}{cause}"
     else:
-        how = "it left no traceback"
-    return "\n".join(filter(None, (how, _last_lines(stderr))))
+        ending = "it left no traceback"
+    return "\n".join(filter(None, (ending, _last_lines(stderr))))
 
 
 def _last_lines(text: str) -> str:

@@ -39,7 +39,7 @@ class Signature:
         return self.kind == "transient"
 
     @property
-    def lasting(self) -> bool:
+    def persistent(self) -> bool:
         """Whether the same job would fail again."""
         return self.kind in ("permanent", "exception")
 
@@ -66,11 +66,11 @@ def pattern_of(found: Iterable[Signature]) -> str:
 
 def retry_patterns() -> RetryPatterns:
     """What a job's script takes of the signatures to decide whether to start anew."""
-    lasting = [it for it in signatures() if it.lasting]
+    persistent = [it for it in signatures() if it.persistent]
     return RetryPatterns(
         transient=tuple((it.name, pattern_of([it])) for it in signatures() if it.transient and it.patterns),
-        permanent=pattern_of(it for it in lasting if not it.weak),
-        weak=pattern_of(it for it in lasting if it.weak),
+        permanent=pattern_of(it for it in persistent if not it.weak),
+        weak=pattern_of(it for it in persistent if it.weak),
     )
 
 

@@ -40,7 +40,7 @@ class LogParser:
         self._launch = -1  # none yet
         self._launch_is_new = False
         self._last_start: str | None = None
-        self._speaker = ""
+        self._rank_label = ""
         self._last_text = ""
         self._memory: list[MemoryReport] = []
         self._validations: list[Validation] = []
@@ -58,7 +58,7 @@ class LogParser:
             self._begin_launch()
             self._statements.training_began()
         added = [self._add(text, log_lines.label(line)) for text in log_lines.iteration_texts(line)]
-        self._note(line)
+        self._read_statements(line)
         return next((sample for sample in reversed(added) if sample), None)
 
     def feed_bytes(self, chunk: bytes) -> list[StepSample]:
@@ -83,10 +83,10 @@ class LogParser:
         self._launch += 1
         self._launch_is_new = True
 
-    def _add(self, text: str, speaker: str) -> StepSample | None:
+    def _add(self, text: str, rank_label: str) -> StepSample | None:
         """Keep a whole iteration line's sample, unless it is a copy."""
         sample = log_lines.parse_iteration(text)
-        if sample is None or self._is_copy(text, speaker):
+        if sample is None or self._is_copy(text, rank_label):
             return None
         if not self._launch_is_new and (not self._samples or sample.iteration <= self._samples[-1].iteration):
             self._begin_launch()
@@ -94,15 +94,19 @@ class LogParser:
             self._supersede(sample.iteration)
         self._launch_is_new = False
         self._statements.training_began()
-        self._speaker = speaker
+        self._rank_label = rank_label
         self._last_text = text
         sample = replace(sample, launch=self._launch, tokens_per_s_per_gpu=self._tokens_per_s_per_gpu(sample))
         self._samples.append(sample)
         return sample
 
-    def _is_copy(self, text: str, speaker: str) -> bool:
-        """Whether this line repeats, or another rank repeats, what the launch's speaker prints."""
-        return bool(self._samples) and not self._launch_is_new and (speaker != self._speaker or text == self._last_text)
+    def _is_copy(self, text: str, rank_label: str) -> bool:
+        """Whether this line repeats, or another rank repeats, what the launch's rank prints."""
+        return (
+            bool(self._samples)
+            and not self._launch_is_new
+            and (rank_label != self._rank_label or text == self._last_text)
+        )
 
     def _supersede(self, iteration: int) -> None:
         """Forget what earlier launches did from an iteration on: it is done again."""
@@ -115,7 +119,7 @@ class LogParser:
             return None
         return sample.global_batch_size * self._seq_len / sample.step_s / world_size
 
-    def _note(self, line: str) -> None:
+    def _read_statements(self, line: str) -> None:
         """Keep what lines other than the iteration line state."""
         if memory := log_lines.parse_memory(line):
             self._memory.append(memory)
