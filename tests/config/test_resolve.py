@@ -1,7 +1,10 @@
 """Layers, origins, interpolation and extra flags."""
 
+from itertools import permutations
+
 import pytest
 
+from harness.config.roots import Roots
 from harness.errors import ConfigError
 
 
@@ -82,6 +85,35 @@ def test_extra_flags_displace_flags_of_the_same_meaning(resolve) -> None:
     assert flags.argv()[-2:] != ["--train-iters", "40"]
 
 
+@pytest.mark.parametrize(
+    "group",
+    [  # of each, Megatron refuses two at once or lets one make the others void
+        ("--lr-warmup-fraction", "--lr-warmup-iters"),
+        ("--num-virtual-stages-per-pipeline-rank", "--num-layers-per-virtual-pipeline-stage"),
+        ("--mock-data", "--data-path", "--train-data-path"),
+        ("--bf16", "--fp16"),
+    ],
+)
+def test_of_flags_that_exclude_each_other_the_one_typed_last_holds(resolve, group: tuple[str, ...]) -> None:
+    typed = {flag: [flag] if flag in ("--mock-data", "--bf16", "--fp16") else [flag, "1"] for flag in group}
+    for before, after in permutations(group, 2):
+        flags = resolve("MODEL=Mixtral-8x7B", extra=[*typed[before], *typed[after]]).megatron_args
+        assert flags.keys() & set(group) == {after}
+
+
+@pytest.mark.parametrize("model", Roots.standard().names("model"))
+def test_a_warm_up_in_iterations_displaces_the_models_fraction(resolve, model: str) -> None:
+    written = resolve(f"MODEL={model}").megatron_args
+    typed = resolve(f"MODEL={model}", extra=["--lr-warmup-iters", "10"]).megatron_args
+    assert typed.keys() ^ written.keys() == {"--lr-warmup-fraction", "--lr-warmup-iters"}
+
+
+def test_a_warm_up_in_samples_displaces_the_models_fraction(resolve) -> None:
+    extra = ["--train-samples", "1000", "--lr-warmup-samples", "10"]
+    flags = resolve("MODEL=DeepSeek-V3", extra=extra).megatron_args
+    assert flags.keys() & {"--lr-warmup-fraction", "--lr-warmup-samples"} == {"--lr-warmup-samples"}
+
+
 def test_extra_flags_in_every_shape(resolve) -> None:
     extra = ["--recompute-granularity=selective", "--recompute-modules", "moe_act", "mlp", "--log-params-norm"]
     flags = resolve("MODEL=Mixtral-8x7B", extra=extra).megatron_args
@@ -116,6 +148,16 @@ def test_a_proxy_adds_nothing_to_an_architecture(resolve) -> None:
     assert not absent & mixtral.keys()
     full, proxy = (resolve("MODEL=DeepSeek-V3", "PP=1", f"PROXY={name}").megatron_args for name in ("none", "laptop"))
     assert full.keys() == proxy.keys()
+
+
+@pytest.mark.parametrize(("said", "nodes"), [("NNODES = 4\n", 4), ("", 1)])
+def test_a_proxy_runs_on_the_nodes_of_the_cluster_and_else_on_its_own(resolve, tmp_path, said: str, nodes: int) -> None:
+    conf = tmp_path / "cluster_configs/benchmarking/mine.conf"
+    conf.parent.mkdir(parents=True)
+    conf.write_text(f"[cluster]\nDATASET = mock\nPRETRAIN = 1\nPROXY = laptop\n{said}")
+    resolved = resolve("MODEL=DeepSeek-V3", "CLUSTER=mine")
+    assert (resolved.integer("NNODES"), resolved.integer("NUM_LAYERS")) == (nodes, 4)
+    assert resolve("MODEL=DeepSeek-V3", "CLUSTER=mine", "NNODES=2").integer("NNODES") == 2
 
 
 @pytest.mark.parametrize("name", ["MY_SECRET_TOKEN", "WANDB_API_KEY"])

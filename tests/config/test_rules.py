@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness.config.releases import known, load
 from harness.errors import ConfigError
 
 
@@ -122,6 +123,18 @@ def test_a2a_overlap(resolve) -> None:
     assert on.env["CUDA_DEVICE_MAX_CONNECTIONS"] == "32"
     assert "--overlap-moe-expert-parallel-comm" not in off.megatron_args
     assert off.env["CUDA_DEVICE_MAX_CONNECTIONS"] == "1"
+
+
+@pytest.mark.parametrize("release", known())
+def test_the_all_to_all_is_overlapped_where_the_release_can(resolve, release: str) -> None:
+    words = ("MODEL=Mixtral-8x7B", f"MCORE_RELEASE_VERSION={release}", "A2A_OVERLAP=1")
+    resolved = resolve(*words, cluster="template")
+    flag = "--overlap-moe-expert-parallel-comm"
+    can = flag in load(release).options
+    assert resolved.megatron_args.switch(flag) == can
+    assert resolved.env["CUDA_DEVICE_MAX_CONNECTIONS"] == ("32" if can else "1")
+    said = "A2A_OVERLAP=1 (command line) has no effect: Megatron has it from 0.14 on"
+    assert (said in resolved.notices) == (not can)
 
 
 def test_weight_gradients_are_delayed_where_transformer_engine_can(resolve) -> None:

@@ -7,7 +7,7 @@ from planned import planned
 
 from harness.config.megatron_args import MegatronArgs
 from harness.cost.constants import FITTED
-from harness.cost.hardware import Gpu, find_gpu
+from harness.cost.hardware import GPUS, Gpu, find_gpu
 from harness.cost.step_time import StepTime, step_time
 from harness.cost.training import Graphs, Recompute, Training
 from harness.cost.training_flags import WHOLE_LAYER, training
@@ -85,6 +85,13 @@ def test_virtual_stages_shrink_the_bubble() -> None:
 
 def test_a_wider_nvlink_domain_carries_the_exchange(v3: Training) -> None:
     assert predicted(v3, "GB200").parts_s["EP communication"] < predicted(v3, "B200").parts_s["EP communication"]
+
+
+@pytest.mark.parametrize("name", [it.name for it in GPUS])
+def test_a_grace_cpu_launches_kernels_more_slowly(v3: Training, name: str) -> None:
+    bf16, slow = replace(v3, precision="bf16"), replace(FITTED, host_grace=2 * FITTED.host_grace)
+    on_grace = name.startswith("GB")  # NVIDIA's name for a Grace CPU beside Blackwell GPUs
+    assert (step_time(bf16, gpu(name), slow).total_s > step_time(bf16, gpu(name), FITTED).total_s) == on_grace
 
 
 def test_a_precision_that_the_gpu_lacks(v3: Training) -> None:

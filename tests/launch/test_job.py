@@ -7,6 +7,7 @@ import pytest
 from harness.config.provenance import Origin, Resolved
 from harness.errors import ConfigError
 from harness.launch.job import job_spec
+from harness.launch.script.render import render_script
 
 type Configured = Callable[..., Resolved]
 
@@ -189,6 +190,15 @@ def test_without_a_runtime_the_image_is_not_used(configured: Configured) -> None
 def test_enroot_in_each_task_starts_files_only(configured: Configured) -> None:
     with pytest.raises(ConfigError, match="`enroot start` takes no URI"):
         job_spec(configured(CONTAINER_IMAGE="nvcr.io#nvidia/pytorch:25.04-py3", CONTAINER_RUNTIME="enroot"), "slurm")
+
+
+@pytest.mark.parametrize(
+    ("run_time", "seconds"), [("08:00:00", 120), ("00:08:00", 120), ("00:07:56", 119), ("00:01:00", 15)]
+)
+def test_ranks_are_asked_to_save_before_the_limit(configured: Configured, run_time: str, seconds: int) -> None:
+    resolved = configured({"--save": "${RUN_DIR}/checkpoints"}, RUN_TIME=run_time)
+    script = render_script(job_spec(resolved, "slurm"))
+    assert f"#SBATCH --signal=B:USR1@{seconds}\n" in script
 
 
 def test_flags_of_a_fresh_start_come_last_where_the_run_saves(configured: Configured) -> None:
