@@ -1,0 +1,102 @@
+"""What a release decides begins where the release does, on both sides of the border."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from harness.config.provenance import Resolved
+from harness.config.releases import known, load
+from harness.errors import ConfigError
+
+MIXTRAL, V3, LITE = ("MODEL=Mixtral-8x7B",), ("MODEL=DeepSeek-V3",), ("MODEL=DeepSeek-V2-Lite",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """Words whose `flag` (with `value`, if that is what the release decides) Megatron has from `since` on."""
+
+    words: Sequence[str]
+    flag: str
+    value: str | None = None
+    since: str
+    cluster: str = "template"
+
+
+GATES = {
+    "YaRN is named": Gate(words=V3, flag="--rope-type", value="yarn", since="0.14"),
+    "flex": Gate(
+        words=(*MIXTRAL, "MOE_TOKEN_DISPATCHER=deepep"),
+        flag="--moe-token-dispatcher-type",
+        value="flex",
+        since="0.12",
+    ),
+    "flex's backend is named": Gate(
+        words=(*MIXTRAL, "MOE_TOKEN_DISPATCHER=deepep"), flag="--moe-flex-dispatcher-backend", since="0.16"
+    ),
+    "the all-to-all is overlapped": Gate(
+        words=(*MIXTRAL, "A2A_OVERLAP=1"), flag="--overlap-moe-expert-parallel-comm", since="0.14"
+    ),
+    "fp8 in blocks": Gate(words=(*MIXTRAL, "PR=fp8"), flag="--fp8-recipe", value="blockwise", since="0.13"),
+    "a recipe is named": Gate(words=(*MIXTRAL, "PR=fp8"), flag="--fp8-recipe", since="0.12"),
+    "mxfp8": Gate(words=(*MIXTRAL, "PR=mxfp8"), flag="--fp8-recipe", value="mxfp8", since="0.12"),
+    "mxfp8 parameters": Gate(words=(*MIXTRAL, "PR=mxfp8"), flag="--reuse-grad-buf-for-mxfp8-param-ag", since="0.13"),
+    "moments in bf16": Gate(words=(*MIXTRAL, "PR=fp8"), flag="--exp-avg-dtype", value="bf16", since="0.13"),
+    "an offloaded optimizer": Gate(
+        words=(*MIXTRAL, "OPTIMIZER_OFFLOAD=1"), flag="--optimizer-cpu-offload", since="0.12"
+    ),
+    "a layout of one's own": Gate(
+        words=(*MIXTRAL, "PP=4", "PP_LAYOUT=Et*8|t*8|t*8|t*8L"), flag="--pipeline-model-parallel-layout", since="0.13"
+    ),
+    "a layout that is chosen": Gate(
+        words=(*LITE, "PP=4", "VPP=2"), flag="--pipeline-model-parallel-layout", since="0.13"
+    ),
+    "the sample's end of document": Gate(
+        words=MIXTRAL, flag="--null-tokenizer-eod-id", value="256", since="0.18", cluster="laptop"
+    ),
+}
+
+
+@pytest.mark.parametrize("release", known())
+@pytest.mark.parametrize("name", GATES)
+def test_a_flag_is_there_exactly_from_its_release_on(resolve, name: str, release: str) -> None:
+    gate = GATES[name]
+    has = known().index(release) >= known().index(gate.since)
+    resolved = resolved_or_refused(resolve, gate, release)
+    value = resolved.megatron_args.get(gate.flag) if resolved else None
+    assert (value == gate.value if gate.value else value is not None) == has
+    assert resolved or not has
+    # What a release lacks is told of in a setting's words, not by its parser.
+    assert not resolved or not any(f"has no {gate.flag}" in notice for notice in resolved.notices)
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_a_gate_is_where_the_releases_differ(name: str) -> None:
+    gate = GATES[name]
+    before = known()[known().index(gate.since) - 1]
+    old, new = load(before).option(gate.flag), load(gate.since).option(gate.flag)
+    assert new is not None
+    assert old is None or (gate.value is not None and gate.value not in old.choices and gate.value in new.choices)
+
+
+@pytest.mark.parametrize("release", [it for it in known() if "--pipeline-model-parallel-layout" in load(it).options])
+def test_a_chosen_layout_names_mtp_modules_from_0_14_on(resolve, release: str) -> None:
+    words = ("NUM_LAYERS=61", "PP=4", "VPP=2", "PP_FIRST=", "PP_LAST=", f"MCORE_RELEASE_VERSION={release}")
+    flags = resolve(*V3, *words, cluster="template").megatron_args
+    assert ("m" in flags.text("--pipeline-model-parallel-layout")) == (load(release).number >= (0, 14))
+    assert flags.text("--mtp-num-layers") == "1"
+
+
+@pytest.mark.parametrize("release", known())
+def test_a_q_norm_that_only_the_newest_spec_adds_is_told_of(resolve, release: str) -> None:
+    notices = resolve(*LITE, f"MCORE_RELEASE_VERSION={release}", cluster="template").notices
+    assert any("adds a q norm" in notice for notice in notices) == (load(release).number >= (0, 19))
+
+
+def resolved_or_refused(resolve, gate: Gate, release: str) -> Resolved | None:  # type: ignore[no-untyped-def]
+    """None where a setting is refused. What the release's own parser finds in a rule's flag would be a rule's fault."""
+    try:
+        return resolve(*gate.words, f"MCORE_RELEASE_VERSION={release}", cluster=gate.cluster)
+    except ConfigError as error:
+        assert not str(error).startswith("rule ")
+        return None
