@@ -14,12 +14,16 @@ MIXTRAL, V3, LITE = ("MODEL=Mixtral-8x7B",), ("MODEL=DeepSeek-V3",), ("MODEL=Dee
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """Words whose `flag` (with `value`, if that is what the release decides) Megatron has from `since` on."""
+    """Words whose `flag` (with `value`, if that is what the release decides) Megatron has from `since` on.
+
+    `told`: what a notice or a refusal says of it before, where the user loses something.
+    """
 
     words: Sequence[str]
     flag: str
     value: str | None = None
     since: str
+    told: str = ""
     cluster: str = "template"
 
 
@@ -30,23 +34,42 @@ GATES = {
         flag="--moe-token-dispatcher-type",
         value="flex",
         since="0.12",
+        told="has no flex dispatcher (0.12 has)",
     ),
     "flex's backend is named": Gate(
         words=(*MIXTRAL, "MOE_TOKEN_DISPATCHER=deepep"), flag="--moe-flex-dispatcher-backend", since="0.16"
     ),
     "the all-to-all is overlapped": Gate(
-        words=(*MIXTRAL, "A2A_OVERLAP=1"), flag="--overlap-moe-expert-parallel-comm", since="0.14"
+        words=(*MIXTRAL, "A2A_OVERLAP=1"),
+        flag="--overlap-moe-expert-parallel-comm",
+        since="0.14",
+        told="Megatron has it from 0.14 on",
     ),
-    "fp8 in blocks": Gate(words=(*MIXTRAL, "PR=fp8"), flag="--fp8-recipe", value="blockwise", since="0.13"),
+    "fp8 in blocks": Gate(
+        words=(*MIXTRAL, "PR=fp8"),
+        flag="--fp8-recipe",
+        value="blockwise",
+        since="0.13",
+        told="blockwise came with 0.13",
+    ),
     "a recipe is named": Gate(words=(*MIXTRAL, "PR=fp8"), flag="--fp8-recipe", since="0.12"),
-    "mxfp8": Gate(words=(*MIXTRAL, "PR=mxfp8"), flag="--fp8-recipe", value="mxfp8", since="0.12"),
+    "mxfp8": Gate(
+        words=(*MIXTRAL, "PR=mxfp8"),
+        flag="--fp8-recipe",
+        value="mxfp8",
+        since="0.12",
+        told="has no --fp8-recipe; 0.12 has",
+    ),
     "mxfp8 parameters": Gate(words=(*MIXTRAL, "PR=mxfp8"), flag="--reuse-grad-buf-for-mxfp8-param-ag", since="0.13"),
     "moments in bf16": Gate(words=(*MIXTRAL, "PR=fp8"), flag="--exp-avg-dtype", value="bf16", since="0.13"),
     "an offloaded optimizer": Gate(
-        words=(*MIXTRAL, "OPTIMIZER_OFFLOAD=1"), flag="--optimizer-cpu-offload", since="0.12"
+        words=(*MIXTRAL, "OPTIMIZER_OFFLOAD=1"), flag="--optimizer-cpu-offload", since="0.12", told="0.12 and newer can"
     ),
     "a layout of one's own": Gate(
-        words=(*MIXTRAL, "PP=4", "PP_LAYOUT=Et*8|t*8|t*8|t*8L"), flag="--pipeline-model-parallel-layout", since="0.13"
+        words=(*MIXTRAL, "PP=4", "PP_LAYOUT=Et*8|t*8|t*8|t*8L"),
+        flag="--pipeline-model-parallel-layout",
+        since="0.13",
+        told="takes a layout from 0.13 on",
     ),
     "a layout that is chosen": Gate(
         words=(*LITE, "PP=4", "VPP=2"), flag="--pipeline-model-parallel-layout", since="0.13"
@@ -62,12 +85,13 @@ GATES = {
 def test_a_flag_is_there_exactly_from_its_release_on(resolve, name: str, release: str) -> None:
     gate = GATES[name]
     has = known().index(release) >= known().index(gate.since)
-    resolved = resolved_or_refused(resolve, gate, release)
+    resolved, told = resolved_or_refused(resolve, gate, release)
     value = resolved.megatron_args.get(gate.flag) if resolved else None
     assert (value == gate.value if gate.value else value is not None) == has
     assert resolved or not has
     # What a release lacks is told of in a setting's words, not by its parser.
-    assert not resolved or not any(f"has no {gate.flag}" in notice for notice in resolved.notices)
+    assert not any(f"has no {gate.flag}; left out" in text for text in told)
+    assert not gate.told or any(gate.told in text for text in told) == (not has)
 
 
 @pytest.mark.parametrize("name", GATES)
@@ -93,10 +117,14 @@ def test_a_q_norm_that_only_the_newest_spec_adds_is_told_of(resolve, release: st
     assert any("adds a q norm" in notice for notice in notices) == (load(release).number >= (0, 19))
 
 
-def resolved_or_refused(resolve, gate: Gate, release: str) -> Resolved | None:  # type: ignore[no-untyped-def]
-    """None where a setting is refused. What the release's own parser finds in a rule's flag would be a rule's fault."""
+def resolved_or_refused(resolve, gate: Gate, release: str) -> tuple[Resolved | None, Sequence[str]]:  # type: ignore[no-untyped-def]
+    """The configuration and its notices, or None and why a setting is refused.
+
+    What the release's own parser found in a rule's flag would be the rule's fault.
+    """
     try:
-        return resolve(*gate.words, f"MCORE_RELEASE_VERSION={release}", cluster=gate.cluster)
+        resolved: Resolved = resolve(*gate.words, f"MCORE_RELEASE_VERSION={release}", cluster=gate.cluster)
     except ConfigError as error:
-        assert not str(error).startswith("rule ")
-        return None
+        assert not any(problem.startswith("rule ") for problem in error.problems)
+        return None, error.problems
+    return resolved, resolved.notices
