@@ -7,6 +7,7 @@ import pytest
 from harness.config.provenance import Origin, Resolved
 from harness.errors import ConfigError
 from harness.launch.job import job_spec
+from harness.launch.job_rules import unused_here
 from harness.launch.script.render import render_script
 
 type Configured = Callable[..., Resolved]
@@ -88,15 +89,23 @@ def test_all_problems_at_once_with_their_lines(configured: Configured) -> None:
     [
         *(
             (args, "leave it out")
-            for args in ("-o x", "-ofile", "--array=1-3", "--export NONE", "--wrap=ls", "--outp=x")
+            for args in (
+                *("-o x", "-ofile", "--output=x", "--outp=x", "-e x", "--error=x", "-D /x", "--chdir=/x", "-a 1-3"),
+                *("--array=1-3", "--export NONE", "--export-file=x", "--open-mode=truncate", "--wrap=ls"),
+                *("--signal=USR1", "--parsable", "-Q", "--quiet", "--test-only"),
+            )
         ),
         *((args, "set NNODES instead") for args in ("-N4", "--nodes=4")),
-        *((args, "set NNODES and GPUS_PER_NODE instead") for args in ("-n 8", "--ntasks=8", "--ntasks-per-no=4")),
+        *(
+            (args, "set NNODES and GPUS_PER_NODE instead")
+            for args in ("-n 8", "--ntasks=8", "--ntasks-per-node=4", "--ntasks-per-no=4")
+        ),
         *((args, "set RUN_TIME instead") for args in ("-t 5", "--time=5")),
         *((args, "set RUN_NAME instead") for args in ("--job-name=x", "-J x")),
         *((args, "set PARTITION instead") for args in ("--partition=big", "-pbig")),
         *((args, "set ACCOUNT instead") for args in ("--account physics", "-A physics")),
-        ("--requeue", "set RETRIES instead"),
+        *((args, "set RETRIES instead") for args in ("--requeue", "--no-requeue")),
+        *((args, "set SUBMIT_WAIT instead") for args in ("--wait", "-W")),
     ],
 )
 def test_what_the_launcher_sets_itself_cannot_be_set_twice(configured: Configured, args: str, fix: str) -> None:
@@ -156,8 +165,10 @@ def test_an_output_path_that_no_mount_can_carry(configured: Configured) -> None:
 @pytest.mark.parametrize(
     "args",
     [
-        *("--container-image=x", "--export=ALL", "-N 2", "-n4", "--label", "--output x", "--outp=x", "none"),
-        *("-m cyclic", "--distribution=plane=4", "--mpi='pmix"),
+        *("--container-image=x", "--no-container-mount-home", "--export=ALL", "--export-file=x", "none"),
+        *("--output x", "--outp=x", "-o x", "--error=x", "-e x", "--input=x", "-i x", "--chdir=/x", "-D /x"),
+        *("-N 2", "--nodes=2", "-n4", "--ntasks=4", "--ntasks-per-node=4", "-l", "--label", "-K", "--kill-on-bad-exit"),
+        *("--jobid=7", "--multi-prog", "--pty", "--overlap", "-m cyclic", "--distribution=plane=4", "--mpi='pmix"),
     ],
 )
 def test_srun_args_set_nothing_of_the_launcher_s(configured: Configured, args: str) -> None:
@@ -180,6 +191,16 @@ def test_further_options_of_sbatch_are_for_slurm_and_checked_alike(configured: C
         job_spec(configured(), "slurm", slurm_options=("--reservation=a\n#SBATCH --uid=0",))
     with pytest.raises(ConfigError, match="--segment=4 is for Slurm, and --on local is not"):
         job_spec(configured(), "local", slurm_options=("--segment=4",))
+
+
+@pytest.mark.parametrize(("layer", "said"), [("command line", True), ("environment", True), ("cluster conf", False)])
+def test_what_was_typed_for_slurm_has_no_say_elsewhere(configured: Configured, layer: str, said: bool) -> None:
+    typed = {"RETRIES": 2, "SBATCH_ARGS": "--qos=high", "SRUN_ARGS": "--mpi=pmix"}
+    resolved = configured(origins=dict.fromkeys(typed, Origin(layer=layer)), **typed)
+    told = "RETRIES and SBATCH_ARGS and SRUN_ARGS: for Slurm alone, without a say in --on local"
+    assert unused_here(resolved, "local") == ([told] if said else [])
+    assert unused_here(resolved, "slurm") == []
+    assert unused_here(configured(origins={"RETRIES": Origin(layer=layer)}, RETRIES=0), "local") == []
 
 
 def test_without_a_runtime_the_image_is_not_used(configured: Configured) -> None:

@@ -28,6 +28,8 @@ def test_the_folder_tells_what_was_asked(configured: Configured, tmp_path: Path)
     assert json.loads(paths.env.read_text()) == {"TB": f"{paths.root}/tb"}
     assert paths.script.read_text() == launch.script
     document = json.loads(paths.resolved.read_text())
+    assert document.keys() == {"settings", "argv", "env", "origins", "notices"}
+    assert document["env"] == {"TB": "${RUN_DIR}/tb"}
     assert document["settings"]["MODEL"] == "DeepSeek-V2-Lite"
     assert document["argv"] == ["--save", "${RUN_DIR}/c"]
     assert document["origins"]["MODEL"] == [
