@@ -63,9 +63,10 @@ def test_a_folder_near_to_a_checkpoint_is_told_with_its_line(configured: Configu
     published.mkdir()
     for path in (step / ".metadata", tmp_path / "ckpt/latest_checkpointed_iteration.txt", published / "config.json"):
         path.touch()
+    convert = f"convert it first: moe-harness convert {published} TARGET"
     said = {
         step: f"{step} is the folder of one step; give the one above it, {step.parent}",
-        published: f"{published} is a Hugging Face checkpoint; convert it first: moe-harness convert {published} TARGET",
+        published: f"{published} is a Hugging Face checkpoint; {convert}",
     }
     for folder, instead in said.items():
         resolved = configured({"--load": str(folder)}, origins=written_in_a_conf())
