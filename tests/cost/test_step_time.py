@@ -44,6 +44,24 @@ def test_parts_add_up_and_none_is_negative(v3: Training) -> None:
     assert sum(found.parts_s.values()) == pytest.approx(found.total_s)
 
 
+def test_every_part_of_a_job_that_does_everything_takes_time() -> None:
+    words = ("TP=2", "PP=2", "EP=8", "CP=8", "NNODES=16", "GBS=64")
+    found = predicted(job("MODEL=Mixtral-8x22B", *words, "PP_FIRST=", "PP_LAST="))
+    assert set(found.parts_s) == {
+        *(
+            "dense GEMMs",
+            "expert GEMMs",
+            "attention",
+            "element-wise kernels",
+            "waiting for the host",
+            "pipeline bubble",
+        ),
+        *("TP communication", "CP communication", "EP communication", "pipeline send", "gradients and weights"),
+        *("optimizer", "step overhead", "jitter"),
+    }
+    assert min(found.parts_s.values()) > 0
+
+
 def test_a_step_takes_longer_than_its_operations_at_the_peak(v3: Training) -> None:
     from harness.cost.flops import megatron_flops_per_step
 
@@ -62,6 +80,10 @@ def test_a_step_takes_longer_than_its_operations_at_the_peak(v3: Training) -> No
         ({"dispatcher": "alltoall"}, "EP communication", 1),
         ({"graphs": Graphs(full=True)}, "waiting for the host", -1),
         ({"capacity_factor": 1.0}, "expert GEMMs", -1),
+        ({"static_shapes": True}, "EP communication", -1),
+        ({"graphs": Graphs(full=True)}, "EP communication", -1),
+        ({"graphs": Graphs(full=True)}, "step overhead", -1),
+        ({"dispatcher": "allgather"}, "EP communication", 1),
     ],
 )
 def test_what_costs_more(v3: Training, change: dict[str, object], part: str, direction: int) -> None:
