@@ -169,6 +169,8 @@ def test_tokens_travel_as_an_even_draw_of_experts_sends_them(size: int, stride: 
     ffn = MoE(experts=size, top_k=TOP_K, ffn_hidden=1)
     found = dispatch_s(ffn, 1, tokens, Group(size=size, stride=stride), dispatcher, speed)
     assert found == pytest.approx(travels_s, rel=0.02)
+    late = rates(of, "bf16", replace(PERFECT, dispatch_s=1.0))
+    assert dispatch_s(ffn, 1, tokens, Group(size=size, stride=stride), dispatcher, late) == pytest.approx(found + 1)
 
 
 def test_groups_of_experts_bound_the_domains_that_a_token_reaches() -> None:

@@ -9,6 +9,7 @@ from small_disk import small_disk
 
 from harness.config.provenance import Origin, Resolved
 from harness.errors import ConfigError, EnvironmentProblem
+from harness.launch.place import Place
 from harness.launch.plan import plan_launch
 from harness.launch.run import open_run
 
@@ -35,6 +36,29 @@ def test_the_folder_tells_what_was_asked(configured: Configured, tmp_path: Path)
     assert document["origins"]["MODEL"] == [
         {"value": "DeepSeek-V2-Lite", "layer": "model YAML", "path": "m.yaml", "line": 3}
     ]
+
+
+@pytest.mark.parametrize(
+    ("place", "settings", "said"),
+    [
+        ("slurm", {}, True),
+        ("slurm", {"CONTAINER_RUNTIME": "none"}, False),
+        ("slurm", {"CONTAINER_IMAGE": "nvcr.io#nvidia/pytorch:25.04-py3"}, False),
+        ("local", {}, False),
+    ],
+)
+def test_bare_nodes_that_nobody_asked_for_are_told(
+    configured: Configured,
+    program: Callable[..., Path],
+    tmp_path: Path,
+    place: Place,
+    settings: dict[str, str],
+    said: bool,
+) -> None:
+    program("sbatch", "#!/bin/sh\n")
+    resolved = configured(OUTPUT_PATH=str(tmp_path / "runs"), **settings)
+    run = open_run(resolved, plan_launch(resolved, place, python="py"))
+    assert ("CONTAINER_IMAGE is not set: the job runs on the bare nodes" in run.notices) == said
 
 
 def test_a_secret_is_in_no_file(configured: Configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
