@@ -86,6 +86,17 @@ def test_names_on_the_hub_and_the_run_s_own_folder_are_not_looked_for(configured
     assert path_problems(resolved, job_spec(resolved, "local")) == []
 
 
+@pytest.mark.parametrize("path", ["/none/it", "./none/it", "../none/it"])
+def test_what_says_that_it_is_a_path_is_looked_for(configured: Configured, path: str) -> None:
+    resolved = configured({"--tokenizer-model": path}, CONTAINER_IMAGE=path, CONTAINER_MOUNTS="/none:/m")
+    fix = "does not exist; correct the path or create it"
+    assert path_problems(resolved, job_spec(resolved, "local")) == [f"TOKENIZER_MODEL: {Path(path)} {fix}"]
+    assert path_problems(resolved, job_spec(resolved, "slurm"))[:2] == [
+        f"CONTAINER_IMAGE: {Path(path)} {fix}",
+        f"CONTAINER_MOUNTS: /none {fix}",
+    ]
+
+
 def test_what_may_not_be_read(configured: Configured, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o755)
