@@ -222,6 +222,26 @@ def test_ranks_are_asked_to_save_before_the_limit(configured: Configured, run_ti
     assert f"#SBATCH --signal=B:USR1@{seconds}\n" in script
 
 
+@pytest.mark.parametrize(
+    "flag",
+    [
+        *("--load", "--finetune", "--no-load-optim", "--no-load-rng", "--load-main-params-from-ckpt"),
+        *("--exit-on-missing-checkpoint", "--pretrained-checkpoint", "--ckpt-step"),
+    ],
+)
+def test_what_says_how_a_run_begins_holds_no_more_when_it_goes_on(configured: Configured, flag: str) -> None:
+    flags = {"--num-layers": "4", flag: "x", "--save": "${RUN_DIR}/checkpoints"}
+    spec = job_spec(configured(flags), "slurm")
+    assert spec.fresh == (flag, "x")
+    assert flag not in spec.argv
+    assert spec.argv[-4:] == ("--num-layers", "4", "--save", "${RUN_DIR}/checkpoints")
+
+
+def test_a_job_is_named_as_asked_or_for_its_model(configured: Configured) -> None:
+    assert job_spec(configured(), "slurm").name == "bench"
+    assert job_spec(configured(RUN_NAME=None), "slurm").name == "DeepSeek-V2-Lite"
+
+
 def test_flags_of_a_fresh_start_come_last_where_the_run_saves(configured: Configured) -> None:
     flags = {"--load": "/start", "--finetune": True, "--save": "${RUN_DIR}/checkpoints", "--swiglu": True}
     saving = job_spec(configured(flags), "slurm", python="py")
