@@ -109,6 +109,8 @@ def test_a_chosen_layout_names_mtp_modules_from_0_14_on(resolve, release: str) -
     flags = resolve(*V3, *words, cluster="template").megatron_args
     assert ("m" in flags.text("--pipeline-model-parallel-layout")) == (load(release).number >= (0, 14))
     assert flags.text("--mtp-num-layers") == "1"
+    plain = resolve(*LITE, "PP=4", "VPP=2", f"MCORE_RELEASE_VERSION={release}", cluster="template").megatron_args
+    assert "m" not in plain.text("--pipeline-model-parallel-layout", "m")
 
 
 @pytest.mark.parametrize("release", known())

@@ -223,6 +223,11 @@ def test_the_embedded_engine_exchanges_tokens_by_alltoall(resolve, asked: str) -
     assert any(notice.startswith(f"MOE_TOKEN_DISPATCHER={asked} (command line)") for notice in resolved.notices)
 
 
+def test_without_flex_tokens_are_exchanged_by_alltoall(resolve) -> None:
+    words = ("MODEL=Mixtral-8x7B", "MOE_TOKEN_DISPATCHER=deepep", "MCORE_RELEASE_VERSION=0.11")
+    assert dispatchers_of(resolve(*words, cluster="template")) == {"--moe-token-dispatcher-type": "alltoall"}
+
+
 IMAGE = "CONTAINER_IMAGE=/images/m.sqsh"
 BESIDE = ("PP=4", "PP_LAYOUT=Et*8|t*8|t*8|t*8L", "VPP=1")
 NO_EFFECT = (
