@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.launch.slurm.job_state import JobState
+from harness.launch.slurm.job_state import JobState, SubmittedIn
 from harness.launch.slurm.queue import ask, find_by_folder
 
 type Program = Callable[[str, str], Path]
@@ -91,7 +91,20 @@ def test_jobs_are_known_by_any_of_their_ids_with_all_that_is_told_of_them() -> N
     assert [state.state for state in view.history["6"]] == ["NODE_FAIL", "COMPLETED"]
 
 
-def test_jobs_are_known_by_their_folders() -> None:
-    view = find_by_folder({"/runs/5": 1_700_000_000, "/runs/7": 1_700_000_100, "/runs/none": 1_700_000_000})
-    assert view.unreachable is None
-    assert {folder: state.job_id for folder, state in view.states.items()} == {"/runs/5": "5", "/runs/7": "7"}
+def test_jobs_are_known_by_where_they_were_submitted() -> None:
+    """By their folder, and tasks of an array by their index in it too."""
+    since = {
+        SubmittedIn("/runs/5"): 1_700_000_000,
+        SubmittedIn("/runs/7"): 1_700_000_100,
+        SubmittedIn("/runs/8", 1): 1_700_000_200,
+        SubmittedIn("/runs/8", 2): 1_700_000_200,
+        SubmittedIn("/runs/8"): 1_700_000_200,
+        SubmittedIn("/runs/none"): 1_700_000_000,
+    }
+    found = find_by_folder(since)
+    assert found.unreachable is None
+    assert {where: state.job_id for where, state in found.jobs.items()} == {
+        SubmittedIn("/runs/5"): "5",
+        SubmittedIn("/runs/7"): "7",
+        SubmittedIn("/runs/8", 1): "8_1",
+    }
