@@ -1,4 +1,4 @@
-"""Whether a checkpoint is of the model that the user means."""
+"""Check that a checkpoint is of the model that the user exported as MODEL."""
 
 import os
 
@@ -14,7 +14,7 @@ _COMPARED = (
 
 
 def other_model(model: Model) -> str | None:
-    """In what a checkpoint differs from the MODEL that is exported, in words; None if there is none, or nowhere.
+    """Say how a checkpoint differs from the exported MODEL; None if it does not, or no MODEL is exported.
 
     ConfigError where MODEL is unknown.
     """

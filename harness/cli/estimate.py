@@ -48,7 +48,7 @@ def _text(resolved: Resolved, found: Candidate) -> str:
 
 
 def _head(found: Candidate) -> str:
-    """What is estimated, in a line or two."""
+    """The model, mapping and machine, in a line or two."""
     par, size, job = found.parallel, found.batch, found.job
     mapping = f"TP={par.tp} PP={par.pp} VPP={par.vpp} EP={par.ep} ETP={par.etp} CP={par.cp} DP={par.dp} EDP={par.edp}"
     lines = [

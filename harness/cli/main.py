@@ -47,7 +47,7 @@ TAKES_FLAGS = ("resolve", "explain", "check", "estimate", "plan", "launch", "swe
 
 @dataclass(frozen=True, kw_only=True)
 class Invocation:
-    """What every verb can ask for: the words after `--`, which are Megatron's own."""
+    """What all verbs share: `extra` are Megatron's own flags, after `--`."""
 
     extra: Sequence[str]
 
@@ -92,7 +92,7 @@ def run(arguments: Sequence[str]) -> int:
     except HarnessError as error:
         screen.error(str(error))
         return error.exit_code
-    except click.exceptions.Abort:  # click's word for Ctrl-C
+    except click.exceptions.Abort:  # how click reports Ctrl-C
         return STOPPED
     except click.ClickException as error:
         _show(error)
@@ -101,7 +101,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _show(error: click.ClickException) -> None:
-    """As click does, with our own mark of an error."""
+    """Show an error as click does, with our own label."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
         return
@@ -119,7 +119,7 @@ def _refuse_lost_flags(own: Sequence[str], extra: Sequence[str]) -> None:
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What stands before and after the first `--`."""
+    """Split the command line at the first `--`."""
     if "--" not in arguments:
         return list(arguments), []
     at = arguments.index("--")
@@ -131,7 +131,7 @@ def _null_stream() -> TextIO:
 
 
 def _make_printing_safe() -> None:
-    """Names of files may be any bytes, and the streams closed: neither may break off what is under way."""
+    """Let no file name of odd bytes and no closed stream end a command."""
     sys.stdout = sys.stdout or _null_stream()
     sys.stderr = sys.stderr or _null_stream()
     for stream in (sys.stdout, sys.stderr):

@@ -1,4 +1,4 @@
-"""From what the user typed to the space that a search runs through."""
+"""Make the search space of a `plan` from what the user typed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ from harness.plan.space.space import Space, space
 
 @dataclass(frozen=True, kw_only=True)
 class PlanRequest:
-    """What was typed, its files read: `carried` settings that stay, `fixed` ones of those that a search chooses.
+    """The request of a search: `carried` settings that stay, `fixed` ones of those that a search chooses.
 
     `configuration` is that of the carried settings, for `gpu`; `variants` keeps what it resolved to, by the settings on
     top.
@@ -76,7 +76,7 @@ class PlanRequest:
 
 
 def plan_request(ctx: click.Context, arguments: Sequence[str]) -> PlanRequest:
-    """What was typed, checked as far as any verb checks it."""
+    """Parse and check what was typed."""
     typed = parse_arguments(arguments)
     uneven = [name for name in UNEVEN if name in typed]
     if uneven:

@@ -1,4 +1,4 @@
-"""The best mapping on 8 to 16,384 GPUs each."""
+"""Find the best mapping on 8 to 16,384 GPUs each."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -57,7 +57,7 @@ def scaled(asked: PlanRequest) -> Iterator[Scaled]:
 
 
 def _best(asked: PlanRequest, gpus: int, *, weak: bool = False) -> Scaled | None:
-    """None where nothing fits, or where what was typed rules out the number itself, as TP=16 does 8 GPUs."""
+    """The best mapping; None where nothing fits, or where a typed setting excludes the number, as TP=16 does 8 GPUs."""
     try:
         found = search(asked.space(gpus), keep=1)
     except ConfigError:

@@ -1,4 +1,4 @@
-"""Why a mapping ranks where it does, or cannot run."""
+"""Explain why a mapping ranks where it does, or cannot run."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from harness.units import show_bytes, show_seconds
 
 
 def show_why(asked: PlanRequest, space: Space, mapping: str) -> str:
-    """Where the best of such mappings ranks and what it loses to the winner; or what keeps all of them from running."""
+    """Say where the best of such mappings ranks and what it loses to the winner, or why none of them can run."""
     sizes = _sizes(mapping)
     try:
         narrow = asked.narrowed(sizes).space()
@@ -67,7 +67,7 @@ def _beside(best: Candidate, ahead: list[Candidate]) -> Iterator[str]:
 
 
 def _no_room(mapping: str, narrow: Space) -> str:
-    """How much the leanest way to run it would need."""
+    """Say how much memory the leanest candidate would need."""
     least = leanest(narrow)
     if least is None:
         return f"{mapping} cannot run: no number of micro-batches comes out whole with GBS={narrow.batch.global_}"

@@ -1,4 +1,4 @@
-"""What all verbs that resolve a configuration share: their arguments, and the way from words to `Resolved`."""
+"""The arguments that all verbs which resolve a configuration share, and their resolution."""
 
 import functools
 import os
@@ -26,16 +26,16 @@ ON_HELP = "Where the job is to run; slurm if CLUSTER names a cluster or NNODES i
 ARGUMENTS_METAVAR = "[KEY=VALUE]… [-- FLAG…]"
 
 PLAN_DEFAULTS = {"PROXY": "none", "DATASET": "mock", "PRETRAIN": "1"}
-"""What a verb that launches nothing takes for granted, unless told: the full model, whatever data it will read."""
+"""Defaults of verbs that launch nothing: the full model, whatever data it will read."""
 LAUNCH_NOTICES = ("WandB: ", "is not filled in: ")
-"""Notices of what only a launch needs."""
+"""What notices about launching contain."""
 
 
 FORCE = click.option("--force", is_flag=True, help="Go on although the predicted memory exceeds the GPU's.")
 
 
 def slurm_options[F: Callable[..., Any]](function: F) -> F:
-    """Options of sbatch that have names of their own here, as the one parameter `slurm_options`."""
+    """Add the options of sbatch that have names of their own here, as the one parameter `slurm_options`."""
 
     @functools.wraps(function)
     def command(*args: Any, segment: int | None, reservation: str | None, dependency: str | None, **others: Any) -> Any:
@@ -71,7 +71,7 @@ class SettingArgument(click.ParamType[str]):
 
 
 def config_arguments[F: Callable[..., Any]](function: F) -> F:
-    """`--on EXECUTOR` and `[KEY=VALUE]…`, the same for every verb that resolves."""
+    """Add `--on EXECUTOR` and `[KEY=VALUE]…`, the same for every verb that resolves."""
     function = click.argument("arguments", nargs=-1, type=SettingArgument(), is_eager=True, metavar=ARGUMENTS_METAVAR)(
         function
     )
@@ -83,7 +83,7 @@ def _executor(ctx: click.Context, param: click.Parameter, value: Executor | None
 
 
 def usual_executor(arguments: Sequence[str]) -> Executor:
-    """Whoever names a cluster means to run there, and so does who asks for several nodes and names none."""
+    """Choose the executor: Slurm where the user names a cluster, or asks for several nodes and names none."""
     settings = {**os.environ, **dict(it.split("=", 1) for it in arguments if "=" in it)}
     cluster, nodes = settings.get("CLUSTER", ""), settings.get("NNODES", "")
     if cluster:
@@ -92,7 +92,7 @@ def usual_executor(arguments: Sequence[str]) -> Executor:
 
 
 def configuration(ctx: click.Context, arguments: Sequence[str], executor: Executor) -> Configuration:
-    """What the user typed, in this environment, for an executor, with the files that it names read."""
+    """Read the configuration for what the user typed, in this environment, for an executor."""
     invocation: Invocation = ctx.obj
     request = Request(
         arguments=arguments,
@@ -111,21 +111,21 @@ def resolved(ctx: click.Context, arguments: Sequence[str], executor: Executor) -
 
 
 def planned(ctx: click.Context, arguments: Sequence[str]) -> Resolved:
-    """Resolve for a verb that predicts: a job on a cluster, of the template if none is named."""
+    """Resolve for a verb that predicts: a job on a cluster, the template if none is named."""
     return planned_configuration(ctx, parse_arguments(arguments)).resolved()
 
 
 def planned_configuration(ctx: click.Context, typed: Mapping[str, str]) -> Configuration:
-    """The configuration of a verb that predicts: what was typed, with what a prediction takes for granted."""
+    """Read the configuration of a verb that predicts: what was typed over PLAN_DEFAULTS."""
     return configuration(ctx, [f"{name}={value}" for name, value in {**PLAN_DEFAULTS, **typed}.items()], "slurm")
 
 
 def show_planned_notices(resolved: Resolved) -> None:
-    """The notices of a resolved configuration, without those of launching it."""
+    """Show the notices of a resolved configuration, without those about launching."""
     show_notices([text for text in resolved.notices if not any(of in text for of in LAUNCH_NOTICES)])
 
 
 def show_notices(notices: Sequence[str]) -> None:
-    """Notices go to stderr, so that stdout can be read by a program."""
+    """Show notices on stderr, so that a program can read stdout."""
     for text in notices:
         screen.notice(text)

@@ -1,4 +1,4 @@
-"""A training, run here and followed, or submitted."""
+"""Run a training here and follow it, or submit it."""
 
 from collections.abc import Mapping
 

@@ -44,7 +44,7 @@ def command(runs: Sequence[str], root: Path, everything: bool) -> int:
 
 
 def _problem(run: StoredRun) -> str | None:
-    """Why a run cannot be cancelled at all."""
+    """Say why a run cannot be cancelled at all; None if it can."""
     record = run.record
     if record.status not in UNFINISHED:
         return None
@@ -56,7 +56,7 @@ def _problem(run: StoredRun) -> str | None:
 
 
 def _cancel(runs: Sequence[StoredRun]) -> bool:
-    """Whether all of them have ended as cancelled; refusals are shown, and not waited for."""
+    """Cancel runs and wait for their ends, but not where it is refused; return whether all have ended as cancelled."""
     taken: list[StoredRun] = []
     for run in runs:
         if complaint := request_end(run):
@@ -70,7 +70,7 @@ def _cancel(runs: Sequence[StoredRun]) -> bool:
 
 
 def _wait(runs: Sequence[StoredRun]) -> tuple[StoredRun, ...]:
-    """The runs once they have really ended, or after a while."""
+    """Wait until the runs have ended, or for a while; return them as they stand."""
     from harness.runs.reconcile.reconcile import reconcile_all
 
     deadline = time.monotonic() + _PATIENCE_S

@@ -34,7 +34,7 @@ class _Since(click.ParamType[str]):
 
 
 _LOG_BYTES = 32 * 1024**2
-"""How much of the log of a run under way is read for its line in the list, which takes a second."""
+"""How much of an unfinished run's log is read for its line in the list, which takes a second."""
 
 
 @click.command("list")
@@ -72,6 +72,6 @@ def command(
 
 
 def _pending_reasons(runs: Sequence[StoredRun], reconciled: "Reconciled | None") -> dict[str, str]:
-    """Why submitted runs wait, in Slurm's word, by their ids."""
+    """Slurm's pending reasons of submitted runs, by the runs' ids."""
     jobs = {run.record.run_id: reconciled.job_of(run) for run in runs} if reconciled else {}
     return {run_id: job.reason for run_id, job in jobs.items() if job and job.pending and job.reason}

@@ -1,4 +1,4 @@
-"""What goes to the terminal: colour only where one looks at it, and never into a pipe."""
+"""Print to the terminal: in colour only on a terminal, never into a pipe."""
 
 import os
 import sys
@@ -9,17 +9,17 @@ from harness.report.text.printable import printable
 
 
 def error(text: str) -> None:
-    """Mistakes, a line each, on stderr."""
+    """Print errors on stderr, a line each."""
     _print("error", "red", text)
 
 
 def notice(text: str) -> None:
-    """Something worth reading, on stderr."""
+    """Print notices on stderr, a line each."""
     _print("notice", "yellow", text)
 
 
 def progress(text: str) -> None:
-    """A line on what is going on, on stderr."""
+    """Print a progress line on stderr."""
     click.echo(printable(text), err=True)
 
 

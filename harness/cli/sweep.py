@@ -88,7 +88,7 @@ def command(
 
 
 def _usual_executor(points: Sequence[PointSettings]) -> Executor:
-    """Where all points run: as `launch` would choose, on Slurm if any of them needs it."""
+    """Choose the executor of all points as `launch` would: Slurm if any of them needs it."""
     usual = {request.usual_executor(point.arguments) for point in points}
     return "slurm" if "slurm" in usual else "local"
 

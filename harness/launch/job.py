@@ -14,7 +14,7 @@ type Device = Literal["cpu", "gpu"]
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What is asked of the machine or of Slurm: `ranks_per_node` ranks on each of `nodes`, on CPU too.
+    """The resources that a job asks for: `ranks_per_node` ranks on each of `nodes`, on CPU too.
 
     Without `cpus_per_rank` the job has its nodes to itself; with it, that many cores a rank and `memory` a node, in the
     form of sbatch (`2G`). Without `time_limit_s` the partition's own limit holds.
@@ -48,7 +48,7 @@ class Container:
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """What every rank runs, and how it goes on where it was interrupted.
+    """The program that every rank runs, and how it resumes.
 
     `${RUN_DIR}` in `argv` and in values of `env` stands for the run's folder; the job's script has it as a variable.
     `python` is the interpreter that the ranks' node has. `fresh` are the arguments after `argv` where the run begins,
@@ -69,7 +69,7 @@ class Program:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """What a rank runs where the run begins."""
+        """The command of a rank where the run begins anew."""
         return (*self.argv, *(self.fresh or ()))
 
     def command_in(self, folder: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The converted checkpoint that a job starts from: why it cannot load it, and what is worth knowing of it."""
+"""Check the converted checkpoint that a job starts from: problems, which keep it from loading, and notices."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ from harness.launch.script.quoting import RUN_DIR
 from harness.launch.stored_flags import contradictions, counted_vocabulary, has
 
 LAST_STACKED_LAYERS = Release(0, 12)
-"""Up to here layers are kept apart in a checkpoint only where `--moe-layer-freq` is a list (transformer_block.py)."""
+"""The last release that stores layers one by one only where `--moe-layer-freq` is a list (transformer_block.py)."""
 
 LAST_EXACT_VOCABULARY = Release(0, 11)
-"""Up to here an embedding is loaded only into one of as many rows."""
+"""The last release that loads an embedding only into one of as many rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class LoadedCheckpoint:
 
 
 def checkpoint_problems(resolved: Resolved, job: Job) -> list[str]:
-    """Every flag with which the job would misread its checkpoint, and why it cannot load it; empty without a record."""
+    """List the flags that make the job misread its checkpoint, and why it cannot load it; none without a record."""
     where = resolved.at("LOAD_PATH")
     try:
         loaded = _loaded(resolved, job)
@@ -49,7 +49,7 @@ def checkpoint_problems(resolved: Resolved, job: Job) -> list[str]:
 
 
 def checkpoint_notices(resolved: Resolved, job: Job) -> list[str]:
-    """What is worth knowing of a checkpoint that can be loaded, or that this machine cannot see."""
+    """List what is worth knowing of a checkpoint that can be loaded, or that this machine cannot see."""
     try:
         loaded = _loaded(resolved, job)
     except ConfigError:
@@ -63,7 +63,7 @@ def checkpoint_notices(resolved: Resolved, job: Job) -> list[str]:
 
 
 def _demands_of_old_releases(loaded: LoadedCheckpoint, resolved: Resolved) -> Iterator[str]:
-    """Problems that only older releases have with a checkpoint."""
+    """List the problems that only older releases have with a checkpoint."""
     catalogue, asked = _catalogue(resolved), counted_vocabulary(resolved)
     release, folder, record = f"Megatron {catalogue.release}", loaded.folder, loaded.record
     pattern = record.flags.text("--moe-layer-freq")
@@ -83,7 +83,7 @@ def _demands_of_old_releases(loaded: LoadedCheckpoint, resolved: Resolved) -> It
 
 
 def _loaded(resolved: Resolved, job: Job) -> LoadedCheckpoint | None:
-    """What the job starts from, if this machine sees it and it has a record.
+    """The checkpoint that the job starts from; None if this machine does not see it, or it has no record.
 
     ConfigError says what is wrong with a tracker or a record that is there.
     """

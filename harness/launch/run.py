@@ -1,4 +1,4 @@
-"""The run of a job: opened as a folder, then run on this node."""
+"""Open a job's run as a folder, and run it on this node."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ type EndStatus = Literal["completed", "failed", "cancelled"]
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A job with a folder of its own, and what the user should know of it.
+    """A job with a folder of its own, and the notices for the user.
 
     A `task` of an array is submitted in another folder than its own, which all its tasks share.
     """
@@ -78,7 +78,7 @@ def open_array(resolved: Resolved, rendered: RenderedJob) -> tuple[Run, ...]:
 
 
 def output_path_of(resolved: Resolved) -> Path:
-    """The folder in which runs get theirs. ConfigError where it is not set."""
+    """The folder that holds the runs. ConfigError where OUTPUT_PATH is not set."""
     if not resolved.text("OUTPUT_PATH"):
         raise ConfigError("OUTPUT_PATH is not set, and each run needs a folder in it; set OUTPUT_PATH=FOLDER")
     return Path(resolved.text("OUTPUT_PATH"))

@@ -1,4 +1,4 @@
-"""The training job that a configuration asks for."""
+"""Make the training job that a configuration asks for."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -36,7 +36,7 @@ def training_job(
     python: str = sys.executable,
     package: str = PACKAGE,
 ) -> Job:
-    """The job that a configuration asks for. ConfigError holds every reason why there can be none.
+    """Make the job that a configuration asks for. ConfigError holds every reason why there can be none.
 
     `slurm_options` are further options of sbatch. `python` is this machine's interpreter and `package` its `harness`
     folder; a container has a `python` of its own.

@@ -1,4 +1,4 @@
-"""Sum a run's samples up. Pure functions; a figure that cannot be known is None."""
+"""Summarise a run's samples. Pure functions; a figure that cannot be known is None."""
 
 import math
 import statistics
@@ -21,7 +21,7 @@ WINDOW_RULE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """A run in figures. Step times and rates are those of the window that `window_rule` cuts out; the rest, of all.
+    """The figures of a run. Step times and rates are those of the window that `window_rule` cuts out; the rest, of all.
 
     A first or last loss that is None though there are steps was NaN: Megatron leaves a NaN loss out of its line.
     `mfu` divides the model FLOP/s by the GPU's dense peak for the precision that was used.
@@ -73,7 +73,7 @@ def summarise(
     flops_per_step: float | None = None,
     peak_flops_per_gpu: float | None = None,
 ) -> Summary:
-    """Sum a log up.
+    """Summarise a log.
 
     `flops_per_step` counts all ranks' work on one global batch; without it, what the log states is taken. The world
     size that the log states is the true one; `world_size` is for a log that states none.
@@ -125,13 +125,13 @@ def spread(values: Sequence[float]) -> tuple[float | None, float | None]:
 
 
 def nan_steps(sample: StepSample) -> int:
-    """How many NaN steps a line states; one if its loss or gradient norm is not finite and it states none."""
+    """The number of NaN steps that a line states; one if its loss or gradient norm is not finite and it states none."""
     shown = (sample.loss, *sample.mtp_losses, sample.grad_norm)
     return sample.nan or int(any(value is not None and not math.isfinite(value) for value in shown))
 
 
 def peak_memory(log: "RunLog") -> tuple[int | None, str | None]:
-    """The fullest rank's largest use of memory, and its kind: the engine's own figure, or else Megatron's lines.
+    """The peak memory of the fullest rank, and its kind: the engine's own figure, or else Megatron's lines.
 
     Megatron's lines count CUDA memory alone: on CPU ranks they say 0, and that is no figure.
     """

@@ -1,4 +1,4 @@
-"""The script of a Slurm job: what was asked for, then the shell files that see it through, as they stand in `shell/`.
+"""The script of a Slurm job: its #SBATCH options and variables, then the shell files of `shell/` as they stand.
 
 All of it needs bash and Slurm's own programs alone: a compute node may have no Python outside the container.
 """
@@ -18,7 +18,7 @@ _SHELL = Path(__file__).with_name("shell")
 _NODE_REPORT = Path(__file__).with_name("node_report.py")
 
 SAVING_TAKES_S = 120
-"""How long before the time limit the ranks are asked to save: writing a large checkpoint takes a minute or two."""
+"""The time before the limit at which the ranks are asked to save: writing a large checkpoint takes a minute or two."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class RetryPatterns:
 
 
 def slurm_lines(job: Job, patterns: RetryPatterns | None) -> Iterator[str]:
-    """All lines of the script; `patterns` are those of a job with retries. ValueError if such a job has none."""
+    """Render all lines of the script; `patterns` are those of a job with retries. ValueError if such a job has none."""
     if job.retries and patterns is None:
         raise ValueError("a job with retries needs the patterns of faults that pass")
     yield "#!/bin/bash"

@@ -1,4 +1,4 @@
-"""Slurm's programs, called so that neither the user's environment nor a slow controller decides what they answer."""
+"""Call Slurm's programs so that neither the user's environment nor a slow controller decides what they answer."""
 
 import os
 import re
@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 PATIENCE_S = 12.0
-"""How long an answer is waited for. Without its controller Slurm's own programs give up after 10 to 20 s."""
+"""The timeout of a call. Without its controller Slurm's own programs give up after 10 to 20 s."""
 
 _CLUSTER = re.compile(r"^ClusterName\s*=\s*(\S+)$", re.MULTILINE)
 _NAMES: dict[str, str] = {}
-"""By SLURM_CONF: it does not change while a command runs, and a controller that is down is not worth waiting for."""
+"""The cluster names by SLURM_CONF, asked for once: they do not change while a command runs."""
 
 _OF_THE_CLUSTER = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT")
 _THEIRS = ("SLURM_", "SBATCH_", "SRUN_", "SQUEUE_", "SACCT_", "SCANCEL_", "SINFO_")
@@ -19,7 +19,7 @@ _THEIRS = ("SLURM_", "SBATCH_", "SRUN_", "SQUEUE_", "SACCT_", "SCANCEL_", "SINFO
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a program of Slurm printed. `code` is None if it could not be run, and `stderr` says why."""
+    """The output of a Slurm program. `code` is None if it could not be run, and `stderr` says why."""
 
     code: int | None
     stdout: str
@@ -27,7 +27,7 @@ class Answer:
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment without what would change Slurm's defaults, such as SBATCH_ACCOUNT of an allocation we are in."""
+    """Drop the variables that would change Slurm's defaults, such as SBATCH_ACCOUNT of an allocation we are in."""
     return {name: value for name, value in environ.items() if name in _OF_THE_CLUSTER or not name.startswith(_THEIRS)}
 
 
@@ -54,7 +54,7 @@ def call(command: Sequence[str], *, patience_s: float = PATIENCE_S) -> Answer:
 
 
 def cluster_name() -> str | None:
-    """What the Slurm that this machine speaks to calls itself; None while it does not say."""
+    """The name of the cluster that this machine speaks to; None while Slurm does not answer."""
     conf = os.environ.get("SLURM_CONF", "")
     if conf not in _NAMES and (found := _CLUSTER.search(call(["scontrol", "show", "config"]).stdout)):
         _NAMES[conf] = found[1]
@@ -67,5 +67,5 @@ def is_elsewhere(cluster: str | None) -> bool:
 
 
 def cluster_option(cluster: str | None) -> tuple[str, ...]:
-    """What takes a command to another cluster: it can where one accounting knows both."""
+    """The option that sends a command to another cluster, which works where one accounting knows both."""
     return (f"--clusters={cluster}",) if is_elsewhere(cluster) else ()

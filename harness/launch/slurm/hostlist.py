@@ -1,4 +1,4 @@
-"""Slurm's short form of node names: `node[1-2,7],login` is node1, node2, node7 and login."""
+"""Expand Slurm's hostlists: `node[1-2,7],login` is node1, node2, node7 and login."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ _RANGE = re.compile(r"\[([^\]]*)\]")
 
 
 def expand_hosts(hostlist: str) -> tuple[str, ...]:
-    """Every node's name, in the list's order."""
+    """Expand a hostlist into the nodes' names, in its order."""
     return tuple(name for entry in _ENTRY.findall(hostlist) for name in _expand(entry))
 
 

@@ -18,7 +18,7 @@ PENDING_STATES = frozenset(
 
 
 class SubmittedIn(NamedTuple):
-    """By what Slurm tells a job where its id was lost: the folder it was submitted in, and its index in an array."""
+    """The key of a job whose id was lost: the folder that it was submitted in, and its index in an array."""
 
     folder: str
     task: int | None = None
@@ -26,9 +26,9 @@ class SubmittedIn(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class JobState:
-    """One job as Slurm sees it. Times are seconds since the epoch; `started` of a waiting job is when it is expected.
+    """The state of one job. Times are seconds since the epoch; `started_s` of a pending job is its expected start.
 
-    `state` is Slurm's word alone; of a cancelled job `cancelled_by` is the user, where accounting tells. An exit by
+    `state` is Slurm's name of it; of a cancelled job `cancelled_by` is the user, where accounting says. An exit by
     signal N is the code 128 + N, as in a shell.
     """
 
@@ -56,7 +56,7 @@ class JobState:
 
     @property
     def pending(self) -> bool:
-        """Whether the job waits in the queue, for the first time or again."""
+        """Whether the job is in the queue, for the first time or again."""
         return self.state in PENDING_STATES
 
     @property
@@ -66,7 +66,7 @@ class JobState:
 
 
 def exit_code(text: str) -> int | None:
-    """The code of `CODE:SIGNAL`, as a shell has it."""
+    """Parse `CODE:SIGNAL` into the exit code that a shell would show; None if it is none."""
     code, _, signum = text.partition(":")
     if not (code.isdecimal() and signum.isdecimal()):
         return None
@@ -74,5 +74,5 @@ def exit_code(text: str) -> int | None:
 
 
 def moment(text: str) -> int | None:
-    """Seconds since the epoch; None where Slurm writes `N/A` or `Unknown`."""
+    """Parse seconds since the epoch; None where Slurm writes `N/A` or `Unknown`."""
     return int(text) if text.isdecimal() else None

@@ -1,4 +1,4 @@
-"""Why a job waits in Slurm's queue: what the reason means, whether it can ever clear, and what to change.
+"""The reasons for which Slurm leaves a job pending: what each means, whether it can clear, and what to change.
 
 The reasons are those of squeue's manual, and of `job_reason_string` in Slurm's source (21.08 to 25.05).
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 class PendingReason:
     """One reason, or several that mean the same. `pattern` fits the whole of what squeue shows, case aside.
 
-    `never`: no waiting clears it. `conclusive` is False for what Slurm shows before it has looked closer.
+    `never`: the job can never start. `conclusive` is False for what Slurm shows before it has looked closer.
     """
 
     pattern: str
@@ -22,7 +22,7 @@ class PendingReason:
 
 
 def find_reason(shown: str) -> PendingReason | None:
-    """The meaning of what squeue shows; None for a reason that is not known here."""
+    """Find the reason that squeue shows; None for one that is not known here."""
     text = shown.replace("_", " ").strip()
     return next((it for it in _REASONS if re.fullmatch(it.pattern, text, re.IGNORECASE)), None)
 
@@ -125,4 +125,4 @@ _REASONS = (
     ),
     _waits(r"BurstBuffer\w*|FedJobLock|InvalidBBSpec|SchedDefer|SystemFailure", "Slurm itself is busy with it"),
 )
-"""The first that fits counts."""
+"""The first that matches counts."""

@@ -1,4 +1,4 @@
-"""How sacct is asked, and what it answers."""
+"""The options of sacct, and how its answer is parsed."""
 
 import pwd
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ def no_accounting(answer: Answer) -> bool:
 
 
 def sacct_rows(answer: Answer) -> Iterator[tuple[tuple[str, ...], JobState]]:
-    """Each start of a job with the ids it goes by; nothing where there is no accounting."""
+    """Parse each start of a job, with the ids by which it is known; nothing where there is no accounting."""
     if answer.code != 0:
         return
     for line in answer.stdout.split("\n"):

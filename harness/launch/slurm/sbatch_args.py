@@ -19,7 +19,7 @@ _OF_SBATCH = {
     **dict.fromkeys(("--account", "-A"), "ACCOUNT"),
     **dict.fromkeys(("--requeue", "--no-requeue"), "RETRIES"),
 }
-"""What the job's script relies on, and the setting that says it, if one does."""
+"""The options that the job's script sets itself, and the setting to use instead, if there is one."""
 
 _OF_SRUN = {
     **dict.fromkeys(("--output", "--error", "--input", "--chdir", "--export", "--export-file", "--label"), ""),
@@ -29,18 +29,18 @@ _OF_SRUN = {
     **dict.fromkeys(("--ntasks", "--ntasks-per-node", "-n"), "NNODES and GPUS_PER_NODE"),
 }
 _SHORTEST = 5
-"""From `--outp` on: getopt takes a long option's beginning for the whole where it can be no other."""
+"""The shortest prefix checked, as `--out`: getopt takes an unambiguous prefix for the long option."""
 
 
 def split_sbatch_args(text: str) -> tuple[str, ...]:
-    """`--qos=high --exclude node7` → `("--qos=high", "--exclude node7")`. ValueError says what cannot be carried."""
+    """Split `--qos=high --exclude node7` → `("--qos=high", "--exclude node7")`. ValueError says what is wrong."""
     options = _grouped(_tokens(text, "#SBATCH line"))
     _refuse_ours(options, _OF_SBATCH)
     return options
 
 
 def split_srun_args(text: str) -> tuple[str, ...]:
-    """`--mpi pmix --cpu-bind=none` as words of srun's command line. ValueError says what cannot be carried."""
+    """Split `--mpi pmix --cpu-bind=none` into arguments of srun. ValueError says what cannot be carried."""
     tokens = _tokens(text, "option of srun")
     options = _grouped(tokens)
     container = [option for option in options if option.startswith(("--container", "--no-container"))]
@@ -62,7 +62,7 @@ def _tokens(text: str, carrier: str) -> list[str]:
 
 
 def _grouped(tokens: Sequence[str]) -> tuple[str, ...]:
-    """Each option with the value that stands after it."""
+    """Join each option with the value after it."""
     options: list[str] = []
     for token in tokens:
         if token.strip("-") and token.startswith("-"):
@@ -86,7 +86,7 @@ def _refuse_ours(options: Sequence[str], ours: Mapping[str, str]) -> None:
 
 
 def _setting_of(name: str, ours: Mapping[str, str]) -> str | None:
-    """The setting that says what an option of ours does, "" if none does; None for an option that is not ours."""
+    """Return the setting to use instead of an option of ours, "" if there is none; None for any other option."""
     if not name.startswith("--"):
         return ours.get(name[:2])
     if name in ours or len(name) < _SHORTEST:

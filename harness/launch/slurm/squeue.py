@@ -1,4 +1,4 @@
-"""How squeue is asked, and what it answers."""
+"""The options of squeue, and how its answer is parsed."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ SQUEUE_OPTIONS = ("--states=all", "--noheader", "--array", "--format=" + "|".joi
 
 
 def squeue_rows(answer: Answer) -> Iterator[tuple[tuple[str, ...], JobState]]:
-    """Each job with the ids it goes by: as shown, its own, and of its array."""
+    """Parse each job, with the ids by which it is known: as shown, its own, and its array's."""
     for line in answer.stdout.split("\n"):
         parts = line.split("|", len(_FIELDS) - 1)
         if len(parts) < len(_FIELDS):  # a heading, such as CLUSTER: alps

@@ -1,4 +1,4 @@
-"""Handing a script to Slurm, and taking a job back."""
+"""Submit a script to Slurm, and cancel its job."""
 
 import os
 import re
@@ -45,19 +45,19 @@ _FIXES = (
     (r"AssocMax|QOSMax|violates accounting|limit", "you have as many jobs as you may; wait until some have ended"),
     (r"contact slurm controller|not yet connected", "slurmctld does not answer; try again, or ask the admins"),
 )
-"""What to change for what sbatch says, the first that fits."""
+"""What to change, by what sbatch prints; the first that matches."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SlurmJob:
-    """A job that Slurm took; `cluster` is None where Slurm does not tell its name."""
+    """A job that Slurm accepted; `cluster` is None where its name is not known."""
 
     job_id: str
     cluster: str | None
 
 
 class Refused(EnvironmentProblem):
-    """sbatch did not take the job. `may_be_submitted`: it may have been taken all the same."""
+    """sbatch refused the job. `may_be_submitted`: Slurm may have accepted it all the same."""
 
     def __init__(self, text: str, *, may_be_submitted: bool) -> None:
         super().__init__(text)
@@ -65,7 +65,7 @@ class Refused(EnvironmentProblem):
 
 
 def require_sbatch() -> str:
-    """The path of sbatch."""
+    """The path of sbatch; EnvironmentProblem where there is none."""
     sbatch = shutil.which("sbatch")
     if sbatch is None:
         raise EnvironmentProblem(
@@ -105,7 +105,7 @@ def submit_script(paths: RunPaths, options: Sequence[str] = (), *, is_array: boo
 
 
 def cancel(job_id: str, *, cluster: str | None) -> str | None:
-    """Asks Slurm to end a job; what scancel complained of, if it did. Its exit code tells nothing."""
+    """Ask Slurm to end a job; return what scancel complained of, None if nothing. Its exit code means nothing."""
     answer = call(["scancel", *cluster_option(cluster), job_id])
     return answer.stderr.removeprefix("scancel: error: ") or None
 
@@ -116,6 +116,6 @@ def _fix(output: str) -> str:
 
 
 def _log_name(paths: RunPaths, *, is_array: bool) -> str:
-    """As sbatch expands it: `%%` is a per cent sign, `%a` the task's index."""
+    """The path of the log as sbatch expands it: `%%` is a per cent sign, `%a` the task's index."""
     root = str(paths.root).replace("%", "%%")
     return f"{root}{'-%a' if is_array else ''}/{paths.log.name}"

@@ -1,4 +1,4 @@
-"""A Slurm job, its attempts and its end in words."""
+"""Format a Slurm job, its attempts and the cause of its end."""
 
 from collections.abc import Iterator, Sequence
 
@@ -22,13 +22,13 @@ def show_job(job: JobState) -> str:
 
 
 def show_reason(reason_text: str) -> str:
-    """What a reason for waiting means, and what one may do; nothing for an unknown one."""
+    """The meaning of a pending reason, and what to do; empty for an unknown one."""
     reason = find_reason(reason_text)
     return "" if reason is None else "; ".join(filter(None, (reason.meaning, reason.fix)))
 
 
 def show_nodes(nodes: Sequence[str]) -> str:
-    """The first few by name."""
+    """The names of the first few nodes, and the number of the others."""
     more = len(nodes) - _NODES_SHOWN
     return ", ".join(nodes[:_NODES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
@@ -46,7 +46,7 @@ def show_attempt(attempt: Attempt) -> str:
 
 
 def show_cause(record: RunRecord) -> Iterator[tuple[str, str]]:
-    """Rows that say why a run ended badly and what to change."""
+    """Rows that say why a run failed and what to change."""
     error = record.error
     if error is None:
         return

@@ -1,4 +1,4 @@
-"""Why a run failed, and what to change: its evidence held against the signatures, root causes before consequences."""
+"""Match the evidence of a failed run against the signatures, root causes before consequences."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -17,12 +17,12 @@ _SHOWN_LENGTH = 500
 
 
 def find_cause(evidence: Evidence) -> Cause:
-    """The cause of a failure; `unknown`, which says so, where no signature matches."""
+    """Find the cause of a failure; `unknown`, which says so, where no signature matches."""
     return next(_causes(evidence), None) or _unknown(evidence)
 
 
 def _causes(evidence: Evidence) -> Iterator[Cause]:
-    """What explains the failure, the most trustworthy first."""
+    """Yield the possible causes, the most trustworthy first."""
     is_recovered = recovered_faults(evidence.log_lines, evidence.exit_codes)
     log, own = (
         [line for line in lines if not is_recovered(line)]
@@ -42,7 +42,7 @@ def _causes(evidence: Evidence) -> Iterator[Cause]:
 
 
 def _first_rank_lines(evidence: Evidence) -> list[str]:
-    """The first failing rank's traceback, or its end without one; lines are labelled as in the log."""
+    """The lines of the first failing rank's traceback, or its last ones without one, labelled as in the log."""
     label = "" if evidence.first_rank is None else f"{evidence.first_rank}: "
     return [label + line for line in (evidence.traceback or "").splitlines()]
 
@@ -71,7 +71,7 @@ def _by_exit_code(evidence: Evidence) -> Iterator[Cause]:
 
 
 def _by_free_space(evidence: Evidence) -> Iterator[Cause]:
-    """A full disk takes the very line that would tell of it."""
+    """A full disk loses the very line that would say so."""
     if evidence.free_bytes is not None and evidence.free_bytes < _FULL_BYTES:
         yield from (_cause(signature, evidence, []) for signature in signatures() if signature.name == "disk-full")
 
@@ -97,7 +97,7 @@ def _matching(signature: Signature, lines: Sequence[str]) -> list[str]:
 
 
 def _cause(signature: Signature, evidence: Evidence, matching: Sequence[str]) -> Cause:
-    """What a signature says, with what the lines that match it tell of ranks, nodes and figures."""
+    """Make the cause of a signature, with the ranks, nodes and figures in the lines that match it."""
     lines = [clean(line) for line in matching]
     ranks = {rank for line in lines for rank in ranks_in(line)}
     named = dict.fromkeys(node for line in lines for node in nodes_in(line))

@@ -1,4 +1,4 @@
-"""What the lines of some causes tell beyond the signature: figures, suspects, names."""
+"""Add details to some causes from the lines that match: figures, suspects, names."""
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -23,7 +23,7 @@ _MOST_SHOWN = 8
 
 
 def _explain_cuda_oom(cause: Cause, evidence: Evidence, lines: Sequence[str]) -> Cause:
-    """What was asked for and what there was, beside what the estimate said."""
+    """Add how much memory was asked for and free, and the estimate."""
     text = "\n".join(lines)
     asked, free, capacity = (_bytes(pattern, text) for pattern in (_ASKED, _FREE, _CAPACITY))
     parts = [cause.text]
@@ -53,7 +53,7 @@ def _bytes(pattern: re.Pattern[str], text: str) -> float | None:
 
 
 def _explain_nccl_timeout(cause: Cause, evidence: Evidence, lines: Sequence[str]) -> Cause:
-    """Whom the ranks waited for: those behind in a group's sequence of collectives, and those that said nothing."""
+    """Add the ranks that the others waited for: those behind in a group's collectives, and those that said nothing."""
     reported = set(cause.ranks)
     silent = set(range(evidence.rank_count or 0)) - reported
     if len(silent) > len(reported):  # a small group's timeout: the rest had not even reached theirs
@@ -72,7 +72,7 @@ def _explain_nccl_timeout(cause: Cause, evidence: Evidence, lines: Sequence[str]
 
 
 def _ranks_behind(lines: Sequence[str]) -> set[int]:
-    """Ranks that enqueued fewer collectives of a group than others of it."""
+    """Find the ranks that enqueued fewer collectives of a group than others in it."""
     groups: dict[str, dict[int, int]] = {}
     for line in lines:
         progress, rank = _PROGRESS.search(line), next(ranks_in(line), None)
@@ -88,7 +88,7 @@ def _rank_list(ranks: Collection[int]) -> str:
 
 
 def _explain_assertion(cause: Cause, evidence: Evidence, lines: Sequence[str]) -> Cause:
-    """The signature knows the place; the words are in the traceback's last line."""
+    """Take the traceback's last line as evidence: the signature's pattern matches the place, not the message."""
     traceback = (evidence.traceback or "").strip().splitlines()
     return replace(cause, evidence=traceback[-1]) if traceback else cause
 
@@ -98,4 +98,4 @@ DETAILS: Mapping[str, Detail] = {
     "nccl-timeout": _explain_nccl_timeout,
     "invalid-arguments": _explain_assertion,
 }
-"""By a signature's name: its cause, the evidence and the lines that matched → the cause with more to say."""
+"""By a signature's name: cause, evidence and matching lines → the cause with details."""

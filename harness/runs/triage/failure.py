@@ -1,4 +1,4 @@
-"""How a run failed: which rank was the first, in its own words, and what the cause was."""
+"""Make the error of a failed run: the first failing rank, its own error text, and the cause."""
 
 import shlex
 import shutil
@@ -21,11 +21,11 @@ _NOT_STARTED = 128 + 53
 """Slurm's own code for a script whose log it could not open."""
 
 _STARTING_TAKES_S = 60
-"""How long a job may run before its script does: prologs, and the ranks of an attempt before."""
+"""The time that a job may run before its script does: prologs, and the ranks of an attempt before."""
 
 
 def failure_of(record: RunRecord, paths: RunPaths, last: AttemptFacts | None, job: JobState | None) -> RunError:
-    """The error of a failed Slurm run, by its last attempt's facts and log, and Slurm's last word on its job."""
+    """Make the error of a failed Slurm run from its last attempt's facts and log, and its job's last state."""
     if last is None and job is None:
         return RunError(cause=lost(record, "never began, as far as can be seen here"))
     if last is None and job and not paths.script.exists():
@@ -54,7 +54,7 @@ def failure_of(record: RunRecord, paths: RunPaths, last: AttemptFacts | None, jo
 
 
 def failure_here(record: RunRecord, paths: RunPaths, exit_code: int, *, raised: str | None = None) -> RunError:
-    """The error of a run that failed on this node, by what its ranks left and the log that the launcher wrote.
+    """Make the error of a run that failed on this node from the output of its ranks and of the launcher.
 
     A run in the recording process has no ranks: its error text is what that process `raised`.
     """
@@ -74,7 +74,7 @@ def _error(
     start_bytes: int = 0,
     slurm_state: str | None = None,
 ) -> RunError:
-    """What the first failing rank, the log from `start_bytes` on, and Slurm's word come to; `codes` by rank."""
+    """Make the error from the first failing rank, the log from `start_bytes` on, and Slurm's state; `codes` by rank."""
     evidence = Evidence(
         log_lines=matching_lines(paths.log, start_bytes=start_bytes),
         exit_codes=codes,
@@ -102,7 +102,7 @@ def _saved_in_time(facts: AttemptFacts) -> bool:
 
 
 def ran_out_of_time(record: RunRecord, facts: AttemptFacts, job: JobState | None) -> bool:
-    """Whether an attempt ended for its time limit: asked to ahead of it, or at it where Slurm has no word for that.
+    """Whether an attempt ended for its time limit: warned ahead of it, or at it where Slurm says nothing of it.
 
     Megatron may not have listened yet when it was asked. Slurm's clock runs before the script's begins.
     """
@@ -119,7 +119,7 @@ def ran_out_of_time(record: RunRecord, facts: AttemptFacts, job: JobState | None
 
 
 def _time_limit_cause(paths: RunPaths, step: int | None) -> Cause | None:
-    """How to go on from what the run saved before its time was up; None if it saved nothing."""
+    """The cause of a run that saved before its time was up, with how to resume it; None if it saved nothing."""
     if step is None:
         return None
     folder = shlex.quote(str(paths.root))

@@ -1,4 +1,4 @@
-"""Which rank a run died of, and in its own words."""
+"""Find the rank whose error ended a run, and the text of that error."""
 
 import re
 import signal
@@ -34,7 +34,7 @@ _SIGNALS = {128 + number: signal.Signals(number) for number in signal.valid_sign
 
 @dataclass(frozen=True, kw_only=True)
 class RankError:
-    """The first fault of a run: the rank (None: torchrun itself), its exit code and its own last words."""
+    """The first error of a run: the rank (None: torchrun itself), its exit code, and its traceback or last lines."""
 
     rank: int | None
     exit_code: int | None
@@ -42,9 +42,9 @@ class RankError:
 
 
 def find_rank_error(paths: RunPaths) -> RankError:
-    """What a failed run on this node died of.
+    """Find the error that ended a run on this node.
 
-    A rank whose error is only that another one went away is passed over for one with an error of its own.
+    A rank that only lost its peer is passed over for one with an error of its own.
     """
     launcher = _read_end(paths.launcher_log)
     codes = {int(match["rank"]): as_in_a_shell(int(match["code"])) for match in _FAILURE.finditer(launcher)}
@@ -60,9 +60,9 @@ def find_rank_error(paths: RunPaths) -> RankError:
 
 
 def find_rank_error_in_log(log: Path, exits: Mapping[int, RankExit], *, start_bytes: int = 0) -> RankError:
-    """What an attempt under Slurm died of: from `start_bytes` on, all its ranks wrote `RANK: text` to one log.
+    """Find the error that ended a Slurm attempt, whose ranks wrote `RANK: text` to one log from `start_bytes` on.
 
-    `exits` are the exit codes that ranks left.
+    `exits` are the exit codes that ranks left, by rank.
     """
     failed = sorted((it.ended_s or 0, rank) for rank, it in exits.items() if it.code)
     codes = {rank: exits[rank].code for _, rank in failed}
@@ -81,7 +81,7 @@ def find_rank_error_in_log(log: Path, exits: Mapping[int, RankExit], *, start_by
 
 
 def _culprit(first: int | None, codes: Mapping[int, int], tracebacks: Mapping[int, str]) -> int | None:
-    """The rank with a fault of its own: the first to fall if it has one; `codes` are in the order of falling."""
+    """The rank with an error of its own: the first to end if it has one; `codes` are in the order of ending."""
     own = [rank for rank in (*codes, *tracebacks) if rank in tracebacks and _is_own(tracebacks[rank])]
     # SIGABRT is how NCCL's watchdog ends a rank whose peer is gone.
     crashed = [rank for rank, code in codes.items() if code in _SIGNALS and code not in (TERMINATED, ABORTED)]
@@ -95,7 +95,7 @@ def _is_own(traceback: str) -> bool:
 
 
 def _labelled(log: Path, start_bytes: int) -> Iterator[tuple[bytes, bytes]]:
-    """(rank, text) of the lines in the log's end that have a rank's label."""
+    """Yield (rank, text) of the labelled lines in the log's end."""
     try:
         with open_part(log, start_bytes=start_bytes, most_bytes=_LOG_TAIL_BYTES) as file:
             for line in file:
@@ -107,7 +107,7 @@ def _labelled(log: Path, start_bytes: int) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _texts_from_traceback(log: Path, start_bytes: int) -> dict[int, str]:
-    """What each rank wrote from a traceback on, of those that wrote one; of many, from one of the last."""
+    """Collect each rank's lines from a traceback on; where it wrote many, from one of the last."""
     texts: dict[bytes, list[bytes]] = {}
     for rank, text in _labelled(log, start_bytes):
         begins = _TRACEBACK.encode() in text or _IGNORED.encode() in text
@@ -119,7 +119,7 @@ def _texts_from_traceback(log: Path, start_bytes: int) -> dict[int, str]:
 
 
 def _last_lines_of(log: Path, start_bytes: int, rank: int | None) -> str:
-    """The last lines of one rank, or of all."""
+    """The last lines of one rank, or of all ranks."""
     if rank is None:
         return _last_lines(_read_end(log, start_bytes=start_bytes))
     own = str(rank).encode()
@@ -128,7 +128,7 @@ def _last_lines_of(log: Path, start_bytes: int, rank: int | None) -> str:
 
 
 def last_traceback(text: str) -> str | None:
-    """The last Python traceback in a rank's stderr, with the exceptions it was chained to; None if there is none."""
+    """Find the last Python traceback in a rank's stderr, with the exceptions chained to it; None if there is none."""
     lines = [line for line in text.splitlines() if not _CPP_LOG.match(line)]
     lines = [_RANK_LABEL.sub("", line) for line in lines]
     starts = [

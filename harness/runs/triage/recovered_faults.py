@@ -1,4 +1,4 @@
-"""What ranks printed of faults that they went on from, such as the import of a module that they can do without."""
+"""Faults that ranks printed and recovered from, such as the failed import of an optional module."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -12,11 +12,11 @@ _LABELS = re.compile(r"^ *\d+: (\[rank\d+\]: ?)?")
 
 
 def recovered_faults(log: Sequence[str], exit_codes: Mapping[int, int]) -> Callable[[str], bool]:
-    """Whether a line, of the log or of a rank's own words, tells of a fault that its rank went on from.
+    """Return a function that says whether a line tells of a fault from which its rank recovered.
 
-    It went on from a weak fault if it printed one that passes later on, or did not end by an exit code of its own.
-    Where nothing that passes is in the log there is no other cause to look for. The job's script decides alike whether
-    to try again (shell/retry.sh).
+    A rank recovered from a weak fault if it printed a transient one later on, or did not end by an exit code of its
+    own. Where no transient fault is in the log there is no other cause to look for. The job's script decides alike
+    whether to try again (shell/retry.sh).
     """
     transient = re.compile(pattern_of(it for it in signatures() if it.transient))
     persistent = re.compile(pattern_of(it for it in signatures() if it.persistent and not it.weak))
@@ -37,5 +37,5 @@ def recovered_faults(log: Sequence[str], exit_codes: Mapping[int, int]) -> Calla
 
 
 def _rank_and_text(line: str) -> tuple[int | None, str]:
-    """A rank and its words, without what srun and torch put before them."""
+    """A rank and its text, without the labels of srun and torch."""
     return label_of(line), _LABELS.sub("", line).strip()

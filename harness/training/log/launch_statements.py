@@ -1,4 +1,4 @@
-"""What the newest launch in a log states of itself, whoever says it."""
+"""Collect the statements of the newest launch in a log."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _ATTEMPT = re.compile(r"moe-harness: attempt \d+$")  # harness/launch/script/she
 
 @dataclass(kw_only=True)
 class _Statements:
-    """One launch's statements, as far as they have come; `closed`: what is stated next is of another launch."""
+    """The statements of one launch so far; once `closed`, the next statement belongs to another launch."""
 
     closed: bool = False
     nodes: dict[str, NodeStatement] = field(default_factory=dict)
@@ -27,11 +27,11 @@ class _Statements:
 
 
 class LaunchStatements:
-    """Gathers the statements of nodes, Megatron, NCCL and the embedded engine; a new launch's replace the old one's.
+    """Collects the statements of nodes, Megatron, NCCL and the embedded engine; a new launch's replace the old one's.
 
-    A launch makes its statements before it trains, each node one. So a node that speaks after training began, after
-    the job's script announced another attempt, or again, belongs to a new launch; Megatron's sizes, or its dump's
-    title, begin a launch on the same nodes.
+    A launch makes its statements before it trains, each node one. So a node statement after training began, after
+    the job's script announced another attempt, or by the same node again, belongs to a new launch; Megatron's sizes,
+    or its dump's title, begin a launch on the same nodes.
     Where lines carry a rank's label, one rank's arguments count.
     """
 
@@ -41,11 +41,11 @@ class LaunchStatements:
 
     @property
     def world_size(self) -> int | None:
-        """How many ranks the launch says it has."""
+        """The number of ranks that the launch states."""
         return self._setup.world_size
 
     def training_began(self) -> None:
-        """The launch trains: what is stated from now on is of another launch."""
+        """Note that the launch trains: later statements belong to another launch."""
         self._newest.closed = True
 
     def read(self, line: str) -> None:
@@ -67,7 +67,7 @@ class LaunchStatements:
             self._setup = self._stated_setup()
 
     def in_effect(self) -> InEffect | None:
-        """All statements in one; None if there is none. The engine, which looks at what it built, has the last word."""
+        """Merge all statements; None if there is none. The engine's win, for it looks at what it built."""
         newest = self._newest
         if not (newest.nodes or newest.nccl or newest.sizes or newest.arguments or newest.engine):
             return None
@@ -83,7 +83,7 @@ class LaunchStatements:
         self._newest.nodes[node.host] = node
 
     def _is_no_copy(self, line: str) -> bool:
-        """Whether this is not another rank's copy of what this launch has stated."""
+        """Whether a line is not another rank's copy of what the launch has stated."""
         newest = self._newest
         return newest.closed or not (newest.sizes or newest.arguments) or log_lines.label(line) == newest.rank_label
 

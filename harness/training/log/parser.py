@@ -1,4 +1,4 @@
-"""A training log, read line by line while it grows, or as a whole."""
+"""Parse a training log, line by line while it grows, or as a whole."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from harness.training.log.samples import CheckpointSaved, MemoryReport, PeakMemo
 
 @dataclass(frozen=True, kw_only=True)
 class RunLog:
-    """All that a log states, as far as it has been read."""
+    """Everything that a log states, as far as it has been read."""
 
     samples: tuple[StepSample, ...] = ()
     restarts: int = 0
@@ -28,8 +28,8 @@ class LogParser:
     """Reads Megatron's log of any release from 0.11 to 0.19; ignores what it does not know and never raises.
 
     A launch begins where Megatron says so, or where the iteration goes back. Its samples supersede those of the
-    launch before from their iteration on. Where lines carry a rank's label, the rank that printed the launch's
-    first iteration line speaks for it; copies printed by other ranks, and lines printed twice, count once.
+    launch before from their iteration on. Where lines carry a rank's label, those of the rank that
+    printed the launch's first iteration line count; copies printed by other ranks, and lines printed twice, count once.
     With `seq_len`, and a world size given here or stated by the log, samples carry tokens per second.
     """
 
@@ -50,7 +50,7 @@ class LogParser:
         self._unfinished = b""
 
     def feed(self, line: str) -> StepSample | None:
-        """Take one line; the sample it adds, if it adds one."""
+        """Take one line; return the sample that it adds, if it adds one."""
         line = clean(line)
         start = log_lines.start_text(line)
         if start and start != self._last_start:
@@ -68,7 +68,7 @@ class LogParser:
         return [sample for sample in added if sample]
 
     def log(self) -> RunLog:
-        """All that has been read so far."""
+        """Return everything that has been read so far."""
         return RunLog(
             samples=tuple(self._samples),
             restarts=max(self._launch, 0),
@@ -109,7 +109,7 @@ class LogParser:
         )
 
     def _supersede(self, iteration: int) -> None:
-        """Forget what earlier launches did from an iteration on: it is done again."""
+        """Drop the samples of earlier launches from an iteration on: it is done again."""
         self._samples = [earlier for earlier in self._samples if earlier.iteration < iteration]
         self._validations = [earlier for earlier in self._validations if earlier.iteration < iteration]
 
@@ -132,7 +132,7 @@ class LogParser:
 
 
 def read_log(path: Path, parser: LogParser) -> RunLog:
-    """All that the log of a run states, ended or still going. EnvironmentProblem if it cannot be read."""
+    """Parse the log of a run that has ended or still goes on. EnvironmentProblem if it cannot be read."""
     for line in read_lines(path):
         parser.feed(line)
     return parser.log()
