@@ -23,12 +23,15 @@ class ScreenReporter:
         self._step_shown_s: dict[str | None, float] = {}
 
     def progress(self, text: str) -> None:
+        """Print a line on what is going on."""
         screen.progress(text)
 
     def notice(self, text: str) -> None:
+        """Print what is worth reading."""
         screen.notice(text)
 
     def error(self, text: str) -> None:
+        """Print what went wrong."""
         screen.error(text)
 
     @contextmanager

@@ -28,7 +28,7 @@ _EXIT = re.compile(r"\bExitCode=(\d+:\d+)")
 
 @dataclass(frozen=True, kw_only=True)
 class QueueView:
-    """The states of jobs; one that is missing is unknown to Slurm if `unreachable` is None, else nothing is known of it.
+    """The states of jobs; one not in `states` is unknown to Slurm if `unreachable` is None, else nothing is known.
 
     `history` holds every start, the first one first, of the jobs for which accounting was asked.
     """
