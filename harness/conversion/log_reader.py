@@ -7,8 +7,8 @@ from typing import Any
 from harness.checkpoint.conversion_facts import ConversionFacts
 from harness.conversion.result import ConversionResult, ConversionStep
 from harness.conversion.statements import DONE, FACTS, PROGRESS
-from harness.launch.node_statement import NodeStatement, parse_node, summarise_nodes
-from harness.launch.stated_json import count, number, stated_after, text
+from harness.launch.log.node_statement import NodeStatement, parse_node, summarise_nodes
+from harness.launch.log.stated_json import count, number, stated_after, text
 
 
 class ConversionLogReader:

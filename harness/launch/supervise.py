@@ -11,9 +11,9 @@ from types import FrameType
 from typing import BinaryIO
 
 from harness.launch.exit_code import as_in_a_shell
+from harness.launch.log.tail import RankTails
 from harness.launch.processes import end_leftovers
 from harness.launch.rundir import RunPaths
-from harness.launch.tail import RankTails
 
 type OnLine = Callable[[str], None]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from harness.launch.node_statement import Mixture, NodeSummary
+from harness.launch.log.node_statement import Mixture, NodeSummary
 
 
 @dataclass(frozen=True, kw_only=True)

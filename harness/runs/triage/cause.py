@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from harness.launch.log_part import clean
+from harness.launch.log.log_file import clean
 from harness.runs.record import Cause
 from harness.runs.triage.details import DETAILS
 from harness.runs.triage.evidence import Evidence, nodes_in, ranks_in

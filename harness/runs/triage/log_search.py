@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from harness.launch.log_part import open_part
+from harness.launch.log.log_file import open_part
 from harness.runs.triage.signatures import pattern_of, signatures
 
 SEARCHED_BYTES = 256 * 1024**2

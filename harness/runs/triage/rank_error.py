@@ -9,9 +9,9 @@ from pathlib import Path
 
 from harness.launch.attempts import RankExit
 from harness.launch.exit_code import ABORTED, TERMINATED, as_in_a_shell
-from harness.launch.log_part import open_part
+from harness.launch.log.log_file import open_part
+from harness.launch.log.tail import rank_files
 from harness.launch.rundir import RunPaths
-from harness.launch.tail import rank_files
 
 _TRACEBACK = "Traceback (most recent call last):"
 _FRAME = '\n  File "'

@@ -1,6 +1,6 @@
 """Parse the statements of the embedded engine (harness/engine/effect.py): what is in effect, and its peak memory."""
 
-from harness.launch import stated_json
+from harness.launch.log import stated_json
 from harness.training.effective import InEffect, Setup
 from harness.training.log.samples import PeakMemory
 

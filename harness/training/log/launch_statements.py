@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from harness.launch.node_statement import NodeStatement, parse_node, summarise_nodes
+from harness.launch.log.node_statement import NodeStatement, parse_node, summarise_nodes
 from harness.training.effective import InEffect, Setup
 from harness.training.log import lines as log_lines
 from harness.training.log.arguments_dump import begins_dump, parse_argument, parse_sizes, setup_of

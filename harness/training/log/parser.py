@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.launch.log_part import clean, read_lines
+from harness.launch.log.log_file import clean, read_lines
 from harness.training.effective import InEffect
 from harness.training.log import lines as log_lines
 from harness.training.log.engine_statement import parse_peak_memory

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from harness.launch import stated_json
+from harness.launch.log import stated_json
 
 _NODE = "moe-harness: node "
 
