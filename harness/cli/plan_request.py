@@ -65,7 +65,7 @@ class PlanRequest:
 
     def _with(self, name: str, value: int) -> "PlanRequest":
         typed = {**self.configuration.typed, name: str(value)}
-        return self._of(replace(self.configuration, typed=typed), {**self.carried, name: str(value)})
+        return self._of(self.configuration._replace(typed=typed), {**self.carried, name: str(value)})
 
     def _without(self, name: str) -> "PlanRequest":
         rest = {key: value for key, value in self.carried.items() if key != name}

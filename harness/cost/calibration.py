@@ -1,13 +1,12 @@
 """The constants of one machine that runs on it have moved."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from harness.cost.constants import FITTED, Constants
 
 
-@dataclass(frozen=True, kw_only=True)
-class Calibration:
+class Calibration(NamedTuple):
     """What `runs` of `machine` (a GPU's name, or CPU) say of those constants that they moved."""
 
     machine: str

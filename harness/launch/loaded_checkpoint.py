@@ -1,8 +1,8 @@
 """The converted checkpoint that a job starts from: why it cannot load it, and what is worth knowing of it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.arch.model import padded_vocab_size
 from harness.checkpoint.files import TRACKER
@@ -23,8 +23,7 @@ LAST_EXACT_VOCABULARY = Release(0, 11)
 """Up to here an embedding is loaded only into one of as many rows."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class LoadedCheckpoint:
+class LoadedCheckpoint(NamedTuple):
     """The folder with the weights that Megatron would load, and what its record says of them."""
 
     folder: Path

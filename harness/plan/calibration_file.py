@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 
 from harness.cost.calibration import Calibration
@@ -32,7 +32,7 @@ def save_calibration(root: Path, calibration: Calibration) -> Path:
     """Put one machine's calibration beside those of others."""
     every = {**load_calibrations(root), calibration.machine: calibration}
     machines = {
-        name: {key: value for key, value in asdict(it).items() if key != "machine"} for name, it in every.items()
+        name: {key: value for key, value in it._asdict().items() if key != "machine"} for name, it in every.items()
     }
     path = root / NAME
     write_whole(path, json.dumps({"schema_version": SCHEMA_VERSION, "machines": machines}, indent=1) + "\n")

@@ -1,7 +1,6 @@
 """What to tell before a job is queued: whether its memory fits the GPU, and what it may cost."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.config.provenance import Resolved
 from harness.cost.hardware import Gpu
@@ -13,8 +12,7 @@ if TYPE_CHECKING:  # a launch without a known GPU predicts nothing, and starts f
     from harness.plan.candidate import Candidate
 
 
-@dataclass(frozen=True, kw_only=True)
-class Forecast:
+class Forecast(NamedTuple):
     """`notices` are worth reading, `problems` worth stopping for. Nothing is said where the GPU is not known."""
 
     candidate: "Candidate | None" = None

@@ -1,8 +1,7 @@
 """A configuration parsed once: into the job that it asks for, or into all that keeps it from running."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError
@@ -20,8 +19,7 @@ if TYPE_CHECKING:  # a launch without a known GPU starts faster without the cost
     from harness.plan.candidate import Candidate
 
 
-@dataclass(frozen=True, kw_only=True)
-class Assessment:
+class Assessment(NamedTuple):
     """The `job`, unless `problems` say why there can be none; `candidate` is what is predicted where the GPU is known.
 
     A job that is there may have problems all the same, such as a flag that Megatron refuses.
@@ -75,4 +73,4 @@ def foresee(resolved: Resolved, *, force: bool) -> Forecast:
         found = forecast(resolved, known(resolved))
     except ConfigError as error:
         return Forecast(problems=error.problems)
-    return replace(found, notices=(*found.notices, *found.problems), problems=()) if force else found
+    return found._replace(notices=(*found.notices, *found.problems), problems=()) if force else found

@@ -1,6 +1,6 @@
 """The state of a job in Slurm."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 ENDED = frozenset(
     {
@@ -16,8 +16,7 @@ WAITING = frozenset(
 """States in which a job's script has not begun, or not begun again."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class JobState:
+class JobState(NamedTuple):
     """One job as Slurm sees it. Times are seconds since the epoch; `started` of a waiting job is when it is expected.
 
     `state` is Slurm's word alone; of a cancelled job `cancelled_by` is the user, where accounting tells. An exit by
