@@ -12,8 +12,7 @@ from harness.config.provenance import Resolved
 from harness.cost.hardware import Gpu
 from harness.errors import ConfigError
 from harness.plan.candidate import Candidate
-from harness.plan.known_machine import calibrated
-from harness.plan.machine import machine
+from harness.plan.machine import calibrated, machine
 from harness.plan.space.execution_options import base_of
 from harness.plan.space.settings import AXES, UNEVEN, WHOLE
 from harness.plan.space.space import Space, space

@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.config.provenance import Resolved
-from harness.cost.hardware import Gpu
 from harness.errors import ConfigError
 from harness.plan.verdict import violations_of
 from harness.units import show_bytes
 
 if TYPE_CHECKING:  # a launch without a known GPU predicts nothing, and starts faster without the cost model
+    from harness.cost.hardware import Gpu
     from harness.plan.candidate import Candidate
 
 
@@ -20,7 +20,7 @@ class Forecast(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
-def forecast(resolved: Resolved, gpu: Gpu | None) -> Forecast:
+def forecast(resolved: Resolved, gpu: "Gpu | None") -> Forecast:
     """The forecast of a job that Megatron would run on this GPU."""
     if gpu is None or violations_of(resolved, gpu):
         return Forecast()
