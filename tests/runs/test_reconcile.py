@@ -335,7 +335,7 @@ def test_a_node_s_clock_does_not_count(off_s: int, accounted: bool) -> None:
     first, second = attempts_of(facts, rows[-1], rows if accounted else (), "7")
     assert (first.state, second.state) == ("NODE_FAIL" if accounted else "REQUEUED", "FAILED")
     running = rows[0]._replace(state="RUNNING", ended_s=None)
-    begun = replace(facts[0], exit_code=None)
+    begun = facts[0]._replace(exit_code=None)
     (only,) = attempts_of((begun,), running, (running,) if accounted else (), "7")
     assert (only.started, only.state) == (utc_at(NOW + off_s), "RUNNING")
 
@@ -354,7 +354,7 @@ def test_jobs_that_took_turns_are_told_in_their_turns() -> None:
         ("7", "FAILED"),
         ("7", "RUNNING"),
     ]
-    lost = [replace(it, job_id=None, restart=None) for it in facts]  # of a full disk
+    lost = [it._replace(job_id=None, restart=None) for it in facts]  # of a full disk
     assert len(attempts_of(lost, None, (), "7")) == 3
 
 
