@@ -8,7 +8,7 @@ from types import MappingProxyType
 from harness.config.provenance import Resolved
 from harness.cost.hardware import CPU_RANK, GPUS, Gpu, find_gpu
 from harness.errors import ConfigError, nearest
-from harness.plan.calibration_file import load_calibrations
+from harness.plan.calibration import load_calibrations
 from harness.units import GIB, GIGA, TERA
 
 PEAKS: Mapping[str, str] = MappingProxyType({"BF16_TFLOPS": "bf16", "FP8_TFLOPS": "fp8", "FP4_TFLOPS": "fp4"})
