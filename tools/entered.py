@@ -15,7 +15,7 @@ from types import CodeType, FrameType
 ROOT = Path.cwd()
 """The checkout that is measured: the one in which the command is given."""
 
-CALLED_ONCE = ("resolve_request", "training_job", "conversion_job", "render_script")
+CALLED_ONCE = ("read_configuration", "training_job", "conversion_job", "render_script")
 """What a command should call once, whatever it does."""
 
 _NO_FUNCTIONS = {"<module>", "<genexpr>", "<lambda>", "<listcomp>", "<dictcomp>", "<setcomp>"}

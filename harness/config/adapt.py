@@ -5,10 +5,7 @@ from harness.config.provenance import Entry, Origin
 from harness.config.releases import Catalogue, check, releases_with
 
 # The same thing under another name, where the release has only that.
-OTHER_NAMES = {
-    "--moe-router-padding-for-quantization": "--moe-router-padding-for-fp8",
-    "--moe-router-padding-for-fp8": "--moe-router-padding-for-quantization",
-}
+OTHER_NAMES = {"--moe-router-padding-for-quantization": "--moe-router-padding-for-fp8"}
 # Without these the numbers are the same, only slower or less watched.
 SPEED_ONLY = frozenset(
     {

@@ -23,22 +23,21 @@ def projections(mixing: Attention, hidden: int, shape: LayerShape, rates: Rates)
         return gemm_s(t, width, hidden, rates) + gemm_s(t, hidden, out, rates)
     own = shape.own_tokens  # down-projections are not split: each rank does its own tokens
     down = gemm_s(own, mixing.kv_rank + mixing.rope_dim, hidden, rates)
-    if mixing.q_rank is None:
-        query = gemm_s(t, mixing.heads * mixing.qk_dim / tp, hidden, rates)
-    else:
-        query = gemm_s(own, mixing.q_rank, hidden, rates)
-    return down + query + gemm_s(t, hidden, mixing.heads * mixing.v_dim / tp, rates)
+    if mixing.q_rank is not None:
+        down += gemm_s(own, mixing.q_rank, hidden, rates)
+    return down + gemm_s(t, hidden, mixing.heads * mixing.v_dim / tp, rates)
 
 
-def up_projections(mixing: Attention, shape: LayerShape, rates: Rates) -> float:
-    """GEMM seconds from MLA's ranks up to the heads; 0 for GQA."""
+def up_projections(mixing: Attention, hidden: int, shape: LayerShape, rates: Rates) -> float:
+    """GEMM seconds up to MLA's heads, from its ranks, or from `hidden` for queries without a rank; 0 for GQA.
+
+    `--recompute-modules mla_up_proj` repeats them all (`qkv_up_proj_and_rope_apply` of multi_latent_attention.py).
+    """
     if isinstance(mixing, GQA):
         return 0.0
     t, tp = shape.tokens, shape.tp
     key_value = gemm_s(t, mixing.heads * (mixing.nope_dim + mixing.v_dim) / tp, mixing.kv_rank, rates)
-    if mixing.q_rank is None:
-        return key_value
-    return key_value + gemm_s(t, mixing.heads * mixing.qk_dim / tp, mixing.q_rank, rates)
+    return key_value + gemm_s(t, mixing.heads * mixing.qk_dim / tp, mixing.q_rank or hidden, rates)
 
 
 def score_flops(mixing: Attention, shape: LayerShape) -> float:
@@ -69,7 +68,7 @@ def forward(mixing: Attention, hidden: int, shape: LayerShape, rates: Rates) -> 
     """The attention half of one micro-batch."""
     scores_s = score_flops(mixing, shape) / rates.attention_forward_flops_per_s
     return Parts(
-        gemm=projections(mixing, hidden, shape, rates) + up_projections(mixing, shape, rates),
+        gemm=projections(mixing, hidden, shape, rates) + up_projections(mixing, hidden, shape, rates),
         attention=scores_s,
         elementwise=element_bytes(mixing, hidden, shape) / rates.hbm_bytes_per_s,
         tp=tp_s(hidden, shape, rates),

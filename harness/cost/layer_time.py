@@ -64,7 +64,7 @@ def _recomputed(layer: LayerSpec, hidden: int, mixing: Parts, shape: LayerShape,
     if "core_attn" in shape.recomputed:
         again = again.plus(Parts(attention=mixing.attention))
     if "mla_up_proj" in shape.recomputed:
-        again = again.plus(Parts(gemm=attention_time.up_projections(layer.attention, shape, rates)))
+        again = again.plus(Parts(gemm=attention_time.up_projections(layer.attention, hidden, shape, rates)))
     if "layernorm" in shape.recomputed:
         norms = 2 * 2 * hidden * shape.own_tokens * shape.element_bytes
         again = again.plus(Parts(elementwise=norms / rates.hbm_bytes_per_s))

@@ -26,6 +26,7 @@ class RankExit(NamedTuple):
 class AttemptFacts(NamedTuple):
     """One start. Times are seconds since the epoch; without `exit_code` it runs, or ended without a word.
 
+    `job_id` is `4711`, or `4711_3` of a task of an array.
     `work_dir` is the job's, as Slurm tells it; `log_start_bytes` is where its part of the log begins; `signals`
     are those that the batch shell got.
     """
@@ -71,7 +72,7 @@ def _read_attempt(paths: RunPaths, number: int) -> AttemptFacts:
         facts[name] = value
     return AttemptFacts(
         number=number,
-        job_id=facts.get("job"),
+        job_id=facts.get("task") or facts.get("job"),
         cluster=facts.get("cluster") or None,
         restart=_whole(facts.get("restart")),
         work_dir=facts.get("work_dir"),

@@ -12,7 +12,7 @@ from harness.errors import ConfigError, EnvironmentProblem
 from harness.launch.job import Job
 from harness.launch.rank_error import RankError, find_rank_error
 from harness.launch.run_inputs import write_inputs
-from harness.launch.rundir import RunPaths, create_run_dir
+from harness.launch.rundir import RunPaths, create_run_dir, make_folders
 from harness.launch.script.render import RenderedJob
 from harness.launch.slurm.submit import require_sbatch
 from harness.launch.supervise import OnLine, supervise
@@ -23,11 +23,16 @@ type EndStatus = Literal["completed", "failed", "cancelled"]
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A job with a folder of its own, and what the user should know of it."""
+    """A job with a folder of its own, and what the user should know of it.
+
+    A `task` of an array is submitted in another folder than its own, which all its tasks share.
+    """
 
     job: Job
     paths: RunPaths
     notices: tuple[str, ...] = ()
+    task: int | None = None
+    submitted_in: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +59,24 @@ def open_run(
     made = make_inputs()
     write_inputs(paths, resolved, job, rendered.script)
     return Run(job=job, paths=paths, notices=(*made, *noticed))
+
+
+def open_array(resolved: Resolved, rendered: RenderedJob) -> tuple[Run, ...]:
+    """Open a run for each task of an array: folders beside the one that the array is submitted in.
+
+    ConfigError and EnvironmentProblem as for `open_run`; ValueError for a job that is no array.
+    """
+    job = rendered.job
+    if job.array is None:
+        raise ValueError(f"{job.name} is no array")
+    shared = open_run(resolved, rendered).paths.root
+    runs = []
+    for task in range(job.array.tasks):
+        paths = RunPaths(shared.with_name(f"{shared.name}-{task}"))
+        make_folders(paths)
+        write_inputs(paths, resolved, job, rendered.script)
+        runs.append(Run(job=job, paths=paths, task=task, submitted_in=shared))
+    return tuple(runs)
 
 
 def output_path_of(resolved: Resolved) -> Path:

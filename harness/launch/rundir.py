@@ -83,16 +83,21 @@ class RunPaths:
 
 def create_run_dir(output_path: Path, run_name: str) -> RunPaths:
     """Makes `OUTPUT_PATH/NAME-TIME-RANDOM` (UTC), which did not exist before. EnvironmentProblem says why it cannot."""
-    output = output_path.absolute()
     moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    paths = RunPaths(output / f"{run_name}-{moment}-{os.urandom(3).hex()}")
+    paths = RunPaths(output_path.absolute() / f"{run_name}-{moment}-{os.urandom(3).hex()}")
+    make_folders(paths)
+    return paths
+
+
+def make_folders(paths: RunPaths) -> None:
+    """Make the folders of a run that has none yet. EnvironmentProblem says why it cannot."""
+    output = paths.root.parent
     try:
         output.mkdir(parents=True, exist_ok=True)
         paths.root.mkdir()
         paths.ranks.mkdir()
     except OSError as error:
         raise output_problem(output, error) from error
-    return paths
 
 
 def output_problem(output: Path, error: OSError) -> EnvironmentProblem:

@@ -26,7 +26,7 @@ def request_end(run: StoredRun) -> str | None:
         return cancel(run.record.job.job_id or "", cluster=run.record.job.cluster)
     pid = supervisor_pid(run.paths)
     if pid is None:
-        end_leftovers(Path(run.submitted_in))
+        end_leftovers(Path(run.opened_as))
         return None
     try:
         with contextlib.suppress(ProcessLookupError):  # it has just ended

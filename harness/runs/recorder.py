@@ -43,9 +43,10 @@ def begin(
             command=tuple(run.job.program.command_in(str(run.paths.root))),
             host=socket.gethostname(),
             cluster=cluster_name() if run.job.executor == "slurm" else None,
+            task=run.task,
         ),
         campaign=campaign,
-        paths=_paths(run.paths),
+        paths=_paths(run),
         result=KINDS[run.job.kind].initial_result(resolved, predicted),
     )
     save(record, run.paths.record, os.environ)
@@ -72,6 +73,7 @@ def _error(paths: RunPaths, record: RunRecord, outcome: Outcome) -> RunError | N
     return failure_here(record, paths, outcome)
 
 
-def _paths(paths: RunPaths) -> dict[str, str]:
+def _paths(run: Run) -> dict[str, str]:
     names = ("root", "record", "log", "script", "resolved")
-    return {name: str(getattr(paths, name)) for name in names}
+    shared = {"submitted_in": str(run.submitted_in)} if run.submitted_in else {}
+    return {name: str(getattr(run.paths, name)) for name in names} | shared

@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.disk import expanded, is_file
 from harness.errors import EnvironmentProblem, HarnessError, nearest
 from harness.launch.rundir import RunPaths
+from harness.launch.slurm.job_state import SubmittedIn
 from harness.runs.reconcile.invalidate import invalidated
 from harness.runs.record import RunRecord
 from harness.runs.record_file import DamagedRecord, UnreadableRecord, load
@@ -44,9 +45,14 @@ class StoredRun:
         return RunPaths(self.folder)
 
     @property
-    def submitted_in(self) -> str:
-        """The folder by which Slurm knows the job, wherever it may have been moved since."""
+    def opened_as(self) -> str:
+        """The folder that the run was opened as, wherever it may have been moved since: RUN_DIR of its processes."""
         return self.record.paths.get("root", str(self.folder))
+
+    @property
+    def submitted_in(self) -> SubmittedIn:
+        """By what Slurm knows the job."""
+        return SubmittedIn(self.record.paths.get("submitted_in", self.opened_as), self.record.job.task)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +12,9 @@ from harness.config.provenance import Resolved
 from harness.disk import make_shared
 from harness.errors import EnvironmentProblem
 from harness.launch.run import Run
+from harness.launch.rundir import RunPaths
 from harness.launch.slurm.command import cluster_name
-from harness.launch.slurm.job_state import JobState
+from harness.launch.slurm.job_state import JobState, SubmittedIn
 from harness.launch.slurm.pending_reasons import PendingReason, find_reason
 from harness.launch.slurm.queue import ask, find_by_folder
 from harness.launch.slurm.submit import Refused, SlurmJob, cancel, submit_script
@@ -59,25 +60,65 @@ def submit_run(
     The record is written before sbatch is called, and again with the job's id. EnvironmentProblem says why there is
     no job; nothing is left of the run then, unless Slurm may have taken it all the same.
     """
-    folder = run.paths.root
+    (stored,) = _submit_all(
+        [run],
+        lambda run: recorder.begin(run, resolved, status="submitted", predicted=predicted, campaign=campaign),
+        options,
+    )
+    return stored
+
+
+def submit_array(
+    runs: Sequence[Run], resolved: Resolved, *, campaign: str | None = None, options: Sequence[str] = ()
+) -> tuple[StoredRun, ...]:
+    """Submit the opened runs of an array as the tasks of one job; returns them as they stand then.
+
+    With a `campaign` each is an item of it, by its task's number. Records and errors are as for `submit_run`.
+    """
+
+    def begin(run: Run) -> RunRecord:
+        item = CampaignItem(campaign=campaign, item=str(run.task)) if campaign else None
+        return recorder.begin(run, resolved, status="submitted", campaign=item)
+
+    return _submit_all(runs, begin, options)
+
+
+def _submit_all(
+    runs: Sequence[Run], begin: Callable[[Run], RunRecord], options: Sequence[str]
+) -> tuple[StoredRun, ...]:
+    """Submit runs that share one job; `begin` writes the record of each."""
+    folders = [run.paths.root for run in runs]
     try:
-        record = recorder.begin(run, resolved, status="submitted", predicted=predicted, campaign=campaign)
-        _keep_copy(record, folder)
-        job = _submit(run, record, options)
+        records = [begin(run) for run in runs]
+        for record, folder in zip(records, folders, strict=True):
+            _keep_copy(record, folder)
+        job = _submit(runs[0], records[0], options)
     except Refused as refused:
         if refused.unsure:
-            fix = f"whether Slurm took it will be known when it answers: moe-harness runs show {named(folder)}"
-            raise EnvironmentProblem(f"{refused}\n{fix}; run: {folder}") from refused
-        forget(folder)
+            fix = f"whether Slurm took it will be known when it answers: moe-harness runs show {named(folders[0])}"
+            raise EnvironmentProblem(f"{refused}\n{fix}; run: {folders[0]}") from refused
+        _forget_all(runs)
         raise
     except EnvironmentProblem:  # the disk has no room for a record
-        forget(folder)
+        _forget_all(runs)
         raise
-    record = replace(record, job=replace(record.job, job_id=job.job_id, cluster=job.cluster))
+    return tuple(_with_job(run, record, job) for run, record in zip(runs, records, strict=True))
+
+
+def _with_job(run: Run, record: RunRecord, job: SlurmJob) -> StoredRun:
+    job_id = job.job_id if run.task is None else f"{job.job_id}_{run.task}"
+    record = replace(record, job=replace(record.job, job_id=job_id, cluster=job.cluster))
     with suppress(EnvironmentProblem):  # the job is there: a record without its id finds it again by its folder
         save(record, run.paths.record)
-        _keep_copy(record, folder)
-    return StoredRun(folder=folder, record=record)
+        _keep_copy(record, run.paths.root)
+    return StoredRun(folder=run.paths.root, record=record)
+
+
+def _forget_all(runs: Sequence[Run]) -> None:
+    for run in runs:
+        forget(run.paths.root)
+        if run.submitted_in:
+            forget(run.submitted_in)
 
 
 def await_initial_state(run: StoredRun, *, keep: bool = False, patience_s: float = PATIENCE_S) -> InitialState:
@@ -117,17 +158,18 @@ def forget(folder: Path) -> None:
 
 
 def _submit(run: Run, record: RunRecord, options: Sequence[str]) -> SlurmJob:
-    """Returns the job; where sbatch's answer leaves open whether there is one, Slurm is asked for the run's folder."""
+    """The job; where sbatch's answer leaves open whether there is one, Slurm is asked for the folder."""
+    paths = RunPaths(run.submitted_in or run.paths.root)
     try:
-        return submit_script(run.paths, options)
+        return submit_script(paths, options, is_array=run.task is not None)
     except Refused as refused:
         if not refused.unsure:
             raise
-        folder = str(run.paths.root)
-        view = find_by_folder({folder: epoch_of(record.created)})
-        if folder not in view.states:
+        where = SubmittedIn(str(paths.root), run.task)
+        found = find_by_folder({where: epoch_of(record.created)}).jobs.get(where)
+        if found is None:
             raise
-        return SlurmJob(job_id=view.states[folder].job_id, cluster=cluster_name())
+        return SlurmJob(job_id=found.job_id.partition("_")[0], cluster=cluster_name())
 
 
 def _keep_copy(record: RunRecord, folder: Path) -> None:

@@ -103,6 +103,13 @@ CASES = {
             "fix: EP=32 or EP=64"
         ],
     ),
+    "a flag after -- that displaces its setting": (
+        ("check", *TEMPLATE, "MODEL=DeepSeek-V3", "EP=32", "--", "--expert-model-parallel-size", "48"),
+        [
+            "extra flags: EP=48 does not divide --num-experts 256; allowed here: 1, 2, 4, 8, 16, 32, 64; "
+            "fix: EP=32 or EP=64"
+        ],
+    ),
     "a world size that no mapping fits": (
         ("check", *TEMPLATE, "MODEL=Mixtral-8x7B", "NNODES=3"),
         [

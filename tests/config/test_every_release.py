@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.config.releases import Release, check, known, load
+from harness.config.releases import Release, check, elsewhere, known, load
 from harness.config.roots import Roots
 
 MODELS = Roots.standard().names("model")
@@ -59,6 +59,48 @@ def test_what_a_release_lacks_is_said(resolve) -> None:
     assert "builds the shared experts without their gate" in notices
     notices = "\n".join(resolve("MODEL=DeepSeek-V2-Lite", cluster="template").notices)
     assert "q norm that DeepSeek-V2-Lite does not have" in notices
+
+
+SPEED = (
+    *("--cross-entropy-fusion-impl", "--delay-wgrad-compute", "--enable-experimental", "--log-device-memory-used"),
+    *("--log-memory-interval", "--moe-deepep-num-sms", "--moe-hybridep-num-sms", "--moe-router-fusion"),
+    *("--overlap-moe-expert-parallel-comm", "--reuse-grad-buf-for-mxfp8-param-ag"),
+)
+MEANING = {
+    "--mtp-num-layers": "trains without multi-token prediction",
+    "--moe-shared-expert-gate": "builds the shared experts without their gate",
+    "--moe-router-dtype": "routes in the model's precision",
+    "--moe-router-force-load-balancing": "cannot force balance",
+}
+LACKING = [(flag, release) for flag in (*SPEED, *MEANING) for release in known() if flag not in load(release).options]
+
+
+@pytest.mark.parametrize(("flag", "release"), LACKING, ids=str)
+def test_what_a_release_can_do_without_is_left_out_and_its_loss_said(resolve, flag: str, release: Release) -> None:
+    option = elsewhere(flag)
+    assert option is not None
+    words = [flag] if option.is_switch else [flag, option.choices[0] if option.choices else "1"]
+    resolved = resolve("MODEL=Mixtral-8x7B", f"MCORE_RELEASE_VERSION={release}", cluster="template", extra=words)
+    lost = f"it {MEANING[flag]}" if flag in MEANING else "left out, which changes its speed only"
+    said = [notice for notice in resolved.notices if f"has no {flag}" in notice]
+    assert flag not in resolved.megatron_args
+    assert len(said) == 1
+    assert lost in said[0]
+
+
+def test_every_flag_that_can_be_lost_is_lost_somewhere() -> None:
+    assert {flag for flag, _ in LACKING} == {*SPEED, *MEANING}
+
+
+@pytest.mark.parametrize("release", known(), ids=str)
+def test_either_name_of_padding_is_written_as_the_release_has_it(resolve, release: Release) -> None:
+    names = ("--moe-router-padding-for-quantization", "--moe-router-padding-for-fp8")
+    has = set(names) & load(release).options.keys()
+    for name in names:
+        resolved = resolve("MODEL=Mixtral-8x7B", f"MCORE_RELEASE_VERSION={release}", cluster="template", extra=[name])
+        written = resolved.megatron_args.keys() & set(names)
+        assert written == ({name} if name in has else has)
+        assert any(f"has no {name}; left out" in notice for notice in resolved.notices) == (not has)
 
 
 def test_another_name_for_the_same_thing(resolve) -> None:

@@ -61,6 +61,16 @@ def test_no_value_that_is_parted_may_hold_a_comma() -> None:
                 setting.parse("1,2")
 
 
+def test_every_value_that_can_hold_no_comma_is_parted() -> None:
+    refusing = {name for name, setting in SETTINGS.items() if setting.mistake("1,2")}
+    assert refusing <= {name for name in SETTINGS if is_list(name)}
+
+
+@pytest.mark.parametrize("name", ["MODEL", "CLUSTER", "PROXY", "DATASET", "MCORE_RELEASE_VERSION", "GPU", "LR"])
+def test_names_that_hold_no_comma_are_parted(name: str) -> None:
+    assert names(**{name: "a, b"}) == [f"{name}=a", f"{name}=b"]
+
+
 def test_all_mistakes_at_once() -> None:
     assert problems(zipped=True, EP="2,x,,2", MBS="1,0", TP="1", PR="bf16,bf17") == (
         "command line: EP=2,x,,2: a value is missing between commas; write it or drop a comma",

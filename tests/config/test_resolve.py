@@ -1,7 +1,10 @@
 """Layers, origins, interpolation and extra flags."""
 
+from itertools import permutations
+
 import pytest
 
+from harness.config.roots import Roots
 from harness.errors import ConfigError
 
 
@@ -82,6 +85,35 @@ def test_extra_flags_displace_flags_of_the_same_meaning(resolve) -> None:
     assert flags.argv()[-2:] != ["--train-iters", "40"]
 
 
+@pytest.mark.parametrize(
+    "group",
+    [  # of each, Megatron refuses two at once or lets one make the others void
+        ("--lr-warmup-fraction", "--lr-warmup-iters"),
+        ("--num-virtual-stages-per-pipeline-rank", "--num-layers-per-virtual-pipeline-stage"),
+        ("--mock-data", "--data-path", "--train-data-path"),
+        ("--bf16", "--fp16"),
+    ],
+)
+def test_of_flags_that_exclude_each_other_the_one_typed_last_holds(resolve, group: tuple[str, ...]) -> None:
+    typed = {flag: [flag] if flag in ("--mock-data", "--bf16", "--fp16") else [flag, "1"] for flag in group}
+    for before, after in permutations(group, 2):
+        flags = resolve("MODEL=Mixtral-8x7B", extra=[*typed[before], *typed[after]]).megatron_args
+        assert flags.keys() & set(group) == {after}
+
+
+@pytest.mark.parametrize("model", Roots.standard().names("model"))
+def test_a_warm_up_in_iterations_displaces_the_models_fraction(resolve, model: str) -> None:
+    written = resolve(f"MODEL={model}").megatron_args
+    typed = resolve(f"MODEL={model}", extra=["--lr-warmup-iters", "10"]).megatron_args
+    assert typed.keys() ^ written.keys() == {"--lr-warmup-fraction", "--lr-warmup-iters"}
+
+
+def test_a_warm_up_in_samples_displaces_the_models_fraction(resolve) -> None:
+    extra = ["--train-samples", "1000", "--lr-warmup-samples", "10"]
+    flags = resolve("MODEL=DeepSeek-V3", extra=extra).megatron_args
+    assert flags.keys() & {"--lr-warmup-fraction", "--lr-warmup-samples"} == {"--lr-warmup-samples"}
+
+
 def test_extra_flags_in_every_shape(resolve) -> None:
     extra = ["--recompute-granularity=selective", "--recompute-modules", "moe_act", "mlp", "--log-params-norm"]
     flags = resolve("MODEL=Mixtral-8x7B", extra=extra).megatron_args
@@ -102,6 +134,64 @@ def test_a_rule_never_overrides_what_the_user_wrote(resolve) -> None:
     assert any("rule dispatcher would say" in notice and "kept" in notice for notice in resolved.notices)
 
 
+def test_what_the_user_wrote_of_ranks_stands_beside_the_gpus_there_are(resolve) -> None:
+    def ranks(**environ: str) -> tuple[int, int]:
+        resolved = resolve("MODEL=DeepSeek-V3", environ=environ, gpus=4)
+        return resolved.integer("GPUS_PER_NODE"), resolved.integer("EP")
+
+    assert ranks(EP="8") == (4, 8)
+    assert ranks(GPUS_PER_NODE="8") == (8, 2)
+    assert ranks(GPUS_PER_NODE="8", EP="8") == (8, 8)
+
+
+def test_the_environment_may_name_the_model_and_the_cluster(resolve) -> None:
+    resolved = resolve(environ={"MODEL": "Mixtral-8x7B", "CLUSTER": "template"})
+    assert (resolved.text("MODEL"), resolved.text("CLUSTER")) == ("Mixtral-8x7B", "template")
+    assert resolved.integer("GPUS_PER_NODE") == 8
+    assert resolve("MODEL=DeepSeek-V3", environ={"MODEL": "Mixtral-8x7B"}).text("MODEL") == "DeepSeek-V3"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("NCCL_ALGO", "NVTE_FLASH_ATTN", "CUDA_LAUNCH_BLOCKING", "CUDNN_LOGINFO_DBG", "CUBLAS_WORKSPACE_CONFIG"),
+        *("TORCH_LOGS", "PYTORCH_CUDA_ALLOC_CONF", "UCX_TLS", "OMP_PROC_BIND", "GLOO_SOCKET_IFNAME"),
+    ],
+)
+def test_variables_of_the_libraries_in_a_job_may_be_typed(resolve, name: str) -> None:
+    assert resolve("MODEL=Mixtral-8x7B", f"{name}=typed").env[name] == "typed"
+
+
+@pytest.mark.parametrize(("words", "value"), [("1 true yes on TRUE", True), ("0 false no off Off", False)])
+def test_every_word_of_a_switch(resolve, words: str, value: bool) -> None:
+    for word in words.split():
+        assert resolve("MODEL=Mixtral-8x7B", f"FORCE_BALANCE={word}").settings["FORCE_BALANCE"] is value
+
+
+def test_files_write_lists_and_switch_flags_off(resolve, tmp_path) -> None:
+    yaml = tmp_path / "mine.yaml"
+    yaml.write_text("MODEL_ARGS:\n  --recompute-modules: [moe_act, mlp]\n  --swiglu: false\n  --lr-warmup-iters: 3\n")
+    conf = tmp_path / "cluster_configs/benchmarking/mine.conf"
+    conf.parent.mkdir(parents=True)
+    conf.write_text(
+        "[cluster]\nDATASET = mock\nPRETRAIN = 1\n[env]\nWANDB_DIR = ${RUN_DIR}/w\n[megatron]\n--mock-data = false\n"
+    )
+    words = ("MODEL=Mixtral-8x7B", "CLUSTER=mine", "PROXY=none", "NUM_LAYERS=4", "PP=1", f"TRAINING_PARAMS_PATH={yaml}")
+    resolved = resolve(*words)
+    assert resolved.megatron_args["--recompute-modules"] == ("moe_act", "mlp")
+    assert not {"--swiglu", "--mock-data"} & set(resolved.megatron_args.argv())
+    assert resolved.env["WANDB_DIR"] == "${RUN_DIR}/w"
+
+
+def test_a_flag_written_off_is_no_flag_to_the_rules(resolve, tmp_path) -> None:
+    conf = tmp_path / "cluster_configs/benchmarking/mine.conf"
+    conf.parent.mkdir(parents=True)
+    conf.write_text("[cluster]\nMEGATRON_PATH = /m\nDATASET = mock\nPRETRAIN = 1\n[megatron]\n--qk-layernorm = false\n")
+    normed, plain = (resolve("MODEL=DeepSeek-V2-Lite", f"CLUSTER={name}").notices for name in ("template", "mine"))
+    assert any("q norm" in notice for notice in normed)
+    assert not any("q norm" in notice for notice in plain)
+
+
 def test_device_auto_takes_the_gpus_there_are(resolve) -> None:
     cpu, one, four = (resolve("MODEL=DeepSeek-V3", gpus=gpus) for gpus in (0, 1, 4))
     assert (cpu.text("DEVICE"), cpu.integer("GPUS_PER_NODE"), cpu.integer("EP")) == ("cpu", 2, 2)
@@ -116,6 +206,16 @@ def test_a_proxy_adds_nothing_to_an_architecture(resolve) -> None:
     assert not absent & mixtral.keys()
     full, proxy = (resolve("MODEL=DeepSeek-V3", "PP=1", f"PROXY={name}").megatron_args for name in ("none", "laptop"))
     assert full.keys() == proxy.keys()
+
+
+@pytest.mark.parametrize(("said", "nodes"), [("NNODES = 4\n", 4), ("", 1)])
+def test_a_proxy_runs_on_the_nodes_of_the_cluster_and_else_on_its_own(resolve, tmp_path, said: str, nodes: int) -> None:
+    conf = tmp_path / "cluster_configs/benchmarking/mine.conf"
+    conf.parent.mkdir(parents=True)
+    conf.write_text(f"[cluster]\nDATASET = mock\nPRETRAIN = 1\nPROXY = laptop\n{said}")
+    resolved = resolve("MODEL=DeepSeek-V3", "CLUSTER=mine")
+    assert (resolved.integer("NNODES"), resolved.integer("NUM_LAYERS")) == (nodes, 4)
+    assert resolve("MODEL=DeepSeek-V3", "CLUSTER=mine", "NNODES=2").integer("NNODES") == 2
 
 
 @pytest.mark.parametrize("name", ["MY_SECRET_TOKEN", "WANDB_API_KEY"])

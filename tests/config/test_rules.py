@@ -2,6 +2,8 @@
 
 import pytest
 
+from harness.config.provenance import Resolved
+from harness.config.releases import known, load
 from harness.errors import ConfigError
 
 
@@ -124,6 +126,18 @@ def test_a2a_overlap(resolve) -> None:
     assert off.env["CUDA_DEVICE_MAX_CONNECTIONS"] == "1"
 
 
+@pytest.mark.parametrize("release", known())
+def test_the_all_to_all_is_overlapped_where_the_release_can(resolve, release: str) -> None:
+    words = ("MODEL=Mixtral-8x7B", f"MCORE_RELEASE_VERSION={release}", "A2A_OVERLAP=1")
+    resolved = resolve(*words, cluster="template")
+    flag = "--overlap-moe-expert-parallel-comm"
+    can = flag in load(release).options
+    assert resolved.megatron_args.switch(flag) == can
+    assert resolved.env["CUDA_DEVICE_MAX_CONNECTIONS"] == ("32" if can else "1")
+    said = "A2A_OVERLAP=1 (command line) has no effect: Megatron has it from 0.14 on"
+    assert (said in resolved.notices) == (not can)
+
+
 def test_weight_gradients_are_delayed_where_transformer_engine_can(resolve) -> None:
     def delayed(version: str) -> bool:
         words = ("MODEL=Mixtral-8x7B", "A2A_OVERLAP=1", f"TE_VERSION={version}")
@@ -198,6 +212,85 @@ def test_tp_comm_overlap_and_sequence_parallel_need_tp(resolve) -> None:
     assert any("TP_COMM_OVERLAP=1" in notice for notice in one.notices)
 
 
+def dispatchers_of(resolved: Resolved) -> dict[str, object]:
+    return {flag: value for flag, value in resolved.megatron_args.items() if "dispatcher" in flag or "deepep" in flag}
+
+
+@pytest.mark.parametrize("asked", ["deepep", "hybridep", "flex"])
+def test_the_embedded_engine_exchanges_tokens_by_alltoall(resolve, asked: str) -> None:
+    resolved = resolve("MODEL=Mixtral-8x7B", f"MOE_TOKEN_DISPATCHER={asked}")
+    assert dispatchers_of(resolved) == {"--moe-token-dispatcher-type": "alltoall"}
+    assert any(notice.startswith(f"MOE_TOKEN_DISPATCHER={asked} (command line)") for notice in resolved.notices)
+
+
+def test_without_flex_tokens_are_exchanged_by_alltoall(resolve) -> None:
+    words = ("MODEL=Mixtral-8x7B", "MOE_TOKEN_DISPATCHER=deepep", "MCORE_RELEASE_VERSION=0.11")
+    assert dispatchers_of(resolve(*words, cluster="template")) == {"--moe-token-dispatcher-type": "alltoall"}
+
+
+IMAGE = "CONTAINER_IMAGE=/images/m.sqsh"
+BESIDE = ("PP=4", "PP_LAYOUT=Et*8|t*8|t*8|t*8L", "VPP=1")
+NO_EFFECT = (
+    (("A2A_OVERLAP=1",), "laptop", "A2A_OVERLAP=1 (command line) has no effect", "--overlap-moe-expert-parallel-comm"),
+    (("TP_COMM_OVERLAP=1", "TP=2"), "laptop", "TP_COMM_OVERLAP=1 (command line) has no effect", "--tp-comm-overlap"),
+    (("TP_COMM_OVERLAP=1",), "template", "TP_COMM_OVERLAP=1 (command line) has no effect at TP=1", "--tp-comm-overlap"),
+    (("PROFILE=1",), "laptop", "PROFILE=1 has no effect on CPU ranks", "--profile"),
+    (
+        ("VPP=2", "PP=1"),
+        "template",
+        "VPP=2 (command line) has no effect at PP=1",
+        "--num-virtual-stages-per-pipeline-rank",
+    ),
+    (
+        BESIDE,
+        "template",
+        "VPP=1 has no effect beside PP_LAYOUT (command line)",
+        "--num-virtual-stages-per-pipeline-rank",
+    ),
+    (("TE_VERSION=2.0",), "template", "no permute fusion: it needs Transformer Engine 2.1", "--moe-permute-fusion"),
+    (("TE_VERSION=2.7", "A2A_OVERLAP=1"), "template", "no --delay-wgrad-compute: it needs", "--delay-wgrad-compute"),
+    (
+        ("CONTAINER_RUNTIME=none", IMAGE),
+        "template",
+        f"CONTAINER_RUNTIME=none: the job runs on the bare nodes, and {IMAGE}",
+        "",
+    ),
+)
+
+
+@pytest.mark.parametrize(("words", "cluster", "said", "left_out"), NO_EFFECT)
+def test_what_has_no_effect_is_said_and_left_out(resolve, words, cluster: str, said: str, left_out: str) -> None:
+    resolved = resolve("MODEL=Mixtral-8x7B", *words, cluster=cluster)
+    assert any(notice.startswith(said) for notice in resolved.notices)
+    assert left_out not in resolved.megatron_args
+
+
+@pytest.mark.parametrize(
+    ("steps", "first", "last"), [(50, "10", "12"), (12, "10", "12"), (11, "10", "11"), (10, "9", "10"), (1, "0", "1")]
+)
+def test_profiled_steps_are_among_those_that_run(resolve, steps: int, first: str, last: str) -> None:
+    flags = resolve("MODEL=Mixtral-8x7B", "PROFILE=1", f"TRAIN_ITERS={steps}", cluster="template").megatron_args
+    assert (flags.text("--profile-step-start"), flags.text("--profile-step-end")) == (first, last)
+    assert flags["--profile-ranks"] == ("0",)
+
+
+def test_at_least_one_layer_has_experts(resolve) -> None:
+    flags = resolve("MODEL=DeepSeek-V3", "NUM_LAYERS=4", "DENSE_LAYERS=3", "PP=1").megatron_args
+    assert flags.text("--moe-layer-freq") == "([0]*3+[1]*1)"
+    with pytest.raises(ConfigError, match=r"DENSE_LAYERS=4 leaves no MoE layer of NUM_LAYERS=4; allowed: 0 to 3"):
+        resolve("MODEL=DeepSeek-V3", "NUM_LAYERS=4", "DENSE_LAYERS=4", "PP=1")
+
+
+def test_fp8_parameters_are_gathered_where_the_release_and_the_optimizer_can(resolve) -> None:
+    def gathers(*words: str) -> bool:
+        return resolve("MODEL=Mixtral-8x7B", *words, cluster="template").megatron_args.switch("--fp8-param-gather")
+
+    assert gathers("PR=fp8", "MCORE_RELEASE_VERSION=0.11")
+    assert not gathers("PR=mxfp8", "MCORE_RELEASE_VERSION=0.12")
+    assert gathers("PR=mxfp8", "MCORE_RELEASE_VERSION=0.13")
+    assert not gathers("PR=mxfp8", "OPTIMIZER_OFFLOAD=1")
+
+
 def test_profiling(resolve) -> None:
     nsys, torch = (resolve("MODEL=Mixtral-8x7B", f"PROFILE={value}", cluster="template") for value in ("1", "torch"))
     assert nsys.megatron_args.switch("--profile")
@@ -239,7 +332,7 @@ def test_null_tokenizer_counts_its_end_of_document_by_release(resolve) -> None:
 
 def test_wandb_says_which_mode_and_why(resolve) -> None:
     keyed = resolve("MODEL=DeepSeek-V3", cluster="template", environ={"WANDB_API_KEY": "secret-key"})
-    assert keyed.env["WANDB_MODE"] == "online"
+    assert keyed.env["WANDB_MODE"] == keyed.text("WANDB_MODE") == "online"
     assert keyed.megatron_args.text("--wandb-exp-name") == "DeepSeek-V3-TP1PP16EP64CP1VPP1-MBS1GBS8192-v0.19"
     assert "secret-key" not in str(keyed)
     without = resolve("MODEL=DeepSeek-V3", cluster="template")

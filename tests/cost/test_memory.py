@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness.config.megatron_args import ArgValue, MegatronArgs
+from harness.cost.activations import mtp_activations
 from harness.cost.memory import ERROR_BAND, peak_stage, stage_memory
+from harness.cost.microbatch_shard import microbatch_shard
 from harness.cost.training import Recompute, Training
 from harness.cost.training_flags import training
 from harness.plan.published.predictable import predictable_row
@@ -70,6 +72,43 @@ def test_offloaded_states_leave_the_gpu(mixtral: Training) -> None:
     half = replace(mixtral, optimizer=mixtral.optimizer._replace(offloaded=0.5))
     before, after = stage_memory(mixtral)[0], stage_memory(half)[0]
     assert after.optimizer_bytes == pytest.approx(before.optimizer_bytes / 2, rel=1e-9)
+
+
+def test_gradients_in_16_bits_are_copied_for_the_step(mixtral: Training) -> None:
+    """Adam wants fp32 of a rank's share: as many bytes as its main weights, where a step is the fullest moment."""
+    tiny = replace(mixtral, batch=mixtral.batch._replace(seq_len=8))
+    halved = replace(tiny, optimizer=tiny.optimizer._replace(grad_bytes=2))
+    aware = replace(halved, optimizer=halved.optimizer._replace(precision_aware=True))
+    offloaded = replace(halved, optimizer=halved.optimizer._replace(offloaded=0.5))
+    first = stage_memory(halved)[0]
+    assert first.transient_bytes == {"optimizer step": pytest.approx(first.main_weights_bytes, abs=4)}
+    half = pytest.approx(first.main_weights_bytes / 2, abs=4)
+    assert stage_memory(offloaded)[0].transient_bytes == {"optimizer step": half}
+    for without in (tiny, aware):
+        assert "optimizer step" not in stage_memory(without)[0].transient_bytes
+
+
+def test_what_libraries_hold_outside_of_torch(mixtral: Training) -> None:
+    """DeepEP's buffer, HybridEP's place for all tokens that could arrive, and 16 channels of 4 MiB a communicator."""
+    tokens = 4096 // 2 * 8 * 4096 * 2
+    for dispatcher, size in (("alltoall", 0), ("allgather", 0), ("deepep", GIB), ("hybridep", tokens)):
+        it = stage_memory(replace(mixtral, dispatcher=dispatcher))[0]  # type: ignore[arg-type]
+        assert it.outside_bytes["dispatcher"] == size
+        assert it.total_bytes - it.allocated_bytes == sum(it.outside_bytes.values())
+    assert mixtral.parallel.dp > 1
+    assert mixtral.parallel.edp > 1
+    groups = 5  # TP, PP, DP, EP and EDP; CP and ETP are of one rank
+    assert stage_memory(mixtral)[0].outside_bytes["nccl"] == groups * 16 * 4 * 2**20
+
+
+def test_an_mtp_module_keeps_what_enters_its_own_weights() -> None:
+    it = job("DeepSeek-V3", 64, mtp_num_layers="1", tensor_model_parallel_size="2", sequence_parallel=True)
+    shape = microbatch_shard(it)
+    of_layer = it.arch.mtp_layer.weights(it.arch.hidden, it.arch.norm)
+    own = [weight for weight in it.arch.mtp_weights() if weight not in of_layer]
+    kept = sum(shape.norm(it.outputs) if it.inputs == 1 else it.inputs * shape.saved_input for it in own)
+    assert len(own) == 4
+    assert mtp_activations(it.arch, shape) == round(4096 // 2 * kept)
 
 
 @pytest.mark.parametrize("module", ["moe_act", "moe", "core_attn"])

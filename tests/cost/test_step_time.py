@@ -9,7 +9,7 @@ from harness.arch.precision import Precision
 from harness.config.megatron_args import MegatronArgs
 from harness.config.releases import Release
 from harness.cost.constants import FITTED
-from harness.cost.hardware import Gpu, find_gpu
+from harness.cost.hardware import GPUS, Gpu, find_gpu
 from harness.cost.step_time import StepTime, step_time
 from harness.cost.training import Graphs, Recompute, Training
 from harness.cost.training_flags import WHOLE_LAYER, training
@@ -46,6 +46,24 @@ def test_parts_add_up_and_none_is_negative(v3: Training) -> None:
     assert sum(found.parts_s.values()) == pytest.approx(found.total_s)
 
 
+def test_every_part_of_a_job_that_does_everything_takes_time() -> None:
+    words = ("TP=2", "PP=2", "EP=8", "CP=8", "NNODES=16", "GBS=64")
+    found = predicted(job("MODEL=Mixtral-8x22B", *words, "PP_FIRST=", "PP_LAST="))
+    assert set(found.parts_s) == {
+        *(
+            "dense GEMMs",
+            "expert GEMMs",
+            "attention",
+            "element-wise kernels",
+            "waiting for the host",
+            "pipeline bubble",
+        ),
+        *("TP communication", "CP communication", "EP communication", "pipeline send", "gradients and weights"),
+        *("optimizer", "step overhead", "jitter"),
+    }
+    assert min(found.parts_s.values()) > 0
+
+
 def test_a_step_takes_longer_than_its_operations_at_the_peak(v3: Training) -> None:
     from harness.cost.flops import megatron_flops_per_step
 
@@ -64,6 +82,10 @@ def test_a_step_takes_longer_than_its_operations_at_the_peak(v3: Training) -> No
         ({"dispatcher": "alltoall"}, "EP communication", 1),
         ({"graphs": Graphs(full=True)}, "waiting for the host", -1),
         ({"capacity_factor": 1.0}, "expert GEMMs", -1),
+        ({"static_shapes": True}, "EP communication", -1),
+        ({"graphs": Graphs(full=True)}, "EP communication", -1),
+        ({"graphs": Graphs(full=True)}, "step overhead", -1),
+        ({"dispatcher": "allgather"}, "EP communication", 1),
     ],
 )
 def test_what_costs_more(v3: Training, change: dict[str, object], part: str, direction: int) -> None:
@@ -87,6 +109,13 @@ def test_virtual_stages_shrink_the_bubble() -> None:
 
 def test_a_wider_nvlink_domain_carries_the_exchange(v3: Training) -> None:
     assert predicted(v3, "GB200").parts_s["EP communication"] < predicted(v3, "B200").parts_s["EP communication"]
+
+
+@pytest.mark.parametrize("name", [it.name for it in GPUS])
+def test_a_grace_cpu_launches_kernels_more_slowly(v3: Training, name: str) -> None:
+    bf16, slow = replace(v3, precision=Precision.BF16), replace(FITTED, host_grace=2 * FITTED.host_grace)
+    on_grace = name.startswith("GB")  # NVIDIA's name for a Grace CPU beside Blackwell GPUs
+    assert (step_time(bf16, gpu(name), slow).total_s > step_time(bf16, gpu(name), FITTED).total_s) == on_grace
 
 
 def test_a_precision_that_the_gpu_lacks(v3: Training) -> None:

@@ -26,6 +26,11 @@ def as_nobody() -> Iterator[None]:
     os.seteuid(before)
 
 
+def written_in_a_conf() -> dict[str, Origin]:
+    names = ("MEGATRON_PATH", "DATA_PATH", "LOAD_PATH", "TOKENIZER_MODEL")
+    return {name: Origin(layer="cluster conf", path="laptop.conf", line=line) for line, name in enumerate(names, 8)}
+
+
 def test_all_missing_paths_at_once_with_their_lines(configured: Configured, tmp_path: Path) -> None:
     (tmp_path / "half.bin").touch()
     resolved = configured(
@@ -34,7 +39,7 @@ def test_all_missing_paths_at_once_with_their_lines(configured: Configured, tmp_
             "--load": f"{tmp_path}/ckpt",
             "--tokenizer-model": f"{tmp_path}/tokenizer",
         },
-        origins={"DATA_PATH": Origin(layer="cluster conf", path="laptop.conf", line=9)},
+        origins=written_in_a_conf(),
         MEGATRON_PATH=f"{tmp_path}/megatron",
         OUTPUT_PATH=str(tmp_path / "runs"),
     )
@@ -42,14 +47,30 @@ def test_all_missing_paths_at_once_with_their_lines(configured: Configured, tmp_
         open_training(resolved, rendered_training(resolved, "interactive"))
     fix = "does not exist; correct the path or create it"
     assert caught.value.problems == (
-        f"MEGATRON_PATH: {tmp_path}/megatron/pretrain_gpt.py {fix}",
+        f"laptop.conf:8: MEGATRON_PATH: {tmp_path}/megatron/pretrain_gpt.py {fix}",
         f"laptop.conf:9: DATA_PATH: {tmp_path}/half.idx {fix}",
         f"laptop.conf:9: DATA_PATH: {tmp_path}/none.bin {fix}",
         f"laptop.conf:9: DATA_PATH: {tmp_path}/none.idx {fix}",
-        f"LOAD_PATH: {tmp_path}/ckpt/latest_checkpointed_iteration.txt {fix}",
-        f"TOKENIZER_MODEL: {tmp_path}/tokenizer {fix}",
+        f"laptop.conf:10: LOAD_PATH: {tmp_path}/ckpt/latest_checkpointed_iteration.txt {fix}",
+        f"laptop.conf:11: TOKENIZER_MODEL: {tmp_path}/tokenizer {fix}",
     )
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_near_to_a_checkpoint_is_told_with_its_line(configured: Configured, tmp_path: Path) -> None:
+    step, published = tmp_path / "ckpt/iter_0000007", tmp_path / "published"
+    step.mkdir(parents=True)
+    published.mkdir()
+    for path in (step / ".metadata", tmp_path / "ckpt/latest_checkpointed_iteration.txt", published / "config.json"):
+        path.touch()
+    convert = f"convert it first: moe-harness convert {published} TARGET"
+    said = {
+        step: f"{step} is the folder of one step; give the one above it, {step.parent}",
+        published: f"{published} is a Hugging Face checkpoint; {convert}",
+    }
+    for folder, instead in said.items():
+        resolved = configured({"--load": str(folder)}, origins=written_in_a_conf())
+        assert path_problems(resolved, training_job(resolved, "local")) == [f"laptop.conf:10: LOAD_PATH: {instead}"]
 
 
 def test_what_is_there_is_no_problem(configured: Configured, tmp_path: Path) -> None:
@@ -63,6 +84,17 @@ def test_what_is_there_is_no_problem(configured: Configured, tmp_path: Path) -> 
 def test_names_on_the_hub_and_the_run_s_own_folder_are_not_looked_for(configured: Configured) -> None:
     resolved = configured({"--tokenizer-model": "deepseek-ai/DeepSeek-V3", "--load": "${RUN_DIR}/checkpoints"})
     assert path_problems(resolved, training_job(resolved, "local")) == []
+
+
+@pytest.mark.parametrize("path", ["/none/it", "./none/it", "../none/it"])
+def test_what_says_that_it_is_a_path_is_looked_for(configured: Configured, path: str) -> None:
+    resolved = configured({"--tokenizer-model": path}, CONTAINER_IMAGE=path, CONTAINER_MOUNTS="/none:/m")
+    fix = "does not exist; correct the path or create it"
+    assert path_problems(resolved, training_job(resolved, "local")) == [f"TOKENIZER_MODEL: {Path(path)} {fix}"]
+    assert path_problems(resolved, training_job(resolved, "slurm"))[:2] == [
+        f"CONTAINER_IMAGE: {Path(path)} {fix}",
+        f"CONTAINER_MOUNTS: /none {fix}",
+    ]
 
 
 def test_what_may_not_be_read(configured: Configured, tmp_path: Path, request: pytest.FixtureRequest) -> None:

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 import pytest
+from rendered_training import rendered_training
 
 from harness.config.provenance import Origin, Resolved
 from harness.errors import ConfigError
+from harness.launch.job_problems import unused_settings
 from harness.training.job import training_job
 
 type Configured = Callable[..., Resolved]
@@ -87,15 +89,23 @@ def test_all_problems_at_once_with_their_lines(configured: Configured) -> None:
     [
         *(
             (args, "leave it out")
-            for args in ("-o x", "-ofile", "--array=1-3", "--export NONE", "--wrap=ls", "--outp=x")
+            for args in (
+                *("-o x", "-ofile", "--output=x", "--outp=x", "-e x", "--error=x", "-D /x", "--chdir=/x", "-a 1-3"),
+                *("--array=1-3", "--export NONE", "--export-file=x", "--open-mode=truncate", "--wrap=ls"),
+                *("--signal=USR1", "--parsable", "-Q", "--quiet", "--test-only"),
+            )
         ),
         *((args, "set NNODES instead") for args in ("-N4", "--nodes=4")),
-        *((args, "set NNODES and GPUS_PER_NODE instead") for args in ("-n 8", "--ntasks=8", "--ntasks-per-no=4")),
+        *(
+            (args, "set NNODES and GPUS_PER_NODE instead")
+            for args in ("-n 8", "--ntasks=8", "--ntasks-per-node=4", "--ntasks-per-no=4")
+        ),
         *((args, "set RUN_TIME instead") for args in ("-t 5", "--time=5")),
         *((args, "set RUN_NAME instead") for args in ("--job-name=x", "-J x")),
         *((args, "set PARTITION instead") for args in ("--partition=big", "-pbig")),
         *((args, "set ACCOUNT instead") for args in ("--account physics", "-A physics")),
-        ("--requeue", "set RETRIES instead"),
+        *((args, "set RETRIES instead") for args in ("--requeue", "--no-requeue")),
+        *((args, "set SUBMIT_WAIT instead") for args in ("--wait", "-W")),
     ],
 )
 def test_what_the_launcher_sets_itself_cannot_be_set_twice(configured: Configured, args: str, fix: str) -> None:
@@ -155,8 +165,10 @@ def test_an_output_path_that_no_mount_can_carry(configured: Configured) -> None:
 @pytest.mark.parametrize(
     "args",
     [
-        *("--container-image=x", "--export=ALL", "-N 2", "-n4", "--label", "--output x", "--outp=x", "none"),
-        *("-m cyclic", "--distribution=plane=4", "--mpi='pmix"),
+        *("--container-image=x", "--no-container-mount-home", "--export=ALL", "--export-file=x", "none"),
+        *("--output x", "--outp=x", "-o x", "--error=x", "-e x", "--input=x", "-i x", "--chdir=/x", "-D /x"),
+        *("-N 2", "--nodes=2", "-n4", "--ntasks=4", "--ntasks-per-node=4", "-l", "--label", "-K", "--kill-on-bad-exit"),
+        *("--jobid=7", "--multi-prog", "--pty", "--overlap", "-m cyclic", "--distribution=plane=4", "--mpi='pmix"),
     ],
 )
 def test_srun_args_set_nothing_of_the_launcher_s(configured: Configured, args: str) -> None:
@@ -181,6 +193,16 @@ def test_further_options_of_sbatch_are_for_slurm_and_checked_alike(configured: C
         training_job(configured(), "local", slurm_options=("--segment=4",))
 
 
+@pytest.mark.parametrize(("layer", "said"), [("command line", True), ("environment", True), ("cluster conf", False)])
+def test_what_was_typed_for_slurm_has_no_say_elsewhere(configured: Configured, layer: str, said: bool) -> None:
+    typed = {"RETRIES": 2, "SBATCH_ARGS": "--qos=high", "SRUN_ARGS": "--mpi=pmix"}
+    resolved = configured(origins=dict.fromkeys(typed, Origin(layer=layer)), **typed)
+    told = "RETRIES and SBATCH_ARGS and SRUN_ARGS: for Slurm alone, without a say in --on local"
+    assert unused_settings(resolved, "local") == ([told] if said else [])
+    assert unused_settings(resolved, "slurm") == []
+    assert unused_settings(configured(origins={"RETRIES": Origin(layer=layer)}, RETRIES=0), "local") == []
+
+
 def test_without_a_runtime_the_image_is_not_used(configured: Configured) -> None:
     job = training_job(configured(CONTAINER_IMAGE="/i", CONTAINER_RUNTIME="none"), "slurm", python="py")
     assert (job.container, job.program.python) == (None, "py")
@@ -191,6 +213,35 @@ def test_enroot_in_each_task_starts_files_only(configured: Configured) -> None:
         training_job(
             configured(CONTAINER_IMAGE="nvcr.io#nvidia/pytorch:25.04-py3", CONTAINER_RUNTIME="enroot"), "slurm"
         )
+
+
+@pytest.mark.parametrize(
+    ("run_time", "seconds"), [("08:00:00", 120), ("00:08:00", 120), ("00:07:56", 119), ("00:01:00", 15)]
+)
+def test_ranks_are_asked_to_save_before_the_limit(configured: Configured, run_time: str, seconds: int) -> None:
+    resolved = configured({"--save": "${RUN_DIR}/checkpoints"}, RUN_TIME=run_time)
+    script = rendered_training(resolved, "slurm").script
+    assert f"#SBATCH --signal=B:USR1@{seconds}\n" in script
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        *("--load", "--finetune", "--no-load-optim", "--no-load-rng", "--load-main-params-from-ckpt"),
+        *("--exit-on-missing-checkpoint", "--pretrained-checkpoint", "--ckpt-step"),
+    ],
+)
+def test_what_says_how_a_run_begins_holds_no_more_when_it_goes_on(configured: Configured, flag: str) -> None:
+    flags = {"--num-layers": "4", flag: "x", "--save": "${RUN_DIR}/checkpoints"}
+    program = training_job(configured(flags), "slurm").program
+    assert program.fresh == (flag, "x")
+    assert flag not in program.argv
+    assert program.argv[-4:] == ("--num-layers", "4", "--save", "${RUN_DIR}/checkpoints")
+
+
+def test_a_job_is_named_as_asked_or_for_its_model(configured: Configured) -> None:
+    assert training_job(configured(), "slurm").name == "bench"
+    assert training_job(configured(RUN_NAME=None), "slurm").name == "DeepSeek-V2-Lite"
 
 
 def test_flags_of_a_fresh_start_come_last_where_the_run_saves(configured: Configured) -> None:

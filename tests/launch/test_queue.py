@@ -7,6 +7,7 @@ import pytest
 
 from harness.launch.slurm import command as slurm_command
 from harness.launch.slurm.hostlist import expand_hosts
+from harness.launch.slurm.job_state import SubmittedIn
 from harness.launch.slurm.pending_reasons import find_reason
 from harness.launch.slurm.queue import ask, find_by_folder
 
@@ -87,7 +88,7 @@ def test_an_unknown_id_is_an_answer_and_silence_is_none(slurm: Program) -> None:
     down = "Unable to contact slurm controller (connect failure)"
     slurm("squeue", f"#!/bin/sh\necho 'slurm_load_jobs error: {down}' >&2\nexit 1\n")
     assert ask(["99"]).unreachable == down
-    assert find_by_folder({"/runs/a": 0}).unreachable == down
+    assert find_by_folder({SubmittedIn("/runs/a"): 0}).unreachable == down
     slurm("sacct", SACCT)
     view = ask(["30", "31"])
     assert view.unreachable == down and view.states.keys() == {"30"}  # an end is an end, whoever tells
@@ -130,8 +131,8 @@ def test_a_thousand_jobs_are_few_calls(slurm: Program, tmp_path: Path) -> None:
 
 
 def test_jobs_are_found_by_their_folders(slurm: Program) -> None:
-    view = find_by_folder({"/runs/f": 0, "/runs/none": 0})
-    assert {folder: state.job_id for folder, state in view.states.items()} == {"/runs/f": "20"}
+    found = find_by_folder({SubmittedIn("/runs/f"): 0, SubmittedIn("/runs/none"): 0})
+    assert {where: state.job_id for where, state in found.jobs.items()} == {SubmittedIn("/runs/f"): "20"}
 
 
 def test_the_user_s_environment_does_not_decide_the_answer(

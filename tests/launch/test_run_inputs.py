@@ -10,6 +10,7 @@ from small_disk import small_disk
 
 from harness.config.provenance import Origin, Resolved
 from harness.errors import ConfigError, EnvironmentProblem
+from harness.launch.executor import Executor
 from harness.training.open_training import open_training
 
 type Configured = Callable[..., Resolved]
@@ -28,11 +29,36 @@ def test_the_folder_tells_what_was_asked(configured: Configured, tmp_path: Path)
     assert json.loads(paths.env.read_text()) == {"TB": f"{paths.root}/tb"}
     assert paths.script.read_text() == launch.script
     document = json.loads(paths.resolved.read_text())
+    assert document.keys() == {"settings", "argv", "env", "origins", "notices"}
+    assert document["env"] == {"TB": "${RUN_DIR}/tb"}
     assert document["settings"]["MODEL"] == "DeepSeek-V2-Lite"
     assert document["argv"] == ["--save", "${RUN_DIR}/c"]
     assert document["origins"]["MODEL"] == [
         {"value": "DeepSeek-V2-Lite", "layer": "model YAML", "path": "m.yaml", "line": 3}
     ]
+
+
+@pytest.mark.parametrize(
+    ("executor", "settings", "said"),
+    [
+        ("slurm", {}, True),
+        ("slurm", {"CONTAINER_RUNTIME": "none"}, False),
+        ("slurm", {"CONTAINER_IMAGE": "nvcr.io#nvidia/pytorch:25.04-py3"}, False),
+        ("local", {}, False),
+    ],
+)
+def test_bare_nodes_that_nobody_asked_for_are_told(
+    configured: Configured,
+    program: Callable[..., Path],
+    tmp_path: Path,
+    executor: Executor,
+    settings: dict[str, str],
+    said: bool,
+) -> None:
+    program("sbatch", "#!/bin/sh\n")
+    resolved = configured(OUTPUT_PATH=str(tmp_path / "runs"), **settings)
+    run = open_training(resolved, rendered_training(resolved, executor, python="py"))
+    assert ("CONTAINER_IMAGE is not set: the job runs on the bare nodes" in run.notices) == said
 
 
 def test_a_secret_is_in_no_file(configured: Configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,25 @@ def test_release_0_11_wants_the_rows_that_it_pads_to(
     ] * refused
 
 
+@pytest.mark.parametrize(
+    ("model", "flag", "other"),
+    [
+        ("Mixtral-8x7B", "--kv-channels", "64"),
+        ("Mixtral-8x7B", "--moe-ffn-hidden-size", "4096"),
+        ("DeepSeek-V2-Lite", "--moe-router-topk-scaling-factor", "2.5"),
+    ],
+)
+def test_what_follows_from_a_job_s_other_flags_need_not_be_written(
+    configured: Callable[..., Resolved], checkpoint: Callable[..., Path], model: str, flag: str, other: str
+) -> None:
+    flags = stored(model)
+    for needed, refused in ((flags, 0), ({**flags, flag: other}, 1)):
+        folder = checkpoint(needed, tracker=str(refused))
+        written = {name: value for name, value in flags.items() if name != flag} | {"--load": str(folder)}
+        found = problems(configured(written, MCORE_RELEASE_VERSION="0.19", LOAD_PATH=str(folder)))
+        assert [text.rpartition("write ")[2] for text in found] == [f"{flag} {other}"] * refused
+
+
 def test_every_contradiction_with_its_place_and_its_fix(resolve: Resolve, checkpoint: Callable[..., Path]) -> None:
     folder = checkpoint({**V3, "--mscale": "0.707", "--rotary-base": "50000", "--moe-router-pre-softmax": True})
     extra = ("--norm-epsilon", "1e-5", "--add-qkv-bias", "--mscale-all-dim", "0")

@@ -42,7 +42,11 @@ def slurm_lines(job: Job, patterns: RetryPatterns | None) -> Iterator[str]:
     yield from opening()
     yield f"nodes={job.resources.nodes} ranks={job.resources.ranks}"
     yield f"ended_states='{'|'.join(sorted(ENDED))}'"
+    if job.array:
+        yield from ("", *_shell("array.sh"))
     yield from ("", *_shell("owner.sh"), "", *_shell("attempt.sh"))
+    if job.array:
+        yield 'note "task=$task"'
     if job.retries:
         yield from ("", f"retries={job.retries} ranks_per_node={job.resources.ranks_per_node}")
         yield from ("", *_shell("requeue.sh"), "", *_shell("lost_node.sh"), "", *_shell("last_attempt.sh"))
@@ -69,6 +73,9 @@ def _sbatch_options(job: Job) -> Iterator[str]:
         yield f"--account={asked.account}"
     if asked.partition:
         yield f"--partition={asked.partition}"
+    if job.array:
+        at_once = f"%{job.array.at_once}" if job.array.at_once else ""
+        yield f"--array=0-{job.array.tasks - 1}{at_once}"
     yield f"--nodes={asked.nodes}"
     yield f"--ntasks-per-node={asked.ranks_per_node}"
     if asked.device == "gpu":

@@ -16,6 +16,13 @@ WAITING = frozenset(
 """States in which a job's script has not begun, or not begun again."""
 
 
+class SubmittedIn(NamedTuple):
+    """By what Slurm tells a job where its id was lost: the folder it was submitted in, and its index in an array."""
+
+    folder: str
+    task: int | None = None
+
+
 class JobState(NamedTuple):
     """One job as Slurm sees it. Times are seconds since the epoch; `started` of a waiting job is when it is expected.
 
@@ -33,6 +40,12 @@ class JobState(NamedTuple):
     work_dir: str | None = None
     user: str | None = None
     cancelled_by: str | None = None
+
+    @property
+    def submitted_in(self) -> SubmittedIn:
+        """The job's working folder, and its index where it is a task of an array, `4711_3`."""
+        task = self.job_id.partition("_")[2]
+        return SubmittedIn(self.work_dir or "", int(task) if task.isdecimal() else None)
 
     @property
     def over(self) -> bool:

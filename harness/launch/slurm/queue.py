@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import batched
 
 from harness.launch.slurm.command import PATIENCE_S, Answer, call, cluster_option
-from harness.launch.slurm.job_state import JobState, exit_code
+from harness.launch.slurm.job_state import JobState, SubmittedIn, exit_code
 from harness.launch.slurm.sacct import SACCT_WORDS, no_accounting, sacct_rows
 from harness.launch.slurm.squeue import SQUEUE_WORDS, squeue_rows
 
@@ -35,6 +35,14 @@ class QueueView:
 
     states: Mapping[str, JobState] = field(default_factory=dict)
     history: Mapping[str, tuple[JobState, ...]] = field(default_factory=dict)
+    unreachable: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundJobs:
+    """Jobs by where they were submitted; `unreachable` says why Slurm may know more than it told."""
+
+    jobs: Mapping[SubmittedIn, JobState] = field(default_factory=dict)
     unreachable: str | None = None
 
 
@@ -60,16 +68,16 @@ def ask(job_ids: Collection[str], *, cluster: str | None = None, patience_s: flo
     return QueueView(states=states, history=history, unreachable=unreachable)
 
 
-def find_by_folder(folders: Mapping[str, int]) -> QueueView:
-    """This user's jobs by their working folder, each submitted since the time given (seconds since the epoch)."""
+def find_by_folder(wanted: Mapping[SubmittedIn, int]) -> FoundJobs:
+    """This user's jobs by where they were submitted, each since the time given (seconds since the epoch)."""
     user = f"--user={os.getuid()}"
     answer = call(["squeue", user, *SQUEUE_WORDS])
-    rows = {state.work_dir: state for _, state in squeue_rows(answer)}
-    begun = time.strftime("--starttime=%Y-%m-%dT%H:%M:%S", time.gmtime(min(folders.values()) - _CLOCKS_S))
+    rows = {state.submitted_in: state for _, state in squeue_rows(answer)}
+    begun = time.strftime("--starttime=%Y-%m-%dT%H:%M:%S", time.gmtime(min(wanted.values()) - _CLOCKS_S))
     account = call(["sacct", user, begun, *SACCT_WORDS])
-    rows = {state.work_dir: state for _, state in sacct_rows(account)} | rows
-    return QueueView(
-        states={folder: rows[folder] for folder in folders if folder in rows},
+    rows = {state.submitted_in: state for _, state in sacct_rows(account)} | rows
+    return FoundJobs(
+        jobs={where: rows[where] for where in wanted if where in rows},
         unreachable=_unreachable("squeue", answer) or _silent(account),
     )
 

@@ -75,9 +75,13 @@ def require_sbatch() -> str:
     return sbatch
 
 
-def submit_script(paths: RunPaths, options: Sequence[str] = ()) -> SlurmJob:
-    """Submits the script of a run's folder as it lies there, with further options of sbatch. Refused says why not."""
-    command = [require_sbatch(), "--parsable", "--export=ALL", f"--chdir={paths.root}", f"--output={_log_name(paths)}"]
+def submit_script(paths: RunPaths, options: Sequence[str] = (), *, is_array: bool = False) -> SlurmJob:
+    """Submit the script of a run's folder as it lies there, with further options of sbatch. Refused says why not.
+
+    Of an array `paths` is the folder that its tasks' folders stand beside, `FOLDER-0`, `FOLDER-1`, ….
+    """
+    log = _log_name(paths, is_array=is_array)
+    command = [require_sbatch(), "--parsable", "--export=ALL", f"--chdir={paths.root}", f"--output={log}"]
     # The script is named, and also stands on stdin: sbatch must not wait for a terminal, whatever wraps it here.
     with paths.script.open("rb") as script:
         answer = subprocess.run(
@@ -111,5 +115,7 @@ def _fix(said: str) -> str:
     return f"; {fix}" if fix else ""
 
 
-def _log_name(paths: RunPaths) -> str:
-    return str(paths.log).replace("%", "%%")  # sbatch expands %j and the like
+def _log_name(paths: RunPaths, *, is_array: bool) -> str:
+    """As sbatch expands it: `%%` is a per cent sign, `%a` the task's index."""
+    root = str(paths.root).replace("%", "%%")
+    return f"{root}{'-%a' if is_array else ''}/{paths.log.name}"

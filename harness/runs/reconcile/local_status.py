@@ -14,7 +14,7 @@ from harness.runs.triage.internal_causes import SUPERVISOR_GONE
 def derive_local_status(run: StoredRun) -> LogReading:
     """The record as it should be, with the samples of a run that has ended."""
     record = run.record
-    if run.removed or is_supervised(run.paths) is not False or processes_of(Path(run.submitted_in)):
+    if run.removed or is_supervised(run.paths) is not False or processes_of(Path(run.opened_as)):
         return LogReading(record=record)
     text = f"moe-harness was killed on {record.job.host}, or the machine went down, while it ran."
     cause = replace(SUPERVISOR_GONE, text=text)

@@ -45,7 +45,7 @@ def reconcile_all(runs: Sequence[StoredRun]) -> Reconciled:
     runs = [_keep(run, recovered(run, lost)) if is_without_job(run.record) else run for run in runs]
     views = _views(run.record for run in runs if run.record.status in UNFINISHED)
     reconciled = [reconcile_one(run, views.get(run.record.job.cluster, QueueView())) for run in runs]
-    reasons = (view.unreachable for view in (lost, *views.values()))
+    reasons = (lost.unreachable, *(view.unreachable for view in views.values()))
     return Reconciled(
         runs=tuple(run for run, _ in reconciled),
         jobs={run.folder: job for run, job in reconciled if job},

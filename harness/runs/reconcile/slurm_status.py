@@ -52,7 +52,7 @@ def _is_own(job: JobState, run: StoredRun, facts: Sequence[AttemptFacts]) -> boo
     """Whether a job was submitted where the run was: in its folder by a launch, anywhere by hand."""
     if job.work_dir is None:
         return True
-    folders = (run.submitted_in, *(it.work_dir for it in facts[-1:] if it.work_dir))
+    folders = (run.submitted_in.folder, *(it.work_dir for it in facts[-1:] if it.work_dir))
     # Of a folder reached by a link Slurm may tell either path.
     return os.path.realpath(job.work_dir) in map(os.path.realpath, folders)
 
