@@ -1,6 +1,5 @@
 """The state of a job in Slurm."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 ENDED = frozenset(
@@ -24,8 +23,7 @@ class SubmittedIn(NamedTuple):
     task: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class JobState:
+class JobState(NamedTuple):
     """One job as Slurm sees it. Times are seconds since the epoch; `started` of a waiting job is when it is expected.
 
     `state` is Slurm's word alone; of a cancelled job `cancelled_by` is the user, where accounting tells. An exit by
