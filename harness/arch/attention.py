@@ -4,14 +4,13 @@ Legend of shapes: H hidden size, heads h, query groups g, head size d; for MLA t
 value), and per head the sizes n (query/key without position), r (with rotary position) and v (value).
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from harness.arch.weights import Norm, Sharding, Weights, linear
 from harness.config.megatron_args import MegatronArgs
 
 
-@dataclass(frozen=True, kw_only=True)
-class GQA:
+class GQA(NamedTuple):
     """Grouped-query attention; `kv_heads` equals `heads` in plain multi-head attention."""
 
     heads: int
@@ -42,8 +41,7 @@ class GQA:
         return projections + norms if self.qk_norm else projections
 
 
-@dataclass(frozen=True, kw_only=True)
-class MLA:
+class MLA(NamedTuple):
     """Multi-head latent attention; `q_rank` is None where the query is projected in one step (DeepSeek-V2-Lite)."""
 
     heads: int

@@ -1,6 +1,7 @@
 """The whole network, read from the resolved Megatron flags."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from harness.arch.attention import Attention, attention
 from harness.arch.layer_pattern import moe_layer_pattern
@@ -11,8 +12,7 @@ from harness.config.megatron_args import MegatronArgs
 from harness.errors import ConfigError
 
 
-@dataclass(frozen=True, kw_only=True)
-class LayerSpec:
+class LayerSpec(NamedTuple):
     """One transformer layer: an attention and a feed-forward half, each behind a norm."""
 
     attention: Attention

@@ -3,14 +3,13 @@
 Legend of shapes: H hidden size, F and f the inner size of a dense MLP and of one expert, E experts.
 """
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from harness.arch.weights import Norm, Sharding, Weights, linear
 from harness.config.megatron_args import MegatronArgs
 
 
-@dataclass(frozen=True, kw_only=True)
-class Dense:
+class Dense(NamedTuple):
     """One MLP for all tokens; `gated` is SwiGLU, whose first matrix is twice as tall."""
 
     ffn_hidden: int
@@ -30,8 +29,7 @@ class Dense:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class MoE:
+class MoE(NamedTuple):
     """A router that sends each token to `top_k` of `experts`, and the shared experts that see all tokens.
 
     `groups` and `group_top_k` limit a token to the best groups of experts; 0 where routing is free. The bias that
@@ -62,7 +60,7 @@ class MoE:
     def weights(self, hidden: int, norm: Norm) -> tuple[Weights, ...]:
         """The router (E, H), the routed experts, the shared expert and its gate (1, H)."""
         routed = tuple(
-            replace(part, name=f"experts.{part.name}", expert=True, copies=self.experts, used=self.top_k)
+            part._replace(name=f"experts.{part.name}", expert=True, copies=self.experts, used=self.top_k)
             for part in self.expert.weights(hidden, norm)
         )
         router = linear("router", hidden, self.experts, Sharding.WHOLE, bias=self.bias)
@@ -71,7 +69,7 @@ class MoE:
     def _shared_weights(self, hidden: int, norm: Norm) -> tuple[Weights, ...]:
         if not self.shared_ffn_hidden:
             return ()
-        shared = tuple(replace(part, name=f"shared_experts.{part.name}") for part in self.shared.weights(hidden, norm))
+        shared = tuple(part._replace(name=f"shared_experts.{part.name}") for part in self.shared.weights(hidden, norm))
         return (*shared, linear("shared_experts.gate", hidden, 1, Sharding.WHOLE)) if self.shared_gate else shared
 
 

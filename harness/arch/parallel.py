@@ -3,15 +3,14 @@
 The ranks are divided twice: attention and dense layers by the grid TP·CP·PP·DP, experts by the grid ETP·EP·PP·EDP.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from harness.arch.layout import layout_stages
 from harness.config.megatron_args import MegatronArgs
 from harness.config.provenance import Resolved
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parallel:
+class Parallel(NamedTuple):
     """The mapping. `vpp` counts the virtual stages of a pipeline rank; 1 is the plain 1F1B schedule."""
 
     world_size: int
@@ -43,8 +42,7 @@ class Parallel:
         return self.world_size // self.expert_grid
 
 
-@dataclass(frozen=True, kw_only=True)
-class Batch:
+class Batch(NamedTuple):
     """Sequences of `seq_len` tokens: `micro` at once on a rank, `global_` in a step."""
 
     micro: int

@@ -2,14 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from harness.arch.model import ModelArch
 from harness.arch.weights import Weights
 
 
-@dataclass(frozen=True, kw_only=True)
-class Convention:
+class Convention(NamedTuple):
     """What a count includes besides the layers."""
 
     input_embedding: bool = True
@@ -62,8 +61,7 @@ _ACTIVE_BY_PUBLISHER = {
 """By how the names of a publisher's models begin."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ParameterCount:
+class ParameterCount(NamedTuple):
     """Parameters of the whole model and of the part that processes one token, and what each figure counts."""
 
     total: int
@@ -121,9 +119,9 @@ def _ends(arch: ModelArch, convention: Convention) -> list[Weights]:
     rows = arch.padded_vocab_size if convention.padded_vocab else arch.vocab_size
     ends = [arch.final_norm]
     if convention.input_embedding or (convention.output_layer and arch.tied_embeddings):
-        ends.append(replace(arch.word_embeddings, outputs=rows))
+        ends.append(arch.word_embeddings._replace(outputs=rows))
     if convention.input_embedding:
         ends += arch.position_embeddings
     if convention.output_layer and not arch.tied_embeddings:
-        ends.append(replace(arch.output_layer, outputs=rows))
+        ends.append(arch.output_layer._replace(outputs=rows))
     return ends

@@ -5,7 +5,6 @@ have the same parameters whether they stand alone or, with Transformer Engine, i
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -16,8 +15,7 @@ from harness.arch.weights import Sharding, Weights
 from harness.errors import ConfigError
 
 
-@dataclass(frozen=True, kw_only=True)
-class RankParameters:
+class RankParameters(NamedTuple):
     """Parameters on one rank: `dense` ones have DP·CP replicas, `expert` ones (the routed experts) EDP."""
 
     dense: int

@@ -1,7 +1,7 @@
 """Tensors of one layer: how large they are, how many there are, and how many of them process a token."""
 
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 
 class Sharding(Enum):
@@ -28,8 +28,7 @@ class Norm(Enum):
         return Weights(name=name, outputs=width, bias=self is Norm.LAYER_NORM)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Weights:
+class Weights(NamedTuple):
     """`copies` weights (outputs, inputs), each with a bias (outputs) if it has one; `used` of them process a token.
 
     Routed experts alone have more than one copy. `name` is Megatron's module name.

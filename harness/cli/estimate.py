@@ -13,15 +13,13 @@ from harness.cost.flops import Counting, hardware_flops_per_step, megatron_flops
 from harness.errors import ConfigError, HarnessError
 from harness.launch.gpu_hours import gpu_hours
 from harness.plan.candidate import Candidate
-from harness.plan.known_machine import calibrated
-from harness.plan.located_violations import located
-from harness.plan.machine import machine
+from harness.plan.machine import calibrated, machine
 from harness.plan.neighbours import neighbours, show_neighbour
 from harness.plan.predict import candidate_of
 from harness.plan.published.predictable import predictable_row, predicted_tflops
 from harness.plan.published.rows import PublishedRow
 from harness.plan.space.recompute_sets import show_recompute
-from harness.plan.verdict import violations_of
+from harness.plan.verdict import located, violations_of
 from harness.report.text.plain_table import MISSING, plain_table
 from harness.report.text.prediction import candidate_data, show_exchange, show_memory, show_room, show_step
 from harness.units import GIGA, show_count, show_seconds

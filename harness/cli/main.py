@@ -6,10 +6,9 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import click
 
@@ -45,8 +44,7 @@ VERBS = {
 TAKES_FLAGS = ("resolve", "explain", "check", "estimate", "plan", "launch", "sweep")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Invocation:
+class Invocation(NamedTuple):
     """What all verbs share: `extra` are Megatron's own flags, after `--`."""
 
     extra: Sequence[str]

@@ -9,7 +9,7 @@ from harness.cli.run_lookup import ROOT
 from harness.cost.hardware import CPU_RANK, Gpu, find_gpu
 from harness.cost.step_time import step_time
 from harness.errors import ConfigError
-from harness.plan.calibration_file import save_calibration
+from harness.plan.calibration import save_calibration
 from harness.plan.fit import Measured, calibrate
 from harness.plan.predict import job_of
 from harness.report.text.plain_table import plain_table

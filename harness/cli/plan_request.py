@@ -12,8 +12,7 @@ from harness.config.provenance import Resolved
 from harness.cost.hardware import Gpu
 from harness.errors import ConfigError
 from harness.plan.candidate import Candidate
-from harness.plan.known_machine import calibrated
-from harness.plan.machine import machine
+from harness.plan.machine import calibrated, machine
 from harness.plan.space.execution_options import base_of
 from harness.plan.space.settings import AXES, UNEVEN, WHOLE
 from harness.plan.space.space import Space, space
@@ -65,7 +64,7 @@ class PlanRequest:
 
     def _with(self, name: str, value: int) -> "PlanRequest":
         typed = {**self.configuration.typed, name: str(value)}
-        return self._of(replace(self.configuration, typed=typed), {**self.carried, name: str(value)})
+        return self._of(self.configuration._replace(typed=typed), {**self.carried, name: str(value)})
 
     def _without(self, name: str) -> "PlanRequest":
         rest = {key: value for key, value in self.carried.items() if key != name}

@@ -9,7 +9,7 @@ import click
 from harness.cli import request
 from harness.config.provenance import History, Resolved
 from harness.launch.executor import Executor
-from harness.plan.located_violations import located_violations
+from harness.plan.verdict import located_violations
 from harness.training.assessment import foresee
 
 

@@ -2,8 +2,8 @@
 
 import configparser
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.config.layers import Layer
 from harness.config.provenance import Entry, Origin
@@ -13,8 +13,7 @@ _HEADER = re.compile(r"\[(?P<name>.+)\]")
 _KEY = re.compile(r"(?P<key>[^\s=][^=]*?)\s*=")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ConfFile:
+class ConfFile(NamedTuple):
     """A .conf file: its sections, each a mapping from key to value and line, and the lines where they begin."""
 
     shown: str

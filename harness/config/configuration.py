@@ -1,8 +1,8 @@
 """A configuration whose files are read: it resolves as often as it is asked, with other settings on top. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import NamedTuple
 
 from harness.config.conf_file import ConfFile
 from harness.config.conf_files import BY_CASE, DECIDING
@@ -17,8 +17,7 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 _FIXED = (*DECIDING, "PROXY")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Configuration:
+class Configuration(NamedTuple):
     """The layers of one request.
 
     `typed` are the arguments by key; `files` the layers between the built-in defaults and the environment, lowest
@@ -51,7 +50,7 @@ class Configuration:
         """The same configuration as if these settings had not been typed; ValueError for one that decided on files."""
         if fixed := [name for name in _FIXED if name in names and name in self.typed]:
             raise ValueError(f"{', '.join(fixed)} decided which files were read, and cannot be left out any more")
-        return replace(self, typed={name: value for name, value in self.typed.items() if name not in names})
+        return self._replace(typed={name: value for name, value in self.typed.items() if name not in names})
 
 
 def _by_case(cluster: ConfFile, model: str, dataset: str) -> Layer:

@@ -1,7 +1,8 @@
 """A layer holds the settings, flags and environment variables that one source writes; merging keeps those that lost."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from harness.config.provenance import Entry, History
 
@@ -19,17 +20,16 @@ LAYER_ORDER = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Layer:
+class Layer(NamedTuple):
     """What one source wrote. Values are raw: text for settings and environment, Megatron values for flags.
 
     With `only_existing` a name counts only where a lower layer has it: a proxy scales what a model has and adds
     nothing to its architecture.
     """
 
-    settings: Mapping[str, Entry] = field(default_factory=dict)
-    flags: Mapping[str, Entry] = field(default_factory=dict)
-    env: Mapping[str, Entry] = field(default_factory=dict)
+    settings: Mapping[str, Entry] = MappingProxyType({})
+    flags: Mapping[str, Entry] = MappingProxyType({})
+    env: Mapping[str, Entry] = MappingProxyType({})
     only_existing: bool = False
 
 

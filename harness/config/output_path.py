@@ -3,12 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from harness.config.cluster import cluster_layers
-from harness.config.interpolate import Unset
-from harness.config.layers import merge
-from harness.config.request import Request
 from harness.config.roots import Roots
-from harness.config.settings import variables
 from harness.disk import expanded
 from harness.errors import ConfigError
 
@@ -20,8 +15,18 @@ def find_output_path(environ: Mapping[str, str], roots: Roots) -> Path:
 
     ConfigError where the conf cannot be read, or its OUTPUT_PATH depends on a model; its other mistakes do not matter.
     """
-    if exported := environ.get(_NAME):
-        return expanded(exported)
+    exported = environ.get(_NAME)
+    return expanded(exported) if exported else _in_confs(environ, roots)
+
+
+def _in_confs(environ: Mapping[str, str], roots: Roots) -> Path:
+    # Imported late: where the folder is exported, no conf is read.
+    from harness.config.cluster import cluster_layers
+    from harness.config.interpolate import Unset
+    from harness.config.layers import merge
+    from harness.config.request import Request
+    from harness.config.settings import variables
+
     layers = cluster_layers(Request(environ=environ), roots)
     histories = merge(layers, "settings")
     try:

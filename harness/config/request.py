@@ -1,11 +1,11 @@
 """What a user asked for, before any file is read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
+class Request(NamedTuple):
     """`KEY=VALUE` arguments, the flags after `--` (`extra`), and the environment.
 
     `default_cluster` is the conf used where nobody names one, `gpus` the GPUs found on this machine, and `executor` who
@@ -14,7 +14,7 @@ class Request:
 
     arguments: Sequence[str] = ()
     extra: Sequence[str] = ()
-    environ: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = MappingProxyType({})
     default_cluster: str = "laptop"
     executor: str = "interactive"
     gpus: int = 0

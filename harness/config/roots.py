@@ -1,7 +1,7 @@
 """Where configuration files are looked for: the user's folder first, then what ships with moe-harness."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.errors import ConfigError, nearest
 
@@ -25,8 +25,7 @@ def shipped_root() -> Path:
     return checkout if (checkout / "model_configs").is_dir() else package / "_configs"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Roots:
+class Roots(NamedTuple):
     """The folders searched, the first match wins; files are shown relative to `here` when below it."""
 
     here: Path

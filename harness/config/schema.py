@@ -3,8 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from harness.config.provenance import SettingValue
 from harness.config.release import EMBEDDED_RELEASE
@@ -18,8 +17,7 @@ LEAST_NUMBER, MOST_NUMBER = 1e-3, 1e9
 _SWITCHES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Setting:
+class Setting(NamedTuple):
     """One name a user may set in any layer: `NAME=VALUE`.
 
     A `name` is a path where it begins with `./`, `../` or `~/`, and else a name on a hub or a URI.

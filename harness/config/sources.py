@@ -1,7 +1,6 @@
 """Read the files that a request names. The thin edge around the pure `Configuration`."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from harness.config.arguments import argument_problems, parse_arguments
@@ -55,7 +54,7 @@ def _on_nodes_of(cluster: Layer, proxy: Layer) -> Layer:
     """A proxy's layer, without its NNODES where the cluster conf sets them: a proxy scales the model alone."""
     if "NNODES" not in cluster.settings:
         return proxy
-    return replace(proxy, settings={name: it for name, it in proxy.settings.items() if name != "NNODES"})
+    return proxy._replace(settings={name: it for name, it in proxy.settings.items() if name != "NNODES"})
 
 
 def _paths(request: Request, typed: Mapping[str, str], confs: ConfFiles) -> dict[str, Path]:

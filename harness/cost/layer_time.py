@@ -1,7 +1,7 @@
 """Time of one layer for one micro-batch: forward, backward, and what is computed again."""
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from harness.arch.model import LayerSpec
 from harness.arch.moe import MoE
@@ -18,8 +18,7 @@ DENSE_LAUNCHES = 0.5
 """Launches of a dense layer beside those of an MoE layer."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class LayerTime:
+class LayerTime(NamedTuple):
     """`recomputed` is the part of the forward pass that runs again before the backward pass."""
 
     forward: Parts

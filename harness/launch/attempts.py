@@ -7,8 +7,8 @@ A line still being written, or one not understood, is passed over.
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.launch.rundir import RunPaths
 
@@ -16,16 +16,14 @@ _NUMBER = re.compile(r"[0-9]{1,11}(\.[0-9]+)?")
 """A count, a size, or a moment that a calendar has."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class RankExit:
+class RankExit(NamedTuple):
     """One rank's own exit code, and when it ended in seconds since the epoch."""
 
     code: int
     ended_s: float | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class AttemptFacts:
+class AttemptFacts(NamedTuple):
     """One start. Times are seconds since the epoch; without `exit_code` it runs, or ended without a word.
 
     `job_id` is `4711`, or `4711_3` of a task of an array.

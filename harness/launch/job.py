@@ -1,9 +1,8 @@
 """A job as one frozen value: its resources, its container, the program that every rank runs, and its array."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from harness.launch.executor import ContainerRuntime, Executor
 from harness.launch.mounts import Mount, source_of
@@ -12,8 +11,7 @@ from harness.launch.script.quoting import RUN_DIR
 type Device = Literal["cpu", "gpu"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Resources:
+class Resources(NamedTuple):
     """The resources that a job asks for: `ranks_per_node` ranks on each of `nodes`, on CPU too.
 
     Without `cpus_per_rank` the job has its nodes to itself; with it, that many cores a rank and `memory` a node, in the
@@ -37,8 +35,7 @@ class Resources:
         return self.nodes * self.ranks_per_node
 
 
-@dataclass(frozen=True, kw_only=True)
-class Container:
+class Container(NamedTuple):
     """The image that ranks run in, who starts it, and which folders of the host it sees."""
 
     image: str
@@ -46,8 +43,7 @@ class Container:
     mounts: tuple[Mount, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Program:
+class Program(NamedTuple):
     """The program that every rank runs, and how it resumes.
 
     `${RUN_DIR}` in `argv` and in values of `env` stands for the run's folder; the job's script has it as a variable.
@@ -81,16 +77,14 @@ class Program:
         return {name: value.replace(RUN_DIR, folder) for name, value in self.env.items()}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Array:
+class Array(NamedTuple):
     """Tasks 0 to `tasks` - 1 of one Slurm job, each a run with a folder of its own; at most `at_once` run together."""
 
     tasks: int
     at_once: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
+class Job(NamedTuple):
     """One job of some kind of run, e.g. `training`. `retries` counts the starts after the first one.
 
     Without a `container` the ranks run on the bare nodes.

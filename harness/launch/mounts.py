@@ -2,15 +2,14 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 _UNMOUNTABLE = re.compile(r"[\s,:'\"`$\\]")  # pyxis hands mounts to a shell, and enroot to an fstab
 ALLOWED = "allowed: SRC, SRC:DST or SRC:DST:ro with absolute paths, separated by commas"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Mount:
+class Mount(NamedTuple):
     """A host path and where the container has it."""
 
     source: str

@@ -2,7 +2,8 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from harness.arch.parallel import Batch, Parallel
 from harness.config.megatron_args import ArgValue, MegatronArgs
@@ -20,8 +21,7 @@ WORTH_NAMING = 0.05
 """Share of a step from which on a part is said to limit it."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A job with its predicted memory by pipeline rank, its step time, and what Megatron would refuse of it.
 
     `layout` is the `--pipeline-model-parallel-layout` of its pipeline, empty where layers are split evenly.
@@ -36,8 +36,8 @@ class Candidate:
     step_time: StepTime
     violations: tuple[Violation, ...] = ()
     memory_bound: bool = False
-    settings: Mapping[str, str] = field(default_factory=dict)
-    flags: Mapping[str, ArgValue] = field(default_factory=dict)
+    settings: Mapping[str, str] = MappingProxyType({})
+    flags: Mapping[str, ArgValue] = MappingProxyType({})
 
     @property
     def parallel(self) -> Parallel:

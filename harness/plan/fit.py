@@ -10,12 +10,12 @@ from dataclasses import dataclass, fields
 from math import exp, log
 from typing import Any, cast
 
-from harness.cost.calibration import Calibration
 from harness.cost.constants import FITTED, Constants
 from harness.cost.hardware import CPU_RANK, Gpu
 from harness.cost.step_time import step_time
 from harness.cost.training import Training
 from harness.errors import HarnessError
+from harness.plan.calibration import Calibration
 
 NOISE = 0.06
 """Relative error that a perfect model would still make, as a standard deviation."""

@@ -1,20 +1,18 @@
 """What to tell before a job is queued: whether its memory fits the GPU, and what it may cost."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.config.provenance import Resolved
-from harness.cost.hardware import Gpu
 from harness.errors import ConfigError
 from harness.plan.verdict import violations_of
 from harness.units import show_bytes
 
 if TYPE_CHECKING:  # a launch without a known GPU predicts nothing, and starts faster without the cost model
+    from harness.cost.hardware import Gpu
     from harness.plan.candidate import Candidate
 
 
-@dataclass(frozen=True, kw_only=True)
-class Forecast:
+class Forecast(NamedTuple):
     """`notices` are worth reading, `problems` worth stopping for. Nothing is said where the GPU is not known."""
 
     candidate: "Candidate | None" = None
@@ -22,7 +20,7 @@ class Forecast:
     problems: tuple[str, ...] = ()
 
 
-def forecast(resolved: Resolved, gpu: Gpu | None) -> Forecast:
+def forecast(resolved: Resolved, gpu: "Gpu | None") -> Forecast:
     """The forecast of a job that Megatron would run on this GPU."""
     if gpu is None or violations_of(resolved, gpu):
         return Forecast()

@@ -1,12 +1,14 @@
-"""The GPU that a configuration names, with what its cluster conf says otherwise."""
+"""The machine that a job runs on, with what its cluster conf says otherwise, and what runs there have taught of it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 
 from harness.config.provenance import Resolved
-from harness.cost.hardware import GPUS, Gpu, find_gpu
+from harness.cost.hardware import CPU_RANK, GPUS, Gpu, find_gpu
 from harness.errors import ConfigError, nearest
+from harness.plan.calibration import load_calibrations
 from harness.units import GIB, GIGA, TERA
 
 PEAKS: Mapping[str, str] = MappingProxyType({"BF16_TFLOPS": "bf16", "FP8_TFLOPS": "fp8", "FP4_TFLOPS": "fp4"})
@@ -32,6 +34,21 @@ def known_machine(resolved: Resolved) -> Gpu | None:
     if resolved.text("DEVICE") != "gpu" or not resolved.text("GPU"):
         return None
     return machine(resolved)
+
+
+def calibrated(resolved: Resolved, gpu: Gpu) -> Gpu:
+    """The GPU with the constants that `plan calibrate` has found for it, if it has."""
+    found = load_calibrations(Path(resolved.text("OUTPUT_PATH"))).get(gpu.name)
+    return replace(gpu, constants=found.applied()) if found else gpu
+
+
+def predictable_machine(resolved: Resolved) -> Gpu | None:
+    """The machine of a job if its speed is known: a named GPU, or a CPU that was calibrated."""
+    if resolved.text("DEVICE") == "cpu":
+        found = calibrated(resolved, CPU_RANK)
+        return None if found is CPU_RANK else found
+    gpu = known_machine(resolved)
+    return None if gpu is None else calibrated(resolved, gpu)
 
 
 def _overridden(gpu: Gpu, resolved: Resolved) -> Gpu:

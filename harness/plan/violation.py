@@ -1,14 +1,16 @@
 """Why Megatron would refuse a job, and the arithmetic of helpful answers."""
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.arch.dispatcher import asked_dispatcher
 from harness.arch.parallel import Batch, Parallel
 from harness.config.megatron_args import MegatronArgs
 from harness.config.releases import Release
 from harness.config.setting_flags import FLAG_OF_SETTING
-from harness.cost.hardware import Gpu
+
+if TYPE_CHECKING:  # a launch that names no GPU starts faster without the cost model
+    from harness.cost.hardware import Gpu
 
 
 class Violation(NamedTuple):
@@ -39,7 +41,7 @@ class Case(NamedTuple):
     release: Release
     gpus_per_node: int | None
     te: Release | None = None
-    gpu: Gpu | None = None
+    gpu: "Gpu | None" = None
     env: Mapping[str, str] | None = None
 
     @property

@@ -4,8 +4,7 @@ Everything else of a run is the same for all kinds, and knows none of them by na
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from harness.config.provenance import Resolved
 
@@ -66,8 +65,7 @@ class LogReader(Protocol):
         """What has been read comes to."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunKind[R: Result]:
+class RunKind[R: Result](NamedTuple):
     """A kind of run, whose result is an `R`.
 
     `initial_result` is what is known of the result before the run begins, None if nothing is. `reader` makes a reader

@@ -1,8 +1,7 @@
 """Assess a configuration once: make the job that it asks for, or list every problem that keeps it from running."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError
@@ -11,8 +10,7 @@ from harness.launch.job import Job
 from harness.launch.job_problems import unused_settings
 from harness.launch.loaded_checkpoint import checkpoint_notices, checkpoint_problems
 from harness.plan.forecast import Forecast, forecast
-from harness.plan.known_machine import known
-from harness.plan.located_violations import located_violations
+from harness.plan.verdict import located_violations
 from harness.training.input_paths import path_problems
 from harness.training.job import training_job
 
@@ -20,8 +18,7 @@ if TYPE_CHECKING:  # a launch without a known GPU starts faster without the cost
     from harness.plan.candidate import Candidate
 
 
-@dataclass(frozen=True, kw_only=True)
-class Assessment:
+class Assessment(NamedTuple):
     """The `job`, unless `problems` say why there can be none; `candidate` is what is predicted where the GPU is known.
 
     A job that is there may have problems all the same, such as a flag that Megatron refuses.
@@ -71,8 +68,12 @@ def assess(
 
 def foresee(resolved: Resolved, *, force: bool) -> Forecast:
     """The forecast; with `force`, what it would stop for is only noticed. A GPU that is not known is a problem."""
+    if resolved.text("DEVICE") == "gpu" and not resolved.text("GPU"):
+        return Forecast()
+    from harness.plan.machine import predictable_machine  # a launch that names no GPU starts faster without it
+
     try:
-        found = forecast(resolved, known(resolved))
+        found = forecast(resolved, predictable_machine(resolved))
     except ConfigError as error:
         return Forecast(problems=error.problems)
-    return replace(found, notices=(*found.notices, *found.problems), problems=()) if force else found
+    return found._replace(notices=(*found.notices, *found.problems), problems=()) if force else found

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from harness.config.megatron_args import MegatronArgs
@@ -48,7 +47,7 @@ def training_job(
     container = container_of(resolved, executor)
     if container and resolved.embedded:
         engine = Mount(source=package, target=f"{ENGINE_IN_CONTAINER}/harness", read_only=True)
-        container = replace(container, mounts=(*container.mounts, engine))
+        container = container._replace(mounts=(*container.mounts, engine))
     return Job(
         kind=KIND,
         name=job_name(resolved),

@@ -1,7 +1,6 @@
 """Summarise a run's samples. Pure functions; a figure that cannot be known is None."""
 
 import math
-import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -82,7 +81,7 @@ def summarise(
     stated = log.in_effect
     world_size = (stated.setup.world_size if stated else None) or world_size
     flops_per_step = flops_per_step or (stated.flops_per_step if stated else None)
-    median_s = statistics.median(sample.step_s for sample in used) if used else None
+    median_s = _median(sample.step_s for sample in used)
     p05_s, p95_s = spread([sample.step_s for sample in used])
     tokens = used[-1].global_batch_size * seq_len if used and used[-1].global_batch_size and seq_len else None
     tokens_per_s = _ratio(tokens, median_s)
@@ -120,8 +119,10 @@ def spread(values: Sequence[float]) -> tuple[float | None, float | None]:
     """The 5th and 95th percentiles, interpolated between neighbours; of one value, that value."""
     if len(values) < 2:
         return (values[0], values[0]) if values else (None, None)
-    quantiles = statistics.quantiles(values, n=20, method="inclusive")
-    return quantiles[0], quantiles[-1]
+    from statistics import quantiles  # imported late: whoever lists runs sums none up
+
+    cut_points = quantiles(values, n=20, method="inclusive")
+    return cut_points[0], cut_points[-1]
 
 
 def nan_steps(sample: StepSample) -> int:
@@ -143,7 +144,11 @@ def peak_memory(log: "RunLog") -> tuple[int | None, str | None]:
 
 def _median(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return statistics.median(known) if known else None
+    if not known:
+        return None
+    from statistics import median  # imported late: whoever lists runs sums none up
+
+    return median(known)
 
 
 def _ratio(numerator: float | None, denominator: float | None) -> float | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "numpy", "megatron", "transformers", "wandb", "tqdm", "asyncio", "difflib")
+HEAVY = ("torch", "numpy", "megatron", "transformers", "wandb", "tqdm", "asyncio", "difflib", "statistics")
 VERBS = {
     "help": ["--help"],
     "resolve": ["resolve", "--json", "MODEL=DeepSeek-V3"],
@@ -15,6 +15,7 @@ VERBS = {
     "dry run": ["launch", "--dry-run", "MODEL=DeepSeek-V3"],
     "slurm dry run": ["launch", "--on", "slurm", "--dry-run", "MODEL=DeepSeek-V3"],
     "releases": ["releases", "list"],
+    "runs list": ["runs", "list", "--output-path", "."],
     "convert help": ["convert", "run", "--help"],
 }
 

@@ -76,7 +76,7 @@ def test_offloaded_states_leave_the_gpu(mixtral: Training) -> None:
 
 def test_gradients_in_16_bits_are_copied_for_the_step(mixtral: Training) -> None:
     """Adam wants fp32 of a rank's share: as many bytes as its main weights, where a step is the fullest moment."""
-    tiny = replace(mixtral, batch=replace(mixtral.batch, seq_len=8))
+    tiny = replace(mixtral, batch=mixtral.batch._replace(seq_len=8))
     halved = replace(tiny, optimizer=tiny.optimizer._replace(grad_bytes=2))
     aware = replace(halved, optimizer=halved.optimizer._replace(precision_aware=True))
     offloaded = replace(halved, optimizer=halved.optimizer._replace(offloaded=0.5))

@@ -177,7 +177,7 @@ def test_tokens_travel_as_an_even_draw_of_experts_sends_them(size: int, stride: 
 def test_groups_of_experts_bound_the_domains_that_a_token_reaches() -> None:
     speed, group = rates(gpu("H100"), Precision.BF16, PERFECT), Group(size=64)
     free = MoE(experts=256, top_k=8, ffn_hidden=1)
-    limited, as_many = (replace(free, groups=8, group_top_k=few) for few in (4, 8))
+    limited, as_many = (free._replace(groups=8, group_top_k=few) for few in (4, 8))
     seconds = [dispatch_s(ffn, 1, 1e6, group, "deepep", speed) for ffn in (limited, as_many, free)]
     assert seconds[0] < seconds[1] == seconds[2]
     assert seconds[0] * speed.nic_bytes_per_s < 4e6  # no more copies than groups

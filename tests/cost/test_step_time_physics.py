@@ -83,7 +83,7 @@ def test_recomputing_more_never_speeds_a_step(it: Training, of: Gpu, modules: se
 @given(it=jobs, of=gpus, times=st.integers(2, 8))
 def test_longer_sequences_and_larger_batches_take_longer(it: Training, of: Gpu, times: int) -> None:
     size = it.batch
-    for larger in (replace(size, seq_len=size.seq_len * times), replace(size, global_=size.global_ * times)):
+    for larger in (size._replace(seq_len=size.seq_len * times), size._replace(global_=size.global_ * times)):
         assert total_s(replace(it, batch=larger), of) > total_s(it, of)
 
 

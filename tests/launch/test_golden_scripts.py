@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +93,7 @@ def test_shellcheck_finds_nothing(rendered: tuple[Path, str]) -> None:
 
 
 def test_shellcheck_finds_nothing_in_a_task_of_an_array(configured: Callable[..., Resolved]) -> None:
-    job = replace(training_job(configured(**CLUSTER, MEGATRON_PATH="/opt/m"), "slurm"), array=Array(tasks=8, at_once=2))
+    job = training_job(configured(**CLUSTER, MEGATRON_PATH="/opt/m"), "slurm")._replace(array=Array(tasks=8, at_once=2))
     script = render_script(job)
     assert "#SBATCH --array=0-7%2\n" in script
     assert complaints(script) == ""

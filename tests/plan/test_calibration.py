@@ -10,14 +10,13 @@ from cli_command import moe_harness
 from harness.config.request import Request
 from harness.config.roots import Roots
 from harness.config.sources import resolve_request
-from harness.cost.calibration import Calibration
 from harness.cost.constants import FITTED
 from harness.cost.hardware import CPU_RANK, find_gpu
 from harness.cost.step_time import step_time
 from harness.cost.training import Training
 from harness.cost.training_flags import training
 from harness.errors import ConfigError
-from harness.plan.calibration_file import NAME, load_calibrations, save_calibration
+from harness.plan.calibration import NAME, Calibration, load_calibrations, save_calibration
 from harness.plan.fit import Measured, calibrate
 
 RECORD = Path(__file__).parents[1] / "fixtures/records/version-1.json"

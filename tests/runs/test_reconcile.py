@@ -70,7 +70,7 @@ def reconcile(run: StoredRun, view: QueueView) -> StoredRun:
 
 def slurm_says(run: StoredRun, state: str, **facts: object) -> QueueView:
     job = JobState(job_id="7", state=state, work_dir=str(run.folder))
-    return QueueView(states={"7": replace(job, **facts)})  # type: ignore[arg-type]
+    return QueueView(states={"7": job._replace(**facts)})  # type: ignore[arg-type]
 
 
 def attempt(run: StoredRun, number: int, *facts: str, ranks: tuple[int, ...] = ()) -> None:
@@ -334,8 +334,8 @@ def test_a_node_s_clock_does_not_count(off_s: int, accounted: bool) -> None:
     ]
     first, second = attempts_of(facts, rows[-1], rows if accounted else (), "7")
     assert (first.state, second.state) == ("NODE_FAIL" if accounted else "REQUEUED", "FAILED")
-    running = replace(rows[0], state="RUNNING", ended_s=None)
-    begun = replace(facts[0], exit_code=None)
+    running = rows[0]._replace(state="RUNNING", ended_s=None)
+    begun = facts[0]._replace(exit_code=None)
     (only,) = attempts_of((begun,), running, (running,) if accounted else (), "7")
     assert (only.started, only.state) == (utc_at(NOW + off_s), "RUNNING")
 
@@ -354,7 +354,7 @@ def test_jobs_that_took_turns_are_told_in_their_turns() -> None:
         ("7", "FAILED"),
         ("7", "RUNNING"),
     ]
-    lost = [replace(it, job_id=None, restart=None) for it in facts]  # of a full disk
+    lost = [it._replace(job_id=None, restart=None) for it in facts]  # of a full disk
     assert len(attempts_of(lost, None, (), "7")) == 3
 
 

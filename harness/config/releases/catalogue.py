@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.config.release import Release
 from harness.errors import ConfigError, nearest
@@ -14,8 +13,7 @@ _FOLDER = Path(__file__).parent
 _SWITCH_ACTIONS = frozenset({"store_true", "store_false", "boolean_optional"})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Option:
+class Option(NamedTuple):
     """One command-line option as argparse holds it.
 
     `type` is the name of the parser's type function (`int`, `moe_freq_type`, …). `default` is None where the
@@ -41,8 +39,7 @@ class Option:
         return self.nargs is not None and self.nargs != "?"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Catalogue:
+class Catalogue(NamedTuple):
     """Every option of one release, by flag. `version` is the one that was looked at, with its patch: 0.19.2."""
 
     version: str

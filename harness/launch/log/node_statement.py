@@ -2,20 +2,21 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 from harness.launch.log import stated_json
 
 _NODE = "moe-harness: node "
 
 
-@dataclass(frozen=True, kw_only=True)
-class NodeStatement:
+class NodeStatement(NamedTuple):
     """One node: the names of its GPUs (None: not stated) and its software's versions, the GPU driver's as `driver`."""
 
     host: str
     gpus: tuple[str, ...] | None = None
-    versions: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = MappingProxyType({})
 
 
 def parse_node(line: str) -> NodeStatement | None:
@@ -44,14 +45,13 @@ class Mixture:
         return f"{self.name}: " + "; ".join(f"{value} on {_listed(hosts)}" for value, hosts in commonest_first)
 
 
-@dataclass(frozen=True, kw_only=True)
-class NodeSummary:
+class NodeSummary(NamedTuple):
     """All nodes of a launch. `gpu` and `versions` hold what every node states alike; `mixed` holds the differences."""
 
     hosts: tuple[str, ...] = ()
     gpu: str | None = None
     has_gpus: bool = False
-    versions: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = MappingProxyType({})
     mixed: tuple[Mixture, ...] = ()
 
 

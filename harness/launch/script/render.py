@@ -3,15 +3,14 @@
 Nothing in it depends on the time or the run: the run's folder comes in as the variable RUN_DIR.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from harness.launch.job import Job
 from harness.launch.script.one_node import one_node_lines
 from harness.launch.script.slurm_job import RetryPatterns, slurm_lines
 
 
-@dataclass(frozen=True, kw_only=True)
-class RenderedJob:
+class RenderedJob(NamedTuple):
     """A job and the script that will run; a dry run prints `script` and ends here."""
 
     job: Job

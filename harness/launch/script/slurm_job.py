@@ -4,8 +4,8 @@ All of it needs bash and Slurm's own programs alone: a compute node may have no 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.launch.job import Job
 from harness.launch.script.container import caches, enroot_task, image_guard, pyxis_options, run_mark
@@ -21,8 +21,7 @@ SAVING_TAKES_S = 120
 """The time before the limit at which the ranks are asked to save: writing a large checkpoint takes a minute or two."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class RetryPatterns:
+class RetryPatterns(NamedTuple):
     """Extended regular expressions by which a job's script decides whether to start anew (shell/retry.sh).
 
     `transient` is what passes by itself, each pattern with its name; `permanent` is what never does; `weak` is what

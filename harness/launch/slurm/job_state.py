@@ -1,6 +1,5 @@
 """The state of a job in Slurm."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 ENDED_STATES = frozenset(
@@ -24,8 +23,7 @@ class SubmittedIn(NamedTuple):
     task: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class JobState:
+class JobState(NamedTuple):
     """The state of one job. Times are seconds since the epoch; `started_s` of a pending job is its expected start.
 
     `state` is Slurm's name of it; of a cancelled job `cancelled_by` is the user, where accounting says. An exit by

@@ -4,11 +4,10 @@ The reasons are those of squeue's manual, and of `job_reason_string` in Slurm's 
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, kw_only=True)
-class PendingReason:
+class PendingReason(NamedTuple):
     """One reason, or several that mean the same. `pattern` fits the whole of what squeue shows, case aside.
 
     `never`: the job can never start. `conclusive` is False for what Slurm shows before it has looked closer.

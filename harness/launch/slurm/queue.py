@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import batched
 
 from harness.launch.slurm.command import PATIENCE_S, Answer, call, cluster_option
@@ -100,7 +100,7 @@ def _by_id(answer: Answer, wanted: AbstractSet[str]) -> dict[str, JobState]:
     found: dict[str, JobState] = {}
     for ids, state in squeue_rows(answer):
         for job_id in wanted & set(ids):
-            found.setdefault(job_id, replace(state, job_id=job_id))
+            found.setdefault(job_id, state._replace(job_id=job_id))
     return found
 
 
@@ -115,7 +115,7 @@ def _histories(
         silent = silent or _silent(answer)
         for names, state in sacct_rows(answer):
             for job_id in set(ids) & set(names):
-                histories[job_id] = (*histories.get(job_id, ()), replace(state, job_id=job_id))
+                histories[job_id] = (*histories.get(job_id, ()), state._replace(job_id=job_id))
     return {job_id: tuple(sorted(rows, key=_begun)) for job_id, rows in histories.items()}, silent
 
 
@@ -134,8 +134,8 @@ def _ended_state(
     if live is None:
         return last if last and last.ended else None
     if last and last.state == live.state:
-        return replace(live, exit_code=last.exit_code, cancelled_by=last.cancelled_by)
-    return replace(live, exit_code=_code_by_scontrol(live.job_id, where, patience_s))
+        return live._replace(exit_code=last.exit_code, cancelled_by=last.cancelled_by)
+    return live._replace(exit_code=_code_by_scontrol(live.job_id, where, patience_s))
 
 
 def _code_by_scontrol(job_id: str, where: Sequence[str], patience_s: float) -> int | None:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from harness.arch.parallel import batch, parallel
 from harness.config.megatron_args import MegatronArgs
 from harness.config.releases import EMBEDDED_RELEASE, Release
-from harness.cost.hardware import find_gpu
 from harness.plan.constraints import CONSTRAINTS
 from harness.plan.constraints.sizes import sizes
 from harness.plan.violation import Case, Violation
@@ -31,6 +30,11 @@ def check(
     wrong_sizes = list(sizes(args, world_size))
     if wrong_sizes:
         return wrong_sizes
+    machine = None
+    if gpu:
+        from harness.cost.hardware import find_gpu  # a launch that names no GPU starts faster without the cost model
+
+        machine = find_gpu(gpu)
     mapping = parallel(args, world_size)
     case = Case(
         args=args,
@@ -39,7 +43,7 @@ def check(
         release=release,
         gpus_per_node=gpus_per_node,
         te=te,
-        gpu=find_gpu(gpu) if gpu else None,
+        gpu=machine,
         env=env,
     )
     return [violation for constraint in CONSTRAINTS for violation in constraint(case)]

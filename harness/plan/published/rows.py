@@ -2,16 +2,15 @@
 
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.errors import ConfigError
 
 SHIPPED = Path(__file__).with_name("runs.csv")
 
 
-@dataclass(frozen=True, kw_only=True)
-class PublishedRow:
+class PublishedRow(NamedTuple):
     """What a publication says of one job. None is an empty cell; texts are as printed, and empty where the cell is.
 
     `mem_gb` is in GB of 10**9 bytes unless `notes` say GiB; `line` is the row's place in its file. `problems` tell of

@@ -87,7 +87,7 @@ class Space:
             option.job,
             arch=self.networks[grid.tp],
             parallel=Parallel(world_size=self.world_size, vpp=point.split.vpp, **grid._asdict()),
-            batch=replace(self.batch, micro=point.micro),
+            batch=self.batch._replace(micro=point.micro),
             pipeline=point.split.pipeline,
             recompute=recompute,
             sequence_parallel=grid.tp > 1,

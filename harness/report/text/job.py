@@ -1,15 +1,17 @@
 """Format a Slurm job, its attempts and the cause of its end."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from harness.launch.slurm.job_state import JobState
-from harness.launch.slurm.pending_reasons import find_reason
 from harness.runs.record import Attempt, RunRecord, utc_at
+
+if TYPE_CHECKING:  # a run that has ended is shown without what Slurm says of one that waits
+    from harness.launch.slurm.job_state import JobState
 
 _NODES_SHOWN = 4
 
 
-def show_job(job: JobState) -> str:
+def show_job(job: "JobState") -> str:
     """`PENDING (Resources): it is the next, …` or `RUNNING on node1, node2`."""
     if not job.pending:
         where = f" on {show_nodes(job.nodes)}" if job.nodes and not job.ended else ""
@@ -23,6 +25,8 @@ def show_job(job: JobState) -> str:
 
 def show_reason(reason_text: str) -> str:
     """The meaning of a pending reason, and what to do; empty for an unknown one."""
+    from harness.launch.slurm.pending_reasons import find_reason
+
     reason = find_reason(reason_text)
     return "" if reason is None else "; ".join(filter(None, (reason.meaning, reason.fix)))
 

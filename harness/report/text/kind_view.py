@@ -1,8 +1,7 @@
 """The view of a kind of run: how its result is shown."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.runs.kind import Result
 
@@ -10,8 +9,7 @@ LIST_COLUMNS = ("GPUs", "step time", "tokens/s/GPU", "TFLOP/s/GPU", "loss")
 """The columns of `runs list` for a result; a kind leaves out what it does not have."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class KindView[R: Result]:
+class KindView[R: Result](NamedTuple):
     """`rows` are those of `runs show`, `cells` those of `runs list` by LIST_COLUMNS, both of a result that is there.
 
     A `model` among the cells stands where the run's configuration names none.

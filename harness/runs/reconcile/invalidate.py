@@ -8,7 +8,6 @@ from dataclasses import replace
 from harness.launch.attempts import AttemptFacts, last_attempt
 from harness.launch.rundir import RunPaths
 from harness.runs.record import UNFINISHED, RunRecord, epoch_of, utc_at
-from harness.runs.triage.internal_causes import LOST
 
 _NEWS_S = 60
 """How much younger than a lost run's end its log must be to be news: clocks of nodes differ."""
@@ -37,7 +36,11 @@ def _says_more(record: RunRecord, paths: RunPaths, last: AttemptFacts | None) ->
     if record.status != "completed" and paths.finished.exists():
         return True
     cause = record.error.cause if record.error else None
-    if cause is None or cause.name != LOST.name:
+    if cause is None:
+        return False
+    from harness.runs.triage.internal_causes import LOST  # imported late: most runs have ended well
+
+    if cause.name != LOST.name:
         return False
     return (last is not None and last.exit_code is not None) or _log_has_grown(record, paths)
 

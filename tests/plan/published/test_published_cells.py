@@ -1,13 +1,11 @@
 """What is read out of a row's own cells and prose."""
 
-from dataclasses import replace
-
 import pytest
 
 from harness.plan.published.cells import hints, precision, stated
 from harness.plan.published.rows import PublishedRow, read_rows
 
-BLANK = replace(read_rows()[0], precision="", recompute="", dispatcher="", other_flags="", notes="", pp=None, vpp=None)
+BLANK = read_rows()[0]._replace(precision="", recompute="", dispatcher="", other_flags="", notes="", pp=None, vpp=None)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +26,7 @@ BLANK = replace(read_rows()[0], precision="", recompute="", dispatcher="", other
     ],
 )
 def test_precision(text: str, recipe: str | None) -> None:
-    assert precision(replace(BLANK, precision=text)).get("recipe") == recipe
+    assert precision(BLANK._replace(precision=text)).get("recipe") == recipe
 
 
 @pytest.mark.parametrize(
@@ -43,7 +41,7 @@ def test_precision(text: str, recipe: str | None) -> None:
     ],
 )
 def test_recompute(text: str, modules: tuple[str, ...] | None) -> None:
-    assert stated(replace(BLANK, recompute=text)).get("recompute") == modules
+    assert stated(BLANK._replace(recompute=text)).get("recompute") == modules
 
 
 @pytest.mark.parametrize(
@@ -59,7 +57,7 @@ def test_recompute(text: str, modules: tuple[str, ...] | None) -> None:
     ],
 )
 def test_dispatcher(text: str, dispatcher: str | None) -> None:
-    assert stated(replace(BLANK, dispatcher=text)).get("dispatcher") == dispatcher
+    assert stated(BLANK._replace(dispatcher=text)).get("dispatcher") == dispatcher
 
 
 @pytest.mark.parametrize(
@@ -104,17 +102,17 @@ def test_dispatcher(text: str, dispatcher: str | None) -> None:
     ],
 )
 def test_prose(text: str, facts: dict[str, object]) -> None:
-    assert stated(replace(BLANK, other_flags=text)) == facts
+    assert stated(BLANK._replace(other_flags=text)) == facts
 
 
 def test_a_layout_counts_the_virtual_stages_that_no_cell_does() -> None:
-    row = replace(BLANK, other_flags="layout Et*4|(tttt|)*14tmL", pp=4)
+    row = BLANK._replace(other_flags="layout Et*4|(tttt|)*14tmL", pp=4)
     assert stated(row)["vpp"] == 4
-    assert "vpp" not in stated(replace(row, vpp=4))
+    assert "vpp" not in stated(row._replace(vpp=4))
 
 
 def test_notes_may_speak_of_another_table() -> None:
-    assert "vpp" not in stated(replace(BLANK, notes="ModelZoo lists the same 750 TF with PP8 VPP1 EP8"))
+    assert "vpp" not in stated(BLANK._replace(notes="ModelZoo lists the same 750 TF with PP8 VPP1 EP8"))
 
 
 @pytest.mark.parametrize(
@@ -125,5 +123,5 @@ def test_notes_may_speak_of_another_table() -> None:
     ],
 )
 def test_loose_words_are_hints(text: str, modules: tuple[str, ...]) -> None:
-    row: PublishedRow = replace(BLANK, other_flags=text)
+    row: PublishedRow = BLANK._replace(other_flags=text)
     assert hints(row) == {"cuda_graph": modules}

@@ -1,13 +1,11 @@
 """How entries of facts.yaml come together."""
 
-from dataclasses import replace
-
 import pytest
 
 from harness.plan.published.facts import Facts, SourceEntry, gathered, over, shipped_entries
 from harness.plan.published.rows import PublishedRow, read_rows
 
-ROW = replace(read_rows()[0], source="Some table, 1.2", model="M", gpu="GB200", precision="FP8", pp=4, vpp=None)
+ROW = read_rows()[0]._replace(source="Some table, 1.2", model="M", gpu="GB200", precision="FP8", pp=4, vpp=None)
 
 
 def entry(**conditions: object) -> SourceEntry:

@@ -2,7 +2,6 @@
 
 import csv
 from collections import Counter
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -109,8 +108,7 @@ def test_settings_are_those_of_the_scripts_that_ran() -> None:
 
 
 def _bridge_row(config: dict[str, str]) -> PublishedRow:
-    return replace(
-        line(50),
+    return line(50)._replace(
         source=f"Megatron-Bridge docs/performance-summary, {config['container']} NeMo container (archive)",
         model=config["model"],
         gpu=config["gpu"],
@@ -127,10 +125,10 @@ def test_nothing_is_assumed_of_tables_whose_scripts_are_public() -> None:
 
 
 def test_what_nobody_states_is_told() -> None:
-    unknown = replace(line(50), source="a web page", other_flags="", mbs=None)
+    unknown = line(50)._replace(source="a web page", other_flags="", mbs=None)
     job = published_job(unknown)
     assert {"mbs 1", "recompute none", "dispatcher alltoall", "routing balanced", "moments fp32"} <= set(job.assumed)
-    split = published_job(replace(unknown, model="DeepSeek-V3", n_gpus=256, tp=1, pp=4, ep=32, vpp=8))
+    split = published_job(unknown._replace(model="DeepSeek-V3", n_gpus=256, tp=1, pp=4, ep=32, vpp=8))
     assert split.assumed[-1].startswith("layers over 32 stages as E")
     assert check(split.args, split.world_size) == []
 
@@ -149,7 +147,7 @@ def test_what_nobody_states_is_told() -> None:
 )
 def test_rows_that_are_no_job(change: dict[str, object], reason: str) -> None:
     with pytest.raises(Unusable) as why:
-        published_job(replace(line(50), **change))
+        published_job(line(50)._replace(**change))
     assert reason in str(why.value)
 
 
@@ -186,14 +184,14 @@ def test_functional_tests_measure_memory_alone() -> None:
 def test_figures_in_one_unit() -> None:
     job = published_job(line(50))
     arch = model_arch(job.args)
-    bare = replace(job.row, tflops_per_gpu=None)
+    bare = job.row._replace(tflops_per_gpu=None)
     assert measured_tflops(job, arch) == 1029
     from_tokens = measured_tflops(job._replace(row=bare), arch)
     assert from_tokens == pytest.approx(1029, rel=0.005)
     step_s = 512 * 4096 / 8 / 44544
-    timed = replace(bare, tokens_per_s_per_gpu=None, step_time_s=step_s)
+    timed = bare._replace(tokens_per_s_per_gpu=None, step_time_s=step_s)
     assert measured_tflops(job._replace(row=timed), arch) == pytest.approx(from_tokens)
-    nothing = job._replace(row=replace(timed, step_time_s=None))
+    nothing = job._replace(row=timed._replace(step_time_s=None))
     assert measured_tflops(nothing, arch) is None
     assert measured_bytes(nothing) is None
     assert measured_bytes(published_job(line(135))) == 62.166 * 2**30

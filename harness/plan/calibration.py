@@ -1,17 +1,29 @@
-"""Calibrations of machines, kept beside the runs that they come from."""
+"""The constants of a machine that runs on it have moved, kept beside those runs."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
+from typing import NamedTuple
 
-from harness.cost.calibration import Calibration
-from harness.cost.constants import Constants
+from harness.cost.constants import FITTED, Constants
 from harness.disk import write_whole
 from harness.errors import ConfigError
 
 NAME = "calibration.json"
 SCHEMA_VERSION = 1
+
+
+class Calibration(NamedTuple):
+    """What `runs` of `machine` (a GPU's name, or CPU) say of those constants that they moved."""
+
+    machine: str
+    constants: Mapping[str, float]
+    runs: tuple[str, ...]
+
+    def applied(self) -> Constants:
+        """All constants on that machine."""
+        return FITTED.with_values(self.constants)
 
 
 def load_calibrations(root: Path) -> dict[str, Calibration]:
@@ -32,7 +44,7 @@ def save_calibration(root: Path, calibration: Calibration) -> Path:
     """Put one machine's calibration beside those of others."""
     every = {**load_calibrations(root), calibration.machine: calibration}
     machines = {
-        name: {key: value for key, value in asdict(it).items() if key != "machine"} for name, it in every.items()
+        name: {key: value for key, value in it._asdict().items() if key != "machine"} for name, it in every.items()
     }
     path = root / NAME
     write_whole(path, json.dumps({"schema_version": SCHEMA_VERSION, "machines": machines}, indent=1) + "\n")
