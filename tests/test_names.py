@@ -1,7 +1,7 @@
 """What readers rely on: a name has one meaning, a function fits a screen, what is public is explained."""
 
 import ast
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,3 +65,9 @@ def test_a_function_fits_a_screen(modules: dict[str, ast.Module]) -> None:
 
 def test_what_is_public_has_a_docstring(modules: dict[str, ast.Module]) -> None:
     assert [text for path, module in modules.items() for text in unexplained(path, module)] == []
+
+
+def test_pytest_can_import_every_test_file(repository: Path) -> None:
+    """It imports them by their base names alone, so that two of one name stop the whole run."""
+    names = Counter(path.name for path in (repository / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
