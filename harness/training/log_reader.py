@@ -29,10 +29,6 @@ class TrainingLogReader:
         """Take one line; return the sample that it adds, if it adds one."""
         return self._parser.feed(line)
 
-    def feed_bytes(self, chunk: bytes) -> list[StepSample]:
-        """Take the next bytes of a log that grows; an unfinished last line waits for its end."""
-        return self._parser.feed_bytes(chunk)
-
     @property
     def versions(self) -> Mapping[str, str] | None:
         """Versions by package, as the newest launch states them."""

@@ -116,10 +116,10 @@ class _Followed:
 
     def read_log(self) -> Iterator[Event]:
         """New steps; of what was there before one looked, the last step alone."""
-        while chunk := self._tail.read():
+        while (lines := self._tail.read_lines()) is not None:
             if self._tail.restarted:
                 yield Noticed(run=self.run, text="its log was replaced or cut short; it is read from its beginning")
-            steps = self._reader.feed_bytes(chunk)
+            steps = [step for line in lines if (step := self._reader.feed(line))]
             for step in steps[-1:] if self._backlog else steps:
                 yield Stepped(run=self.run, step=step)
         self._backlog = False

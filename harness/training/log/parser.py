@@ -47,7 +47,6 @@ class LogParser:
         self._checkpoints: list[CheckpointSaved] = []
         self._statements = LaunchStatements()
         self._peak_memory: PeakMemory | None = None
-        self._unfinished = b""
 
     def feed(self, line: str) -> StepSample | None:
         """Take one line; return the sample that it adds, if it adds one."""
@@ -60,12 +59,6 @@ class LogParser:
         added = [self._add(text, log_lines.label(line)) for text in log_lines.iteration_texts(line)]
         self._read_statements(line)
         return next((sample for sample in reversed(added) if sample), None)
-
-    def feed_bytes(self, chunk: bytes) -> list[StepSample]:
-        """Take the next bytes of a file that still grows; an unfinished last line waits for its end."""
-        *lines, self._unfinished = (self._unfinished + chunk).split(b"\n")
-        added = (self.feed(line.decode(errors="replace")) for line in lines)
-        return [sample for sample in added if sample]
 
     def log(self) -> RunLog:
         """Return everything that has been read so far."""
