@@ -34,17 +34,17 @@ def _sizes(mapping: str) -> dict[str, str]:
     """`TP=8,PP=4` as settings; ConfigError for what is none of a search's."""
     sizes: dict[str, str] = {}
     problems: list[str] = []
-    for word in re.split(r"[,\s]+", mapping.strip()):
-        name, equals, value = word.partition("=")
+    for size in re.split(r"[,\s]+", mapping.strip()):
+        name, equals, value = size.partition("=")
         if not equals or name not in AXES:
-            problems.append(f"--why {word!r} is none of {', '.join(f'{axis}=…' for axis in AXES)}")
+            problems.append(f"--why {size!r} is none of {', '.join(f'{axis}=…' for axis in AXES)}")
             continue
         if name in sizes:
-            problems.append(f"--why {name} is given twice: {name}={sizes[name]} and {word}; keep one of them")
+            problems.append(f"--why {name} is given twice: {name}={sizes[name]} and {size}; keep one of them")
         if mistake := SETTINGS[name].mistake(value):
             problems.append(f"--why {mistake}")
         elif SETTINGS[name].parse(value) is None:
-            problems.append(f"--why {word}: no value; leave {name} out, or give it one")
+            problems.append(f"--why {size}: no value; leave {name} out, or give it one")
         sizes[name] = value
     if problems:
         raise ConfigError(problems)

@@ -148,7 +148,7 @@ def _fields(text: str) -> dict[str, float] | None:
     """Parse `name: number` between bars; None if a field that should be a number is none."""
     fields: dict[str, float] = {}
     for part in text.split("|"):
-        name, _, value = (word.strip() for word in part.partition(":"))
+        name, _, value = (it.strip() for it in part.partition(":"))
         if (_COUNT if name in _WHOLE else _NUMBER).fullmatch(value):
             fields[name] = float(value)
         elif name in _KNOWN or _MTP.fullmatch(name):
