@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from engine_jobs import Ranks, start_server
 
-from harness.config.provenance import Resolved
+from harness.config.megatron_args import ArgValue, MegatronArgs
+from harness.config.provenance import Entry, Origin, Resolved, SettingValue
 from harness.config.request import Request
 from harness.config.roots import Roots, shipped_root
 from harness.config.schema import SETTINGS
@@ -18,6 +19,15 @@ from harness.config.sources import resolve_request
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 type Resolve = Callable[..., Resolved]
+
+TWO_CPU_RANKS: Mapping[str, SettingValue] = {
+    "MODEL": "DeepSeek-V2-Lite",
+    "RUN_NAME": "bench",
+    "NNODES": 1,
+    "GPUS_PER_NODE": 2,
+    "RUN_TIME": "00:20:00",
+    "DEVICE": "cpu",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +53,51 @@ def resolve(tmp_path: Path) -> Resolve:
         return resolve_request(request, Roots(here=here, shipped=shipped_root()))
 
     return call
+
+
+@pytest.fixture
+def configured() -> Callable[..., Resolved]:
+    """Makes a configuration: a two-rank CPU job, but for what is given by name."""
+
+    def make(
+        flags: Mapping[str, ArgValue] | None = None,
+        env: Mapping[str, str] | None = None,
+        origins: Mapping[str, Origin] | None = None,
+        **settings: SettingValue,
+    ) -> Resolved:
+        merged = {**TWO_CPU_RANKS, **settings}
+        histories = {name: (Entry(value=merged.get(name), origin=origin),) for name, origin in (origins or {}).items()}
+        return Resolved(
+            settings=merged, megatron_args=MegatronArgs(flags or {}), env=dict(env or {}), origins=histories
+        )
+
+    return make
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
+    """Puts an executable of the given name and text first on PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+    def put(name: str, text: str) -> Path:
+        path = folder / name
+        path.write_text(text)
+        path.chmod(0o755)
+        return path
+
+    return put
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[None]:
+    """File permissions count even where the tests run as root."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(before)
 
 
 @pytest.fixture(scope="session")

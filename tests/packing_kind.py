@@ -1,6 +1,6 @@
 """A kind of run that packs boxes: what any kind has, and nothing of training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from harness.config.provenance import Resolved
@@ -46,9 +46,6 @@ class PackingReader:
         box = Packed(number=len(self.samples) + 1, kilograms=float(line.split()[1]))
         self.samples = (*self.samples, box)
         return box
-
-    def feed_bytes(self, chunk: bytes) -> Sequence[Packed]:
-        return [box for line in chunk.decode().splitlines() if (box := self.feed(line))]
 
     def result(self) -> Packing:
         return replace(self._known, kilograms=sum(box.kilograms for box in self.samples))

@@ -7,13 +7,13 @@ from ckpt_convert.families.rope import RopeParameters
 from harness.checkpoint.flag_text import number_text
 from harness.config.megatron_args import ArgValue
 
-type FlagValues = dict[str, ArgValue]
+type FamilyFlags = dict[str, ArgValue]
 
 MAX_TP = 32
 """The largest tensor-parallel size that the vocabulary is kept unpadded for."""
 
 
-def common_flags(config: ConfigFile, *, ffn_hidden: int, default_epsilon: float) -> FlagValues:
+def common_flags(config: ConfigFile, *, ffn_hidden: int, default_epsilon: float) -> FamilyFlags:
     """Layers, widths, vocabulary and norms; embedding and MLP without biases."""
     layers, vocab_size = config.whole("num_hidden_layers"), config.whole("vocab_size")
     config.must_be("hidden_act", "silu", "Megatron's --swiglu gates with silu")
@@ -32,7 +32,7 @@ def common_flags(config: ConfigFile, *, ffn_hidden: int, default_epsilon: float)
     }
 
 
-def grouped_attention_flags(config: ConfigFile, rope: RopeParameters) -> FlagValues:
+def grouped_attention_flags(config: ConfigFile, rope: RopeParameters) -> FamilyFlags:
     """Grouped-query attention with plain rotary embeddings."""
     hidden, heads = config.whole("hidden_size"), config.whole("num_attention_heads")
     groups = config.whole("num_key_value_heads", heads)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ckpt_convert.families.common_flags import FlagValues, common_flags
+from ckpt_convert.families.common_flags import FamilyFlags, common_flags
 from ckpt_convert.families.config_file import ConfigFile
 from ckpt_convert.families.rope import RopeParameters, read_rope
 from harness.arch.model import moe_layers
@@ -10,7 +10,7 @@ from harness.checkpoint.flag_text import moe_layer_flag, number_text
 from harness.config.megatron_args import MegatronArgs
 
 
-def deepseek_v3_flags(config: ConfigFile) -> FlagValues:
+def deepseek_v3_flags(config: ConfigFile) -> FamilyFlags:
     """Sigmoid scores, a bias that balances experts, groups scored by their best two, multi-token prediction."""
     config.must_be("scoring_func", "sigmoid", "DeepSeek-V3 routes by sigmoid scores")
     config.must_be("topk_method", "noaux_tc", "DeepSeek-V3 picks experts by score and bias")
@@ -35,7 +35,7 @@ def deepseek_v3_flags(config: ConfigFile) -> FlagValues:
     }
 
 
-def deepseek_v2_flags(config: ConfigFile) -> FlagValues:
+def deepseek_v2_flags(config: ConfigFile) -> FamilyFlags:
     """Softmax scores taken before the choice and not normalised after it, groups scored by their best one."""
     config.must_be("scoring_func", "softmax", "DeepSeek-V2 routes by softmax scores")
     config.must_be("norm_topk_prob", False, "Megatron's --moe-router-pre-softmax keeps the scores as they are")
@@ -52,7 +52,7 @@ def deepseek_v2_flags(config: ConfigFile) -> FlagValues:
     }
 
 
-def _common_flags(config: ConfigFile, *, default_scaling: float | None) -> FlagValues:
+def _common_flags(config: ConfigFile, *, default_scaling: float | None) -> FamilyFlags:
     """What all three have."""
     layers, dense = config.whole("num_hidden_layers"), config.whole("first_k_dense_replace", 0, least=0)
     config.must_be("moe_layer_freq", 1, "all layers after the first dense ones are mixtures of experts")
@@ -75,7 +75,7 @@ def _common_flags(config: ConfigFile, *, default_scaling: float | None) -> FlagV
     }
 
 
-def _group_flags(config: ConfigFile, groups: int, group_top_k: int) -> FlagValues:
+def _group_flags(config: ConfigFile, groups: int, group_top_k: int) -> FamilyFlags:
     """A token's experts come from the best groups; one group is none."""
     if groups == 1:
         return {}
@@ -85,7 +85,7 @@ def _group_flags(config: ConfigFile, groups: int, group_top_k: int) -> FlagValue
     return {"--moe-router-num-groups": str(groups), "--moe-router-group-topk": str(group_top_k)}
 
 
-def _latent_attention_flags(config: ConfigFile, rope: RopeParameters) -> FlagValues:
+def _latent_attention_flags(config: ConfigFile, rope: RopeParameters) -> FamilyFlags:
     """Ranks and head sizes, and the rotary embedding that the rest of the head goes without."""
     heads = config.whole("num_attention_heads")
     config.must_be("num_key_value_heads", heads, "latent attention has a key and a value for every head")
@@ -104,7 +104,7 @@ def _latent_attention_flags(config: ConfigFile, rope: RopeParameters) -> FlagVal
     }
 
 
-def _rotary_flags(config: ConfigFile, rope: RopeParameters) -> FlagValues:
+def _rotary_flags(config: ConfigFile, rope: RopeParameters) -> FamilyFlags:
     """Up to 0.13 Megatron takes YaRN's original length from `--max-position-embeddings`."""
     if rope.kind not in {"yarn", "default"}:
         config.problem(f"rope type is {rope.kind!r}; allowed: 'yarn', 'default'")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ckpt_convert.families.common_flags import FlagValues
+from ckpt_convert.families.common_flags import FamilyFlags
 from ckpt_convert.families.config_file import ConfigFile
 from ckpt_convert.families.deepseek import (
     deepseek_v2_config,
@@ -25,7 +25,7 @@ class Family:
     architecture: str
     model_type: str
     names: MoENames
-    flags: Callable[[ConfigFile], FlagValues]
+    flags: Callable[[ConfigFile], FamilyFlags]
     config: Callable[[MegatronArgs], Mapping[str, object]]
 
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 
-from ckpt_convert.families.common_flags import FlagValues, common_flags, grouped_attention_flags
+from ckpt_convert.families.common_flags import FamilyFlags, common_flags, grouped_attention_flags
 from ckpt_convert.families.config_file import ConfigFile
 from ckpt_convert.families.rope import read_rope
 from harness.checkpoint.flag_text import moe_layer_flag
 from harness.config.megatron_args import MegatronArgs
 
 
-def mixtral_flags(config: ConfigFile) -> FlagValues:
+def mixtral_flags(config: ConfigFile) -> FamilyFlags:
     """Experts in every layer; the scores of the chosen ones are normalised, as Megatron does without pre-softmax."""
     expert = config.whole("intermediate_size")
     if config.values.get("sliding_window"):

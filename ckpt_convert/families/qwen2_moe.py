@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ckpt_convert.families.common_flags import FlagValues, common_flags, grouped_attention_flags
+from ckpt_convert.families.common_flags import FamilyFlags, common_flags, grouped_attention_flags
 from ckpt_convert.families.config_file import ConfigFile
 from ckpt_convert.families.rope import read_rope
 from harness.arch.model import moe_layers
@@ -10,7 +10,7 @@ from harness.checkpoint.flag_text import moe_layer_flag
 from harness.config.megatron_args import MegatronArgs
 
 
-def qwen2_moe_flags(config: ConfigFile) -> FlagValues:
+def qwen2_moe_flags(config: ConfigFile) -> FamilyFlags:
     """A gated shared expert, biased queries, keys and values; scores taken before the choice and kept as they are."""
     config.must_be("norm_topk_prob", False, "Megatron's --moe-router-pre-softmax keeps the scores as they are")
     config.must_be("use_sliding_window", False, "Megatron's GPT attends to the whole sequence")

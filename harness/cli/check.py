@@ -14,11 +14,11 @@ from harness.training.assessment import assess
 @request.config_arguments
 @request.FORCE
 @click.pass_context
-def command(ctx: click.Context, words: Sequence[str], executor: Executor, force: bool) -> None:
+def command(ctx: click.Context, arguments: Sequence[str], executor: Executor, force: bool) -> None:
     """Check a configuration against Megatron's own rules and this machine; exit code 2 if it cannot run."""
-    resolved = request.resolved(ctx, words, executor)
+    resolved = request.resolved(ctx, arguments, executor)
     found = assess(resolved, executor, force=force)
-    request.say_notices(found.notices)
+    request.show_notices(found.notices)
     found.require_job()
     nodes, ranks = resolved.integer("NNODES", 1), resolved.integer("GPUS_PER_NODE", 1)
     click.echo(f"{resolved.text('MODEL')} can run on {nodes * ranks} ranks ({nodes} x {ranks})")

@@ -1,4 +1,4 @@
-"""What a checkpoint folder is, as the command line shows it."""
+"""Show what a checkpoint folder is."""
 
 import dataclasses
 import json

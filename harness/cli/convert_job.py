@@ -1,4 +1,4 @@
-"""A conversion as a run: recorded in this process, or handed to Slurm."""
+"""Run a conversion with a record: in this process, or as a Slurm job."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from harness.runs.in_process_run import WriteLine, run_in_process
 from harness.runs.render_job import render_job
 
 _NEEDED = ("ACCOUNT", "PARTITION", "SBATCH_ARGS", "OUTPUT_PATH")
-"""What a conversion needs of the cluster's settings."""
+"""The cluster's settings that a conversion needs."""
 
 
 def convert_recorded(
@@ -33,7 +33,7 @@ def convert_recorded(
 
 
 def submit_conversion(target: Path, arguments: Sequence[str], *, threads: int, dry_run: bool) -> int:
-    """Hand `moe-harness convert run ARGUMENTS` to Slurm, or print the script."""
+    """Submit `moe-harness convert run ARGUMENTS` to Slurm, or print the script."""
     resolved, rendered = _rendered("slurm", target, arguments, threads=threads)
     if dry_run:
         click.echo(rendered.script.encode(errors="surrogateescape"), nl=False)
@@ -41,7 +41,7 @@ def submit_conversion(target: Path, arguments: Sequence[str], *, threads: int, d
     from harness.cli.submit import submit_and_show  # a dry run starts faster without what submitting takes
 
     run = open_run(resolved, rendered)
-    request.say_notices(run.notices)
+    request.show_notices(run.notices)
     return submit_and_show(run, resolved)
 
 

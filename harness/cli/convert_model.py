@@ -1,4 +1,4 @@
-"""Whether a checkpoint is of the model that the user means."""
+"""Check that a checkpoint is of the model that the user exported as MODEL."""
 
 import os
 
@@ -7,25 +7,25 @@ from harness.config.request import Request
 from harness.config.roots import Roots
 from harness.config.sources import resolve_request
 
-_TELLING = (
+_COMPARED = (
     *("--multi-latent-attention", "--moe-router-score-function", "--num-layers", "--hidden-size", "--num-experts"),
     *("--ffn-hidden-size", "--vocab-size"),
 )
 
 
 def other_model(model: Model) -> str | None:
-    """In what a checkpoint differs from the MODEL that is exported, in words; None if there is none, or nowhere.
+    """Say how a checkpoint differs from the exported MODEL; None if it does not, or no MODEL is exported.
 
     ConfigError where MODEL is unknown.
     """
     name = os.environ.get("MODEL")
     if not name:
         return None
-    words = (f"MODEL={name}", "PROXY=none", "DATASET=mock", "PRETRAIN=1")
-    published = resolve_request(Request(arguments=words), Roots.standard()).megatron_args
+    arguments = (f"MODEL={name}", "PROXY=none", "DATASET=mock", "PRETRAIN=1")
+    published = resolve_request(Request(arguments=arguments), Roots.standard()).megatron_args
     found = (
         f"{flag} {_shown(model.flags.get(flag))}, not {_shown(published.get(flag))}"
-        for flag in _TELLING
+        for flag in _COMPARED
         if model.flags.get(flag) != published.get(flag)
     )
     differences = "; ".join(found)

@@ -1,4 +1,4 @@
-"""One conversion, as the command line asks for it: shown, then carried out or handed to Slurm."""
+"""Plan one conversion and show it, then carry it out or submit it to Slurm."""
 
 import sys
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ DTYPES = {"bf16": Dtype.BF16, "fp16": Dtype.F16, "fp32": Dtype.F32}
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertOptions:
-    """What the user asked of a conversion, beside its folders: the options of the command line."""
+    """The options of `convert run`, beside its folders."""
 
     to: str | None
     dtype: str | None
@@ -108,13 +108,13 @@ def submit(source: Path, target: Path, options: ConvertOptions, *, threads: int,
 
 
 def job_arguments(source: Path, target: Path, options: ConvertOptions, *, threads: int) -> list[str]:
-    """What the program of a job is told: it goes on with what an earlier start left."""
+    """The arguments of a job's program: it resumes what an earlier start left."""
     folders = (str(source.absolute()), str(target.absolute()))
     return [*folders, "--resume", f"--threads={threads}", *options.arguments()]
 
 
 def _check_before_queue(source: Path, target: Path, options: ConvertOptions) -> None:
-    """Say what is wrong now, as far as this machine sees the folders, rather than when the job runs."""
+    """Report now what is wrong, as far as this machine sees the folders, rather than when the job runs."""
     options.form()
     if has_entries(target):
         raise ConfigError(f"{target}: exists already; remove it or choose another target")

@@ -1,4 +1,4 @@
-"""A conversion as text."""
+"""Format a conversion as text."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +11,11 @@ from harness.launch.script.quoting import array_lines
 from harness.units import show_bytes, show_seconds
 
 USUAL_BYTES_PER_S = 1e9
-"""What two threads reach between local disks; benchmarks/convert.py measures it."""
+"""The rate of two threads between local disks; benchmarks/convert.py measures it."""
 
 
 def show_plan(facts: ConversionFacts, target: Path) -> str:
-    """From what to what, in a few lines."""
+    """The source and the target, in a few lines."""
     needed_s = max(facts.read_bytes, facts.write_bytes) / USUAL_BYTES_PER_S
     return "\n".join(
         (

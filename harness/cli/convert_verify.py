@@ -1,4 +1,4 @@
-"""Two checkpoints compared, as the command line shows it."""
+"""Compare two checkpoints and show the differences."""
 
 import sys
 from pathlib import Path

@@ -26,13 +26,13 @@ from harness.units import GIGA, show_count, show_seconds
 
 
 @click.command("estimate")
-@click.argument("words", nargs=-1, type=request.Word(), metavar=request.WORDS)
+@click.argument("arguments", nargs=-1, type=request.SettingArgument(), metavar=request.ARGUMENTS_METAVAR)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def command(ctx: click.Context, words: Sequence[str], as_json: bool) -> None:
+def command(ctx: click.Context, arguments: Sequence[str], as_json: bool) -> None:
     """Predict the memory and the step time of one mapping; Megatron's own flags after --."""
-    resolved = request.planned(ctx, words)
-    request.say_planned(resolved)
+    resolved = request.planned(ctx, arguments)
+    request.show_planned_notices(resolved)
     gpu = calibrated(resolved, machine(resolved))
     if refused := violations_of(resolved, gpu):
         raise ConfigError([located(violation, resolved) for violation in refused])
@@ -46,7 +46,7 @@ def _text(resolved: Resolved, found: Candidate) -> str:
 
 
 def _head(found: Candidate) -> str:
-    """What is estimated, in a line or two."""
+    """The model, mapping and machine, in a line or two."""
     par, size, job = found.parallel, found.batch, found.job
     mapping = f"TP={par.tp} PP={par.pp} VPP={par.vpp} EP={par.ep} ETP={par.etp} CP={par.cp} DP={par.dp} EDP={par.edp}"
     lines = [

@@ -16,9 +16,9 @@ from harness.launch.executor import Executor
 @click.argument("name")
 @request.config_arguments
 @click.pass_context
-def command(ctx: click.Context, name: str, words: Sequence[str], executor: Executor) -> None:
+def command(ctx: click.Context, name: str, arguments: Sequence[str], executor: Executor) -> None:
     """Where NAME (a setting such as EP, a Megatron flag, or an environment variable) got its value."""
-    resolved = request.resolved(ctx, words, executor)
+    resolved = request.resolved(ctx, arguments, executor)
     history = resolved.origins.get(name)
     if history is None:
         click.echo(_not_written(name, resolved))

@@ -21,7 +21,7 @@ from harness.training.assessment import assess
 @click.pass_context
 def command(
     ctx: click.Context,
-    words: Sequence[str],
+    arguments: Sequence[str],
     executor: Executor,
     dry_run: bool,
     force: bool,
@@ -32,10 +32,10 @@ def command(
 
     Every run gets a folder of its own in OUTPUT_PATH, with its script, configuration, log and record.
     """
-    resolved = request.resolved(ctx, words, executor)
+    resolved = request.resolved(ctx, arguments, executor)
     found = assess(resolved, executor, force=force, slurm_options=slurm_options)
     cost = show_job_cost(found)
-    request.say_notices([*found.notices, *([cost] if cost else [])])
+    request.show_notices([*found.notices, *([cost] if cost else [])])
     rendered = render_job(resolved, found.require_job())
     if dry_run or resolved.switch("DRY_RUN"):
         click.echo(rendered.script.encode(errors="surrogateescape"), nl=False)

@@ -45,7 +45,7 @@ TAKES_FLAGS = ("resolve", "explain", "check", "estimate", "plan", "launch", "swe
 
 
 class Invocation(NamedTuple):
-    """What every verb can ask for: the words after `--`, which are Megatron's own."""
+    """What all verbs share: `extra` are Megatron's own flags, after `--`."""
 
     extra: Sequence[str]
 
@@ -81,16 +81,16 @@ def cli() -> None:
     """
 
 
-def run(words: Sequence[str]) -> int:
+def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
-    own, extra = _split(words)
+    own, extra = _split(arguments)
     try:
-        _refuse_lost_words(own, extra)
+        _refuse_lost_flags(own, extra)
         result = cli.main(args=own, prog_name="moe-harness", standalone_mode=False, obj=Invocation(extra=extra))
     except HarnessError as error:
         screen.error(str(error))
         return error.exit_code
-    except click.exceptions.Abort:  # click's word for Ctrl-C
+    except click.exceptions.Abort:  # how click reports Ctrl-C
         return STOPPED
     except click.ClickException as error:
         _show(error)
@@ -99,7 +99,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _show(error: click.ClickException) -> None:
-    """As click does, with our own mark of an error."""
+    """Show an error as click does, with our own label."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
         return
@@ -108,30 +108,30 @@ def _show(error: click.ClickException) -> None:
     screen.error(error.format_message())
 
 
-def _refuse_lost_words(own: Sequence[str], extra: Sequence[str]) -> None:
-    verb = next((word for word in own if not word.startswith("-")), "")
+def _refuse_lost_flags(own: Sequence[str], extra: Sequence[str]) -> None:
+    verb = next((it for it in own if not it.startswith("-")), "")
     if extra and verb in VERBS and verb not in TAKES_FLAGS:
         raise click.UsageError(
             f"{verb} takes no Megatron flags, and would lose what stands after --: {' '.join(extra)}"
         )
 
 
-def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What stands before and after the first `--`."""
-    if "--" not in words:
-        return list(words), []
-    at = words.index("--")
-    return list(words[:at]), list(words[at + 1 :])
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split the command line at the first `--`."""
+    if "--" not in arguments:
+        return list(arguments), []
+    at = arguments.index("--")
+    return list(arguments[:at]), list(arguments[at + 1 :])
 
 
-def _nowhere() -> TextIO:
+def _null_stream() -> TextIO:
     return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _make_printing_safe() -> None:
-    """Names of files may be any bytes, and the streams closed: neither may break off what is under way."""
-    sys.stdout = sys.stdout or _nowhere()
-    sys.stderr = sys.stderr or _nowhere()
+    """Let no file name of odd bytes and no closed stream end a command."""
+    sys.stdout = sys.stdout or _null_stream()
+    sys.stderr = sys.stderr or _null_stream()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")

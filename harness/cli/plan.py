@@ -8,7 +8,7 @@ import click
 
 from harness.cli import request
 
-WORDS = click.argument("words", nargs=-1, type=request.Word(), metavar=request.WORDS)
+ARGUMENTS = click.argument("arguments", nargs=-1, type=request.SettingArgument(), metavar=request.ARGUMENTS_METAVAR)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -51,24 +51,26 @@ def command() -> None:
 
 
 @command.command("search")
-@WORDS
+@ARGUMENTS
 @click.option("--why", metavar="TP=8,PP=4", help="Where such mappings rank, or why they cannot run.")
 @click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page with a plot.")
 @AS_JSON
 @click.pass_context
-def search_command(ctx: click.Context, words: Sequence[str], why: str | None, page: Path | None, as_json: bool) -> None:
+def search_command(
+    ctx: click.Context, arguments: Sequence[str], why: str | None, page: Path | None, as_json: bool
+) -> None:
     """The ten best mappings, and the best of them as a command line."""
     from harness.cli import plan_search
 
-    plan_search.run(ctx, words, why=why, page=page, as_json=as_json)
+    plan_search.run(ctx, arguments, why=why, page=page, as_json=as_json)
 
 
 @command.command("scale")
-@WORDS
+@ARGUMENTS
 @AS_JSON
 @click.pass_context
-def scale_command(ctx: click.Context, words: Sequence[str], as_json: bool) -> None:
+def scale_command(ctx: click.Context, arguments: Sequence[str], as_json: bool) -> None:
     """The best mapping on 8 to 16,384 GPUs each, and how well it scales."""
     from harness.cli import plan_scale
 
-    plan_scale.run(ctx, words, as_json=as_json)
+    plan_scale.run(ctx, arguments, as_json=as_json)

@@ -44,7 +44,7 @@ def command(runs: Sequence[str], root: Path) -> None:
 
 
 def _of_one_machine(records: Sequence[RunRecord]) -> list[Measured]:
-    """What was measured; ConfigError for runs that measured nothing, or of several machines."""
+    """The measurements; ConfigError for runs without any, or of several machines."""
     problems = [f"run {record.run_id} ({record.status}) has no step time" for record in records if not _step_s(record)]
     if problems:
         raise ConfigError(problems)

@@ -1,4 +1,4 @@
-"""From what the user typed to the space that a search runs through."""
+"""Make the search space of a `plan` from what the user typed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ from harness.plan.space.space import Space, space
 
 @dataclass(frozen=True, kw_only=True)
 class PlanRequest:
-    """What was typed, its files read: `carried` settings that stay, `fixed` ones of those that a search chooses.
+    """The request of a search: `carried` settings that stay, `fixed` ones of those that a search chooses.
 
     `configuration` is that of the carried settings, for `gpu`; `variants` keeps what it resolved to, by the settings on
     top.
@@ -74,9 +74,9 @@ class PlanRequest:
         return PlanRequest(configuration=configuration, gpu=self.gpu, carried=carried, fixed=self.fixed)
 
 
-def plan_request(ctx: click.Context, words: Sequence[str]) -> PlanRequest:
-    """What was typed, checked as far as any verb checks it."""
-    typed = parse_arguments(words)
+def plan_request(ctx: click.Context, arguments: Sequence[str]) -> PlanRequest:
+    """Parse and check what was typed."""
+    typed = parse_arguments(arguments)
     uneven = [name for name in UNEVEN if name in typed]
     if uneven:
         raise ConfigError([f"command line: {name}: plan chooses how layers are split; leave it out" for name in uneven])
@@ -84,7 +84,7 @@ def plan_request(ctx: click.Context, words: Sequence[str]) -> PlanRequest:
     whole.resolved()  # refuses whatever cannot be, axes included
     configuration = whole.without(*AXES)
     base = base_of(configuration.resolved)
-    request.say_planned(base)
+    request.show_planned_notices(base)
     return PlanRequest(
         configuration=configuration,
         gpu=calibrated(base, machine(base)),

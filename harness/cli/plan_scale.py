@@ -1,4 +1,4 @@
-"""The best mapping on 8 to 16,384 GPUs each."""
+"""Find the best mapping on 8 to 16,384 GPUs each."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -27,9 +27,9 @@ class Scaled:
     weak: bool = False
 
 
-def run(ctx: click.Context, words: Sequence[str], *, as_json: bool) -> None:
+def run(ctx: click.Context, arguments: Sequence[str], *, as_json: bool) -> None:
     """Search every power of two."""
-    asked = plan_request(ctx, words)
+    asked = plan_request(ctx, arguments)
     rows = list(scaled(asked))
     fitting = [row for row in rows if row.best]
     if not fitting:
@@ -57,7 +57,7 @@ def scaled(asked: PlanRequest) -> Iterator[Scaled]:
 
 
 def _best(asked: PlanRequest, gpus: int, *, weak: bool = False) -> Scaled | None:
-    """None where nothing fits, or where what was typed rules out the number itself, as TP=16 does 8 GPUs."""
+    """The best mapping; None where nothing fits, or where a typed setting excludes the number, as TP=16 does 8 GPUs."""
     try:
         found = search(asked.space(gpus), keep=1)
     except ConfigError:

@@ -1,4 +1,4 @@
-"""The ten best mappings, on the screen, as JSON, and as a page."""
+"""Show the ten best mappings: on the screen, as JSON, or as a page."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -18,14 +18,14 @@ from harness.report.text.prediction import candidate_data, show_candidates
 BEST = 10
 PLOTTED = 60
 MOST_GPUS = 16_384
-"""Where a search for a number of GPUs that fits ends."""
+"""The largest number of GPUs that is tried."""
 
 
-def run(ctx: click.Context, words: Sequence[str], *, why: str | None, page: Path | None, as_json: bool) -> None:
-    """Search what the words leave open and print the best."""
+def run(ctx: click.Context, arguments: Sequence[str], *, why: str | None, page: Path | None, as_json: bool) -> None:
+    """Search what the arguments leave open and print the best."""
     if why is not None and (as_json or page is not None):
         raise ConfigError("--why answers in words, with no JSON and no page; leave --json and --page out")
-    asked = plan_request(ctx, words)
+    asked = plan_request(ctx, arguments)
     space = asked.space()
     if why is not None:
         from harness.cli.plan_why import show_why
@@ -64,7 +64,7 @@ def _write_page(page: Path, asked: PlanRequest, space: Space) -> None:
 
 
 def nothing_fits(asked: PlanRequest, space: Space, found: SearchResult) -> str:
-    """Why there is no mapping, and on how many GPUs there is one."""
+    """Say why there is no mapping, and on how many GPUs there is one."""
     if not found.counts.enumerated:
         return (
             f"no mapping of {title(space)}, splits the batch: GBS={space.batch.global_} is no multiple of MBS·DP"
@@ -105,7 +105,7 @@ def _text(asked: PlanRequest, space: Space, found: SearchResult) -> str:
 
 
 def _searched(space: Space, found: SearchResult) -> str:
-    """How far the search went: bounds and counts."""
+    """The extent of the search: bounds and counts."""
     counts = found.counts
     recomputes = dict.fromkeys(show_recompute(one) for option in space.execution_options for one in option.recomputes)
     bounds = {

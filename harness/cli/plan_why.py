@@ -1,4 +1,4 @@
-"""Why a mapping ranks where it does, or cannot run."""
+"""Explain why a mapping ranks where it does, or cannot run."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from harness.units import show_bytes, show_seconds
 
 
 def show_why(asked: PlanRequest, space: Space, mapping: str) -> str:
-    """Where the best of such mappings ranks and what it loses to the winner; or what keeps all of them from running."""
+    """Say where the best of such mappings ranks and what it loses to the winner, or why none of them can run."""
     sizes = _sizes(mapping)
     try:
         narrow = asked.narrowed(sizes).space()
@@ -34,17 +34,17 @@ def _sizes(mapping: str) -> dict[str, str]:
     """`TP=8,PP=4` as settings; ConfigError for what is none of a search's."""
     sizes: dict[str, str] = {}
     problems: list[str] = []
-    for word in re.split(r"[,\s]+", mapping.strip()):
-        name, equals, value = word.partition("=")
+    for size in re.split(r"[,\s]+", mapping.strip()):
+        name, equals, value = size.partition("=")
         if not equals or name not in AXES:
-            problems.append(f"--why {word!r} is none of {', '.join(f'{axis}=…' for axis in AXES)}")
+            problems.append(f"--why {size!r} is none of {', '.join(f'{axis}=…' for axis in AXES)}")
             continue
         if name in sizes:
-            problems.append(f"--why {name} is given twice: {name}={sizes[name]} and {word}; keep one of them")
+            problems.append(f"--why {name} is given twice: {name}={sizes[name]} and {size}; keep one of them")
         if mistake := SETTINGS[name].mistake(value):
             problems.append(f"--why {mistake}")
         elif SETTINGS[name].parse(value) is None:
-            problems.append(f"--why {word}: no value; leave {name} out, or give it one")
+            problems.append(f"--why {size}: no value; leave {name} out, or give it one")
         sizes[name] = value
     if problems:
         raise ConfigError(problems)
@@ -67,7 +67,7 @@ def _beside(best: Candidate, ahead: list[Candidate]) -> Iterator[str]:
 
 
 def _no_room(mapping: str, narrow: Space) -> str:
-    """How much the leanest way to run it would need."""
+    """Say how much memory the leanest candidate would need."""
     least = leanest(narrow)
     if least is None:
         return f"{mapping} cannot run: no number of micro-batches comes out whole with GBS={narrow.batch.global_}"

@@ -1,4 +1,4 @@
-"""What all verbs that resolve a configuration share: their arguments, and the way from words to `Resolved`."""
+"""The arguments that all verbs which resolve a configuration share, and their resolution."""
 
 import functools
 import os
@@ -22,20 +22,20 @@ from harness.config.sources import read_configuration
 from harness.launch.executor import Executor
 
 EXECUTORS = ("local", "interactive", "slurm")
-WHERE = "Where the job is to run; slurm if CLUSTER names a cluster or NNODES is above 1, else local."
-WORDS = "[KEY=VALUE]… [-- FLAG…]"
+ON_HELP = "Where the job is to run; slurm if CLUSTER names a cluster or NNODES is above 1, else local."
+ARGUMENTS_METAVAR = "[KEY=VALUE]… [-- FLAG…]"
 
-AS_PLANNED = {"PROXY": "none", "DATASET": "mock", "PRETRAIN": "1"}
-"""What a verb that launches nothing takes for granted, unless told: the full model, whatever data it will read."""
-OF_LAUNCHING = ("WandB: ", "is not filled in: ")
-"""Notices of what only a launch needs."""
+PLAN_DEFAULTS = {"PROXY": "none", "DATASET": "mock", "PRETRAIN": "1"}
+"""Defaults of verbs that launch nothing: the full model, whatever data it will read."""
+LAUNCH_NOTICES = ("WandB: ", "is not filled in: ")
+"""What notices about launching contain."""
 
 
 FORCE = click.option("--force", is_flag=True, help="Go on although the predicted memory exceeds the GPU's.")
 
 
 def slurm_options[F: Callable[..., Any]](function: F) -> F:
-    """Options of sbatch that have names of their own here, as the one parameter `slurm_options`."""
+    """Add the options of sbatch that have names of their own here, as the one parameter `slurm_options`."""
 
     @functools.wraps(function)
     def command(*args: Any, segment: int | None, reservation: str | None, dependency: str | None, **others: Any) -> Any:
@@ -54,7 +54,7 @@ def slurm_options[F: Callable[..., Any]](function: F) -> F:
     return cast(F, command)
 
 
-class Word(click.ParamType[str]):
+class SettingArgument(click.ParamType[str]):
     """`KEY=VALUE`, completed by the names of settings, models, clusters and choices."""
 
     name = "KEY=VALUE"
@@ -71,29 +71,31 @@ class Word(click.ParamType[str]):
 
 
 def config_arguments[F: Callable[..., Any]](function: F) -> F:
-    """`--on EXECUTOR` and `[KEY=VALUE]…`, the same for every verb that resolves."""
-    function = click.argument("words", nargs=-1, type=Word(), is_eager=True, metavar=WORDS)(function)
-    return click.option("--on", "executor", type=click.Choice(EXECUTORS), callback=_executor, help=WHERE)(function)
+    """Add `--on EXECUTOR` and `[KEY=VALUE]…`, the same for every verb that resolves."""
+    function = click.argument("arguments", nargs=-1, type=SettingArgument(), is_eager=True, metavar=ARGUMENTS_METAVAR)(
+        function
+    )
+    return click.option("--on", "executor", type=click.Choice(EXECUTORS), callback=_executor, help=ON_HELP)(function)
 
 
 def _executor(ctx: click.Context, param: click.Parameter, value: Executor | None) -> Executor:
-    return value or usual_executor(ctx.params.get("words") or ())
+    return value or usual_executor(ctx.params.get("arguments") or ())
 
 
-def usual_executor(words: Sequence[str]) -> Executor:
-    """Whoever names a cluster means to run there, and so does who asks for several nodes and names none."""
-    said = {**os.environ, **dict(word.split("=", 1) for word in words if "=" in word)}
-    cluster, nodes = said.get("CLUSTER", ""), said.get("NNODES", "")
+def usual_executor(arguments: Sequence[str]) -> Executor:
+    """Choose the executor: Slurm where the user names a cluster, or asks for several nodes and names none."""
+    settings = {**os.environ, **dict(it.split("=", 1) for it in arguments if "=" in it)}
+    cluster, nodes = settings.get("CLUSTER", ""), settings.get("NNODES", "")
     if cluster:
         return "local" if cluster == "laptop" else "slurm"
     return "slurm" if nodes.isdecimal() and int(nodes) > 1 else "local"
 
 
-def configuration(ctx: click.Context, words: Sequence[str], executor: Executor) -> Configuration:
-    """What the user typed, in this environment, for an executor, with the files that it names read."""
+def configuration(ctx: click.Context, arguments: Sequence[str], executor: Executor) -> Configuration:
+    """Read the configuration for what the user typed, in this environment, for an executor."""
     invocation: Invocation = ctx.obj
     request = Request(
-        arguments=words,
+        arguments=arguments,
         extra=invocation.extra,
         environ=dict(os.environ),
         default_cluster="template" if executor == "slurm" else "laptop",
@@ -103,27 +105,27 @@ def configuration(ctx: click.Context, words: Sequence[str], executor: Executor) 
     return read_configuration(request, ConfFiles(Roots.standard()))
 
 
-def resolved(ctx: click.Context, words: Sequence[str], executor: Executor) -> Resolved:
+def resolved(ctx: click.Context, arguments: Sequence[str], executor: Executor) -> Resolved:
     """Resolve what the user typed, in this environment, for an executor."""
-    return configuration(ctx, words, executor).resolved()
+    return configuration(ctx, arguments, executor).resolved()
 
 
-def planned(ctx: click.Context, words: Sequence[str]) -> Resolved:
-    """Resolve for a verb that predicts: a job on a cluster, of the template if none is named."""
-    return planned_configuration(ctx, parse_arguments(words)).resolved()
+def planned(ctx: click.Context, arguments: Sequence[str]) -> Resolved:
+    """Resolve for a verb that predicts: a job on a cluster, the template if none is named."""
+    return planned_configuration(ctx, parse_arguments(arguments)).resolved()
 
 
 def planned_configuration(ctx: click.Context, typed: Mapping[str, str]) -> Configuration:
-    """The configuration of a verb that predicts: what was typed, with what a prediction takes for granted."""
-    return configuration(ctx, [f"{name}={value}" for name, value in {**AS_PLANNED, **typed}.items()], "slurm")
+    """Read the configuration of a verb that predicts: what was typed over PLAN_DEFAULTS."""
+    return configuration(ctx, [f"{name}={value}" for name, value in {**PLAN_DEFAULTS, **typed}.items()], "slurm")
 
 
-def say_planned(resolved: Resolved) -> None:
-    """The notices of a resolved configuration, without those of launching it."""
-    say_notices([text for text in resolved.notices if not any(of in text for of in OF_LAUNCHING)])
+def show_planned_notices(resolved: Resolved) -> None:
+    """Show the notices of a resolved configuration, without those about launching."""
+    show_notices([text for text in resolved.notices if not any(of in text for of in LAUNCH_NOTICES)])
 
 
-def say_notices(notices: Sequence[str]) -> None:
-    """Notices go to stderr, so that stdout can be read by a program."""
+def show_notices(notices: Sequence[str]) -> None:
+    """Show notices on stderr, so that a program can read stdout."""
     for text in notices:
         screen.notice(text)

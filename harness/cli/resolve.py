@@ -17,21 +17,21 @@ from harness.training.assessment import foresee
 @request.config_arguments
 @click.option("--json", "as_json", is_flag=True, help="One object: settings, argv, env, origins, notices, refused.")
 @click.pass_context
-def command(ctx: click.Context, words: Sequence[str], executor: Executor, as_json: bool) -> None:
+def command(ctx: click.Context, arguments: Sequence[str], executor: Executor, as_json: bool) -> None:
     """Print what MODEL=… and all other settings come to; Megatron flags after --.
 
     What Megatron would refuse is a notice here, and so is memory that may not suffice, where the GPU is known; `check`
     refuses both, and looks at the machine too.
     """
-    resolved = request.resolved(ctx, words, executor)
+    resolved = request.resolved(ctx, arguments, executor)
     foreseen = foresee(resolved, force=True)
     refused = [*located_violations(resolved), *foreseen.problems]
     if as_json:
         click.echo(json.dumps({**as_data(resolved), "refused": refused}, indent=2))
         return
     click.echo(_as_text(resolved))
-    said = [f"launch would be refused: {problem}" for problem in refused]
-    request.say_notices([*resolved.notices, *foreseen.notices, *said])
+    refusals = [f"launch would be refused: {problem}" for problem in refused]
+    request.show_notices([*resolved.notices, *foreseen.notices, *refusals])
 
 
 def as_data(resolved: Resolved) -> dict[str, Any]:

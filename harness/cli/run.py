@@ -1,4 +1,4 @@
-"""A training, run here and followed, or submitted."""
+"""Run a training here and follow it, or submit it."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,7 @@ def run_launch(
     `keep`: a job that Slurm can never start stays in its queue.
     """
     run = open_training(resolved, rendered)
-    request.say_notices(run.notices)
+    request.show_notices(run.notices)
     if run.job.executor == "slurm":
         from harness.cli.submit import submit_and_show
 
@@ -34,8 +34,8 @@ def _run_here(run: Run, resolved: Resolved, predicted: Mapping[str, float] | Non
     from harness.runs.local_run import report_failure, run_local
 
     with Steps(total=KINDS[run.job.kind].total_steps(resolved)) as steps:
-        record, outcome = run_local(run, resolved, predicted=predicted, reporter=screen, on_step=steps.show)
+        record = run_local(run, resolved, predicted=predicted, reporter=screen, on_step=steps.show)
     click.echo(show_summary(record))
     click.echo(f"record: {run.paths.record}")
-    report_failure(outcome, screen)
-    return 0 if outcome.status == "completed" else 1
+    report_failure(record, screen)
+    return 0 if record.status == "completed" else 1

@@ -1,4 +1,4 @@
-"""The runs that a user names, reconciled with their own facts and Slurm."""
+"""Find the runs that a user names, and reconcile them."""
 
 import math
 import os
@@ -44,7 +44,7 @@ ROOT = click.option(
 
 
 EVERY_S = 5.0
-"""How often Slurm is asked, unless told: seldom enough for the controller of a large cluster."""
+"""The default interval at which Slurm is asked, long enough for the controller of a large cluster."""
 
 
 def _finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
@@ -66,11 +66,11 @@ EVERY = click.option(
 
 
 class NotOurs(HarnessError):
-    """A job that is none of the runs."""
+    """The job id belongs to none of the runs."""
 
 
 def runs_of(root: Path, names: Sequence[str]) -> tuple[StoredRun, ...]:
-    """Each run once, by id, the beginning of its id, folder, or Slurm job id. RunNotFound or NotOurs tells.
+    """Find each run once, by id, the beginning of its id, folder, or Slurm job id. RunNotFound, NotOurs.
 
     The job id of an array means the runs of all its tasks, in the tasks' order.
     """
@@ -79,7 +79,7 @@ def runs_of(root: Path, names: Sequence[str]) -> tuple[StoredRun, ...]:
 
 
 def run_of(root: Path, name: str) -> StoredRun:
-    """The one run that is meant; RunNotFound also where the name is that of an array of several."""
+    """Find one run; RunNotFound also where the name is that of an array of several."""
     first, *others = runs_of(root, [name])
     if others:
         tasks = [run.record.job.job_id or "" for run in (first, *others)]
@@ -88,7 +88,7 @@ def run_of(root: Path, name: str) -> StoredRun:
 
 
 def unfinished(root: Path) -> tuple[StoredRun, ...]:
-    """All runs that have not ended, the oldest first."""
+    """List all runs that have not ended, the oldest first."""
     found = list_runs(root)
     for warning in found.warnings:
         screen.notice(warning)
@@ -96,7 +96,7 @@ def unfinished(root: Path) -> tuple[StoredRun, ...]:
 
 
 def reconciled_runs(runs: Sequence[StoredRun]) -> "tuple[tuple[StoredRun, ...], Reconciled | None]":
-    """The runs as they truly stand, and Slurm's view of those that have not ended; what is odd goes to the screen."""
+    """Reconcile the runs, and return also Slurm's view of those that have not ended; problems go to the screen."""
     if all(run.record.status not in UNFINISHED for run in runs):
         return tuple(runs), None
     from harness.runs.reconcile.reconcile import reconcile_all
@@ -113,7 +113,7 @@ def reconciled_runs(runs: Sequence[StoredRun]) -> "tuple[tuple[StoredRun, ...], 
 
 
 def with_its_log(run: StoredRun, *, most_bytes: int = sys.maxsize) -> tuple[StoredRun, Sequence[Any] | None]:
-    """The run and the samples that its log holds; of one that has ended, whose record has all, no log is read."""
+    """Return the run as its log states it, and the samples; None of a run that has ended, whose record has all."""
     if run.record.status not in UNFINISHED:
         return run, None
     from harness.runs.log_reading import read_log_at
@@ -142,7 +142,7 @@ def _runs_of(root: Path, name: str) -> Sequence[StoredRun]:
 
 
 def _job_ids(record: RunRecord) -> set[str | None]:
-    """Those of all jobs that the run had: by hand it may have got another."""
+    """The ids of all jobs of the run: a user may have resubmitted its script."""
     return {record.job.job_id, *(attempt.job_id for attempt in record.attempts)}
 
 
@@ -152,6 +152,8 @@ def _whose(root: Path, job_id: str) -> str:
     view = ask([job_id])
     job: JobState | None = view.states.get(job_id)
     if job:
-        return f"{job_id}: no run in {root} has this job; to Slurm it is {job.user}'s, {job.words}, in {job.work_dir}"
+        return (
+            f"{job_id}: no run in {root} has this job; to Slurm it is {job.user}'s, {job.state_text}, in {job.work_dir}"
+        )
     why = f"Slurm does not answer ({view.unreachable})" if view.unreachable else "Slurm does not know it either"
     return f"{job_id}: no run in {root} has this job, and {why}; moe-harness runs list shows the runs"

@@ -34,17 +34,17 @@ def command(runs: Sequence[str], root: Path, everything: bool) -> int:
     if problems := [problem for run in found if (problem := _problem(run))]:
         raise ConfigError(problems)
     open_ones = [run for run in found if run.record.status in UNFINISHED]
-    over = [run for run in found if run not in open_ones]
-    if not open_ones and not over:
+    ended_ones = [run for run in found if run not in open_ones]
+    if not open_ones and not ended_ones:
         click.echo(f"no Slurm run in {root} is under way")
-    for run in over:
+    for run in ended_ones:
         screen.notice(f"{run.record.run_id}: has already ended, {run.record.status}")
-    well = _cancel(open_ones)
-    return 0 if well and (everything or not over) else 1
+    all_cancelled = _cancel(open_ones)
+    return 0 if all_cancelled and (everything or not ended_ones) else 1
 
 
 def _problem(run: StoredRun) -> str | None:
-    """Why a run cannot be cancelled at all."""
+    """Say why a run cannot be cancelled at all; None if it can."""
     record = run.record
     if record.status not in UNFINISHED:
         return None
@@ -56,7 +56,7 @@ def _problem(run: StoredRun) -> str | None:
 
 
 def _cancel(runs: Sequence[StoredRun]) -> bool:
-    """Whether all of them have ended as cancelled; refusals are shown, and not waited for."""
+    """Cancel runs and wait for their ends, but not where it is refused; return whether all have ended as cancelled."""
     taken: list[StoredRun] = []
     for run in runs:
         if complaint := request_end(run):
@@ -70,14 +70,14 @@ def _cancel(runs: Sequence[StoredRun]) -> bool:
 
 
 def _wait(runs: Sequence[StoredRun]) -> tuple[StoredRun, ...]:
-    """The runs once they have really ended, or after a while."""
+    """Wait until the runs have ended, or for a while; return them as they stand."""
     from harness.runs.reconcile.reconcile import reconcile_all
 
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         reconciled = reconcile_all(runs)
-        under_way = any(run.record.status in UNFINISHED for run in reconciled.runs)
-        if not under_way or reconciled.unreachable or time.monotonic() > deadline:
+        any_open = any(run.record.status in UNFINISHED for run in reconciled.runs)
+        if not any_open or reconciled.unreachable or time.monotonic() > deadline:
             return reconciled.runs
         runs = reconciled.runs
         time.sleep(_POLL_S)

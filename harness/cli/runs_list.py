@@ -34,7 +34,7 @@ class _Since(click.ParamType[str]):
 
 
 _LOG_BYTES = 32 * 1024**2
-"""How much of the log of a run under way is read for its line in the list, which takes a second."""
+"""How much of an unfinished run's log is read for its line in the list, which takes a second."""
 
 
 @click.command("list")
@@ -65,13 +65,13 @@ def command(
     if as_json:
         click.echo(json.dumps([run_data(run) for run in shown], indent=2))
     elif shown:
-        click.echo(show_runs([run.record for run in shown], _waiting(runs, reconciled)))
+        click.echo(show_runs([run.record for run in shown], _pending_reasons(runs, reconciled)))
     else:
         click.echo(f"no runs in {root}" if not found.runs else f"none of the {len(found.runs)} runs in {root} is so")
     return 1 if any(run.problem for run in runs) else 0
 
 
-def _waiting(runs: Sequence[StoredRun], reconciled: "Reconciled | None") -> dict[str, str]:
-    """Why submitted runs wait, in Slurm's word, by their ids."""
+def _pending_reasons(runs: Sequence[StoredRun], reconciled: "Reconciled | None") -> dict[str, str]:
+    """Slurm's pending reasons of submitted runs, by the runs' ids."""
     jobs = {run.record.run_id: reconciled.job_of(run) for run in runs} if reconciled else {}
-    return {run_id: job.reason for run_id, job in jobs.items() if job and job.waiting and job.reason}
+    return {run_id: job.reason for run_id, job in jobs.items() if job and job.pending and job.reason}

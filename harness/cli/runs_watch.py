@@ -8,7 +8,7 @@ import click
 from harness.cli import screen
 from harness.cli.main import STOPPED
 from harness.cli.run_lookup import EVERY, EVERY_S, ROOT, runs_of, unfinished
-from harness.cli.steps import Steps, say_above_bars
+from harness.cli.steps import Steps, print_above_bars
 from harness.report.text.event import event_text
 from harness.report.text.run_result import show_result
 from harness.runs.cancellation import can_be_ended_here
@@ -52,7 +52,7 @@ def follow(runs: Sequence[StoredRun], *, every_s: float = EVERY_S, patient: bool
                 ended[event.run.record.run_id] = event.run
     except KeyboardInterrupt:
         _close(views)
-        _say_left([run for run in runs if run.record.run_id not in ended])
+        _show_unfinished([run for run in runs if run.record.run_id not in ended])
         return STOPPED
     finally:
         _close(views)
@@ -70,7 +70,7 @@ def _views(runs: Sequence[StoredRun]) -> dict[str, Steps]:
 
 def _show(event: Event, views: dict[str, Steps]) -> None:
     if isinstance(event, SlurmSilent):
-        say_above_bars(event_text(event))
+        print_above_bars(event_text(event))
         return
     view = views[event.run.record.run_id]
     if isinstance(event, Stepped):
@@ -78,7 +78,7 @@ def _show(event: Event, views: dict[str, Steps]) -> None:
     elif isinstance(event, Ended):
         view.close()
     else:
-        view.say(event_text(event))
+        view.print(event_text(event))
 
 
 def _close(views: dict[str, Steps]) -> None:
@@ -86,7 +86,7 @@ def _close(views: dict[str, Steps]) -> None:
         view.close()
 
 
-def _say_left(runs: Sequence[StoredRun]) -> None:
+def _show_unfinished(runs: Sequence[StoredRun]) -> None:
     for run in runs:
         name = named(run.folder)
         end = f", runs cancel {name} ends it" if can_be_ended_here(run) else ""

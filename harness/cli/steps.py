@@ -1,4 +1,4 @@
-"""The steps of runs as they come, on stderr: a bar on a terminal, plain lines in a pipe."""
+"""Show the steps of runs on stderr: a bar on a terminal, plain lines in a pipe."""
 
 import sys
 from types import TracebackType
@@ -28,7 +28,7 @@ class Steps:
         self.close()
 
     def show(self, step: Step) -> None:
-        """One step."""
+        """Show one step."""
         if not sys.stderr.isatty():
             named = f"{self._name}: " if self._name else ""
             screen.progress(named + step_text(step))
@@ -38,12 +38,12 @@ class Steps:
         self._bar.set_postfix_str(step.text, refresh=False)
         self._bar.update(step.number - self._bar.n)
 
-    def say(self, text: str) -> None:
-        """A line above the bars."""
-        say_above_bars(f"{self._name}: {text}" if self._name else text)
+    def print(self, text: str) -> None:
+        """Print a line above the bars."""
+        print_above_bars(f"{self._name}: {text}" if self._name else text)
 
     def close(self) -> None:
-        """Takes the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -62,8 +62,8 @@ class Steps:
         )
 
 
-def say_above_bars(text: str) -> None:
-    """A line above all bars, whichever there are."""
+def print_above_bars(text: str) -> None:
+    """Print a line above all bars."""
     if not sys.stderr.isatty():
         screen.progress(text)
         return

@@ -1,4 +1,4 @@
-"""An opened run, submitted to Slurm, and how its job stands at once."""
+"""Submit an opened run to Slurm, and show its job's first state."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ from harness.runs.submission import InitialState, await_initial_state, submit_ru
 def submit_and_show(
     run: Run, resolved: Resolved, predicted: Mapping[str, float] | None = None, *, keep: bool = False
 ) -> int:
-    """Submit, and show how the job stands; with SUBMIT_WAIT follow it. ConfigError if it can never start."""
+    """Submit, and show the job's state; with SUBMIT_WAIT follow it. ConfigError if it can never start."""
     watch = f"moe-harness runs watch {named(run.paths.root)}"
     try:
         stored = submit_run(run, resolved, predicted=predicted)
@@ -40,7 +40,7 @@ def submit_and_show(
         return follow([state.run], patient=keep, cancels=True)
     _show_state(state)
     screen.progress(f"{watch} follows it")
-    return 1 if state.job and state.job.over and state.job.state != "COMPLETED" else 0
+    return 1 if state.job and state.job.ended and state.job.state != "COMPLETED" else 0
 
 
 def _show_state(state: InitialState) -> None:

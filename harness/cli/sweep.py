@@ -24,8 +24,8 @@ from harness.training.open_training import open_training
 
 
 @click.command("sweep")
-@click.argument("words", nargs=-1, type=request.Word(), metavar=request.WORDS)
-@click.option("--on", "executor", type=click.Choice(request.EXECUTORS), help=request.WHERE)
+@click.argument("arguments", nargs=-1, type=request.SettingArgument(), metavar=request.ARGUMENTS_METAVAR)
+@click.option("--on", "executor", type=click.Choice(request.EXECUTORS), help=request.ON_HELP)
 @click.option("--grid/--zip", default=True, help="Every combination of the values (the default), or pair by pair.")
 @click.option("--max-jobs", type=click.IntRange(min=1), metavar="N", help="At most N jobs of the sweep run at once.")
 @click.option("--name", help="The sweep's name; without one it is made of what is swept.")
@@ -39,7 +39,7 @@ from harness.training.open_training import open_training
 @click.pass_context
 def command(
     ctx: click.Context,
-    words: Sequence[str],
+    arguments: Sequence[str],
     executor: Executor | None,
     grid: bool,
     max_jobs: int | None,
@@ -56,13 +56,13 @@ def command(
 
     The same command goes on where it was interrupted: what is done, or under way, is not run again.
     """
-    typed = parse_arguments(words)
+    typed = parse_arguments(arguments)
     points = points_of(typed, zipped=not grid, resolve=lambda some: request.resolved(ctx, some, "slurm"))
     executor = executor or _usual_executor(points)
     if max_jobs and executor != "slurm":
         raise ConfigError(f"--max-jobs is Slurm's, and --on {executor} runs one job after another; leave it out")
     assessed = _assess_points(ctx, points, executor, slurm_options=slurm_options, force=force)
-    request.say_notices(assessed.notices)
+    request.show_notices(assessed.notices)
     campaign = campaign_of(assessed, executor, open_run=open_training, name=name, options=slurm_options)
     if max_jobs:
         campaign.require_lanes()
@@ -88,8 +88,8 @@ def command(
 
 
 def _usual_executor(points: Sequence[PointSettings]) -> Executor:
-    """Where all points run: as `launch` would choose, on Slurm if any of them needs it."""
-    usual = {request.usual_executor(point.words) for point in points}
+    """Choose the executor of all points as `launch` would: Slurm if any of them needs it."""
+    usual = {request.usual_executor(point.arguments) for point in points}
     return "slurm" if "slurm" in usual else "local"
 
 
@@ -102,11 +102,11 @@ def _assess_points(
     force: bool,
 ) -> AssessedItems:
     """Resolve and check every point as `launch` does it; touches nothing."""
-    words = {point.name: point.words for point in points}
+    arguments = {point.name: point.arguments for point in points}
 
     def assess_point(name: str) -> ItemAssessment:
         try:
-            resolved = request.resolved(ctx, words[name], executor)
+            resolved = request.resolved(ctx, arguments[name], executor)
         except ConfigError as error:
             return ItemAssessment(problems=error.problems)
         return _of_item(assess(resolved, executor, force=force, slurm_options=slurm_options))

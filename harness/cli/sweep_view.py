@@ -1,4 +1,4 @@
-"""What a sweep prints: its points before they run, those that are refused, and the results."""
+"""Print a sweep: its points before they run, those that are refused, and the results."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -34,11 +34,12 @@ class SweepView:
     as_json: bool
 
     def show_refused(self) -> None:
+        """Show the points that are refused, if there are any."""
         if self.refused:
             self._print(f"{show_refused(self.refused)}\n")
 
     def show_preview(self, stored: Mapping[str, StoredRun], pending: Sequence[Item]) -> Sequence[PointPreview]:
-        """What is to run and may cost; returns the rows of the table."""
+        """Show the points, and what those to run may cost; return the rows of the table."""
         names = {item.name for item in pending}
         rows = [point_preview(it, stored.get(it.name), to_run=it.name in names) for it in self.campaign.items]
         self._print(show_preview(self.swept, rows))
@@ -46,6 +47,7 @@ class SweepView:
         return rows
 
     def show_dry_run(self, *, retry_failed: bool) -> None:
+        """Show what would run, without running it."""
         self.campaign.require_same()
         stored = self.campaign.stored()
         rows = self.show_preview(stored, self.campaign.pending(stored, retry_failed=retry_failed))
@@ -53,7 +55,7 @@ class SweepView:
             self._print_json(preview_data(rows))
 
     def show_results(self, stored: Mapping[str, StoredRun]) -> int:
-        """What came of it; the exit code."""
+        """Show the results; return the exit code."""
         results = [PointResult(point=it.name, values=it.values, run=stored.get(it.name)) for it in self.campaign.items]
         if self.as_json:
             self._print_json(results_data(results))

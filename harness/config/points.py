@@ -39,7 +39,7 @@ class PointSettings:
         return {name: self.settings[name] for name in self.swept}
 
     @property
-    def words(self) -> list[str]:
+    def arguments(self) -> list[str]:
         """What one would type to launch it."""
         return [f"{name}={value}" for name, value in self.settings.items()]
 

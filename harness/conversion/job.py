@@ -20,7 +20,7 @@ KIND = "conversion"
 _TYPED = ("environment", "command line")
 
 _MEMORY = "2G"
-"""Several times what a conversion holds. Without a word Slurm would give, or count, all memory of the node."""
+"""Several times what a conversion holds. Without it Slurm would give, or count, all memory of the node."""
 
 
 def conversion_job(
@@ -50,9 +50,9 @@ def conversion_job(
 
 
 def _argument_problems(argv: Sequence[str]) -> Iterator[str]:
-    for word in argv:
-        if problem := unquotable(word):
-            yield f"{word!r} {problem}"
+    for argument in argv:
+        if problem := unquotable(argument):
+            yield f"{argument!r} {problem}"
 
 
 def _template_problems(resolved: Resolved) -> Iterator[str]:

@@ -7,8 +7,8 @@ from typing import Any
 from harness.checkpoint.conversion_facts import ConversionFacts
 from harness.conversion.result import ConversionResult, ConversionStep
 from harness.conversion.statements import DONE, FACTS, PROGRESS
-from harness.launch.node_statement import NodeStatement, parse_node, summarise_nodes
-from harness.launch.stated_json import count, number, stated_after, text
+from harness.launch.log.node_statement import NodeStatement, parse_node, summarise_nodes
+from harness.launch.log.stated_json import count, number, stated_after, text
 
 
 class ConversionLogReader:
@@ -17,7 +17,6 @@ class ConversionLogReader:
     def __init__(self, result: ConversionResult | None) -> None:
         self._result = result or ConversionResult()
         self._nodes: dict[str, NodeStatement] = {}
-        self._unfinished = b""
 
     def feed(self, line: str) -> ConversionStep | None:
         """Take one line; how far the conversion is, if it says so."""
@@ -36,12 +35,6 @@ class ConversionLogReader:
                 bytes_per_s=step.bytes_per_s or self._result.bytes_per_s,
             )
         return step
-
-    def feed_bytes(self, chunk: bytes) -> list[ConversionStep]:
-        """Take the next bytes of a log that grows; an unfinished last line waits for its end."""
-        *lines, self._unfinished = (self._unfinished + chunk).split(b"\n")
-        steps = (self.feed(line.decode(errors="replace")) for line in lines)
-        return [step for step in steps if step]
 
     @property
     def versions(self) -> Mapping[str, str] | None:

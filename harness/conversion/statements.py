@@ -13,13 +13,13 @@ FACTS, PROGRESS, DONE = "moe-harness: conversion ", "moe-harness: converted byte
 
 _PROGRESS_EVERY_S = 5.0
 
-type WriteLine = Callable[[str], None]
+type WriteStatement = Callable[[str], None]
 
 
 class ConversionStatements:
     """Writes the statements of one conversion; what the writer of a checkpoint takes as its `progress`."""
 
-    def __init__(self, write: WriteLine, facts: ConversionFacts, target: str) -> None:
+    def __init__(self, write: WriteStatement, facts: ConversionFacts, target: str) -> None:
         self._write = write
         self._lock = Lock()
         self._start_s = self._stated_s = time.monotonic()

@@ -1,1 +1,1 @@
-"""From a resolved configuration to a job: its script, its folder, and its run here or under Slurm."""
+"""Jobs: a resolved configuration becomes a job, its script and its folder, and runs here or under Slurm."""

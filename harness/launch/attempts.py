@@ -1,4 +1,4 @@
-"""What each start of a run's job left in the run's folder, written there by the job's own script.
+"""Read what the job's own script left of each attempt in the run's folder.
 
 `attempts/N/facts` grows by lines `key=value`, and `attempts/N/ranks/R.exit` holds one rank's exit code and its time.
 A line still being written, or one not understood, is passed over.
@@ -49,12 +49,12 @@ class AttemptFacts(NamedTuple):
 
 
 def read_attempts(paths: RunPaths) -> tuple[AttemptFacts, ...]:
-    """Every start that left facts, the first one first."""
+    """Read every attempt that left facts, the first one first."""
     return tuple(_read_attempt(paths, number) for number in sorted(_numbers(paths)))
 
 
 def last_attempt(paths: RunPaths) -> AttemptFacts | None:
-    """The newest start that left facts."""
+    """Read the newest attempt that left facts; None if there is none."""
     numbers = _numbers(paths)
     return _read_attempt(paths, max(numbers)) if numbers else None
 

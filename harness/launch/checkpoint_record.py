@@ -1,4 +1,4 @@
-"""What the record of a converted checkpoint says of a job that loads it: why it cannot, and what is worth knowing."""
+"""Check a job against the record of the converted checkpoint that it loads: problems and notices."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +12,10 @@ from harness.config.releases import Catalogue, Release, load
 from harness.launch.stored_flags import contradictions, counted_vocabulary, has
 
 LAST_STACKED_LAYERS = Release(0, 12)
-"""Up to here layers are kept apart in a checkpoint only where `--moe-layer-freq` is a list (transformer_block.py)."""
+"""The last release that stores layers one by one only where `--moe-layer-freq` is a list (transformer_block.py)."""
 
 LAST_EXACT_VOCABULARY = Release(0, 11)
-"""Up to here an embedding is loaded only into one of as many rows."""
+"""The last release that loads an embedding only into one of as many rows."""
 
 
 class LoadedCheckpoint(NamedTuple):
@@ -32,7 +32,7 @@ def read_recorded(folder: Path) -> LoadedCheckpoint | None:
 
 
 def problems_of(loaded: LoadedCheckpoint, resolved: Resolved) -> list[str]:
-    """Every flag with which the job would misread the weights, and why it cannot load them."""
+    """List the flags that make the job misread the weights, and why it cannot load them."""
     unloadable = (limit.text for limit in _limits(loaded.record, resolved) if limit.name == UNNORMED_QUERY)
     return [
         *contradictions(loaded.record.flags, loaded.folder, resolved),
@@ -42,7 +42,7 @@ def problems_of(loaded: LoadedCheckpoint, resolved: Resolved) -> list[str]:
 
 
 def notices_of(loaded: LoadedCheckpoint, resolved: Resolved) -> list[str]:
-    """What is worth knowing of weights that can be loaded."""
+    """List what is worth knowing of weights that can be loaded."""
     texts = [limit.text for limit in _limits(loaded.record, resolved) if limit.name != UNNORMED_QUERY]
     if has(MTP, loaded.record.flags) and not has(MTP, resolved.megatron_args) and _catalogue(resolved).option(MTP):
         texts.append(f"its multi-token prediction is left aside, for the job has no {MTP}")
@@ -50,7 +50,7 @@ def notices_of(loaded: LoadedCheckpoint, resolved: Resolved) -> list[str]:
 
 
 def _demands_of_old_releases(loaded: LoadedCheckpoint, resolved: Resolved) -> Iterator[str]:
-    """Problems that only older releases have with a checkpoint."""
+    """List the problems that only older releases have with a checkpoint."""
     catalogue, asked = _catalogue(resolved), counted_vocabulary(resolved)
     release, folder, record = f"Megatron {catalogue.release}", loaded.folder, loaded.record
     pattern = record.flags.text("--moe-layer-freq")

@@ -1,4 +1,4 @@
-"""Where a job runs, and who starts its container."""
+"""The executors: where a job runs, and who starts its container."""
 
 from typing import Literal
 

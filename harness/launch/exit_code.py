@@ -6,7 +6,7 @@ TERMINATED = 128 + signal.SIGTERM
 ABORTED = 128 + signal.SIGABRT
 KILLED = 128 + signal.SIGKILL
 TIME_IS_UP = 124
-"""Of a job that saved because its time limit was near (script/shell/end.sh)."""
+"""The code of a job that saved because its time limit was near (script/shell/end.sh)."""
 
 
 def as_in_a_shell(code: int) -> int:

@@ -1,4 +1,4 @@
-"""What a job may cost."""
+"""The GPU-hours that a job may cost."""
 
 from harness.arch.parallel import world_size
 from harness.config.provenance import Resolved

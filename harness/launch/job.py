@@ -12,7 +12,7 @@ type Device = Literal["cpu", "gpu"]
 
 
 class Resources(NamedTuple):
-    """What is asked of the machine or of Slurm: `ranks_per_node` ranks on each of `nodes`, on CPU too.
+    """The resources that a job asks for: `ranks_per_node` ranks on each of `nodes`, on CPU too.
 
     Without `cpus_per_rank` the job has its nodes to itself; with it, that many cores a rank and `memory` a node, in the
     form of sbatch (`2G`). Without `time_limit_s` the partition's own limit holds.
@@ -44,7 +44,7 @@ class Container(NamedTuple):
 
 
 class Program(NamedTuple):
-    """What every rank runs, and how it goes on where it was interrupted.
+    """The program that every rank runs, and how it resumes.
 
     `${RUN_DIR}` in `argv` and in values of `env` stands for the run's folder; the job's script has it as a variable.
     `python` is the interpreter that the ranks' node has. `fresh` are the arguments after `argv` where the run begins,
@@ -65,12 +65,12 @@ class Program(NamedTuple):
 
     @property
     def command(self) -> tuple[str, ...]:
-        """What a rank runs where the run begins."""
+        """The command of a rank where the run begins anew."""
         return (*self.argv, *(self.fresh or ()))
 
     def command_in(self, folder: str) -> list[str]:
         """The command with the run's folder in place of `${RUN_DIR}`."""
-        return [word.replace(RUN_DIR, folder) for word in self.command]
+        return [argument.replace(RUN_DIR, folder) for argument in self.command]
 
     def env_in(self, folder: str) -> dict[str, str]:
         """The program's own environment with the run's folder in place of `${RUN_DIR}`."""

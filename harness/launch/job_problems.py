@@ -1,4 +1,4 @@
-"""What a configuration must hold before it can become a job; every breach is reported, with where it was written."""
+"""Check that a configuration can become a job; every problem is reported, with where it was written."""
 
 import re
 import shlex
@@ -14,22 +14,22 @@ from harness.launch.slurm.sbatch_args import split_sbatch_args, split_srun_args
 from harness.launch.slurm.time_limit import parse_time_limit_s
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-_SLURM_WORD = re.compile(r"[A-Za-z0-9_.,@:+-]+")
-_NOT_IN_A_LOG = {"\\": "a backslash", "\n": "a line break", "\r": "a carriage return"}
+_SLURM_NAME = re.compile(r"[A-Za-z0-9_.,@:+-]+")
+_NOT_IN_A_LOG_PATH = {"\\": "a backslash", "\n": "a line break", "\r": "a carriage return"}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OURS = re.compile(r"RUN_DIR|(LOCAL_)?RANK|WORLD_SIZE|SLURM_(JOB_\w+|RESTART_COUNT|PROCID|LOCALID|NTASKS)")
+_RESERVED = re.compile(r"RUN_DIR|(LOCAL_)?RANK|WORLD_SIZE|SLURM_(JOB_\w+|RESTART_COUNT|PROCID|LOCALID|NTASKS)")
 _LOWER = re.compile(r"[a-z_0-9]+(?<!_proxy)")
-"""What the job's script calls its own variables; of others only proxies are written so."""
+"""Names like those of the job script's own variables; of others only proxies are written so."""
 
 
 def _written_at(resolved: Resolved, name: str) -> str:
-    """`path:line: ` of the file that writes a name, whoever wins over it; else where its value was written."""
+    """Return `path:line: ` of the file that writes a name, even if another layer wins, else where its value is from."""
     origins = (entry.origin for entry in resolved.origins.get(name, ()) if entry.origin.path)
     return next((f"{origin}: " for origin in origins), resolved.at(name))
 
 
 def container_runtime(resolved: Resolved) -> ContainerRuntime:
-    """Who starts the container."""
+    """The program that starts the container, pyxis unless CONTAINER_RUNTIME says otherwise."""
     known: dict[str, ContainerRuntime] = {"pyxis": "pyxis", "enroot": "enroot", "none": "none"}
     return known[resolved.text("CONTAINER_RUNTIME") or "pyxis"]
 
@@ -37,7 +37,7 @@ def container_runtime(resolved: Resolved) -> ContainerRuntime:
 def job_problems(
     resolved: Resolved, executor: Executor, *, program: Iterable[str] = (), slurm_options: Sequence[str] = ()
 ) -> list[str]:
-    """All reasons why these settings cannot become a job of this executor; empty if they can.
+    """List every reason why these settings cannot become a job of this executor; empty if they can.
 
     `program` are the problems of what its ranks are to run; `slurm_options` are further options of sbatch.
     """
@@ -52,7 +52,7 @@ def job_problems(
 
 
 def name_problem(name: str) -> str | None:
-    """Why a word cannot name a job and its folder, and what is allowed; None if it can."""
+    """Say why a text cannot name a job and its folder, and what is allowed; None if it can."""
     if _NAME.fullmatch(name):
         return None
     return (
@@ -83,7 +83,7 @@ def _environment_problems(resolved: Resolved) -> Iterator[str]:
             )
         elif not _VARIABLE.fullmatch(name):
             yield f"{resolved.at(name)}{name!r} cannot name an environment variable; allowed: letters, digits and '_'"
-        elif _OURS.fullmatch(name):
+        elif _RESERVED.fullmatch(name):
             yield f"{resolved.at(name)}{name} is the launcher's own to set; leave it out"
         elif _LOWER.fullmatch(name):
             yield f"{resolved.at(name)}{name} may be a variable of the job's script; allowed: upper case, and proxies"
@@ -94,10 +94,10 @@ def _environment_problems(resolved: Resolved) -> Iterator[str]:
 def _slurm_problems(resolved: Resolved) -> Iterator[str]:
     for name in ("ACCOUNT", "PARTITION"):
         value = resolved.text(name)
-        if value and not _SLURM_WORD.fullmatch(value):
+        if value and not _SLURM_NAME.fullmatch(value):
             yield f"{resolved.at(name)}{name}={value!r} cannot be a word for Slurm; allowed: letters, digits, _.,@:+-"
     output = str(Path(resolved.text("OUTPUT_PATH")).absolute())
-    for name in (name for sign, name in _NOT_IN_A_LOG.items() if sign in output):
+    for name in (name for sign, name in _NOT_IN_A_LOG_PATH.items() if sign in output):
         yield f"{resolved.at('OUTPUT_PATH')}OUTPUT_PATH={output!r} holds {name}, which Slurm takes in no log's path"
 
 
@@ -110,7 +110,7 @@ def _option_problems(slurm_options: Sequence[str]) -> Iterator[str]:
 
 
 def unused_settings(resolved: Resolved, executor: Executor) -> list[str]:
-    """Settings that someone typed for a job of Slurm, and that have no effect in one of this executor."""
+    """List the settings that someone typed for Slurm and that have no effect with this executor."""
     if executor == "slurm":
         return []
     typed = {"command line", "environment"}

@@ -1,4 +1,4 @@
-"""The converted checkpoint that a job starts from: why it cannot load it, and what is worth knowing of it."""
+"""Check the converted checkpoint that a job starts from: problems, which keep it from loading, and notices."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # a job that starts from no weights here starts faster withou
 
 
 def checkpoint_problems(resolved: Resolved, job: Job) -> list[str]:
-    """Every flag with which the job would misread its checkpoint, and why it cannot load it; empty without a record."""
+    """List the flags that make the job misread its checkpoint, and why it cannot load it; none without a record."""
     try:
         loaded = _loaded(resolved, job)
     except ConfigError as error:
@@ -28,7 +28,7 @@ def checkpoint_problems(resolved: Resolved, job: Job) -> list[str]:
 
 
 def checkpoint_notices(resolved: Resolved, job: Job) -> list[str]:
-    """What is worth knowing of a checkpoint that can be loaded, or that this machine cannot see."""
+    """List what is worth knowing of a checkpoint that can be loaded, or that this machine cannot see."""
     try:
         loaded = _loaded(resolved, job)
     except ConfigError:
@@ -41,7 +41,7 @@ def checkpoint_notices(resolved: Resolved, job: Job) -> list[str]:
 
 
 def _loaded(resolved: Resolved, job: Job) -> "LoadedCheckpoint | None":
-    """What the job starts from, if this machine sees it and it has a record.
+    """The checkpoint that the job starts from; None if this machine does not see it, or it has no record.
 
     ConfigError says what is wrong with a tracker or a record that is there.
     """

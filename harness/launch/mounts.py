@@ -1,4 +1,4 @@
-"""Folders of the host that a container sees: `SRC:DST[:ro],SRC2`."""
+"""Parse CONTAINER_MOUNTS, the folders of the host that a container sees: `SRC:DST[:ro],SRC2`."""
 
 import re
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ class Mount(NamedTuple):
 
 
 def parse_mounts(text: str) -> tuple[Mount, ...]:
-    """CONTAINER_MOUNTS as mounts. ValueError names the entry that is wrong and why."""
+    """Parse CONTAINER_MOUNTS. ValueError names the entry that is wrong and why."""
     if not text.strip():
         return ()
     return tuple(_parse_entry(entry.strip()) for entry in text.split(","))
@@ -41,7 +41,7 @@ def _parse_entry(entry: str) -> Mount:
 
 
 def path_problem(path: str) -> str | None:
-    """Why a path cannot be one side of a mount, or None if it can."""
+    """Say why a path cannot be one side of a mount; None if it can."""
     if not path.startswith("/"):
         return f"'{path}' is not an absolute path"
     if _UNMOUNTABLE.search(path):
@@ -50,7 +50,7 @@ def path_problem(path: str) -> str | None:
 
 
 def source_of(path: str, mounts: Iterable[Mount]) -> str | None:
-    """The host's name for a path seen in the container; None where no mount carries it."""
+    """Translate a path in the container to the host's; None where no mount has it."""
     inside = PurePosixPath(path)
     holding = [mount for mount in mounts if inside.is_relative_to(mount.target)]
     if not holding:

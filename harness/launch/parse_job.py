@@ -11,7 +11,7 @@ from harness.launch.slurm.sbatch_args import split_sbatch_args, split_srun_args
 from harness.launch.slurm.time_limit import parse_time_limit_s
 
 _FOR_WHOLE_NODES = ("--exclusive", "--gpus", "--gres", "--mem")
-"""What a cluster's SBATCH_ARGS may ask for its benchmarks, and a job that takes a part of one node does not need."""
+"""Options that a cluster's SBATCH_ARGS may set for its benchmarks, which a job on a part of a node does not need."""
 
 
 def whole_nodes(resolved: Resolved, slurm_options: Sequence[str] = ()) -> Resources:

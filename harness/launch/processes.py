@@ -1,4 +1,4 @@
-"""All processes of a run, its ranks' children and their daemons included.
+"""Find and end all processes of a run, its ranks' children and their daemons included.
 
 torchrun starts each rank in a session of its own, so no process group holds them all. What they share is RUN_DIR in
 their environment, which no other run has.

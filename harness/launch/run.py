@@ -1,4 +1,4 @@
-"""The run of a job: opened as a folder, then run on this node."""
+"""Open a job's run as a folder, and run it on this node."""
 
 import os
 import shutil
@@ -10,7 +10,6 @@ from typing import Literal
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError, EnvironmentProblem
 from harness.launch.job import Job
-from harness.launch.rank_error import RankError, find_rank_error
 from harness.launch.run_inputs import write_inputs
 from harness.launch.rundir import RunPaths, create_run_dir, make_folders
 from harness.launch.script.render import RenderedJob
@@ -23,7 +22,7 @@ type EndStatus = Literal["completed", "failed", "cancelled"]
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A job with a folder of its own, and what the user should know of it.
+    """A job with a folder of its own, and the notices for the user.
 
     A `task` of an array is submitted in another folder than its own, which all its tasks share.
     """
@@ -37,11 +36,10 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a run on this node ended; `error` is there when it failed."""
+    """How a run on this node ended."""
 
     status: EndStatus
     exit_code: int
-    error: RankError | None = None
 
 
 def open_run(
@@ -80,7 +78,7 @@ def open_array(resolved: Resolved, rendered: RenderedJob) -> tuple[Run, ...]:
 
 
 def output_path_of(resolved: Resolved) -> Path:
-    """The folder in which runs get theirs. ConfigError where it is not set."""
+    """The folder that holds the runs. ConfigError where OUTPUT_PATH is not set."""
     if not resolved.text("OUTPUT_PATH"):
         raise ConfigError("OUTPUT_PATH is not set, and each run needs a folder in it; set OUTPUT_PATH=FOLDER")
     return Path(resolved.text("OUTPUT_PATH"))
@@ -91,9 +89,7 @@ def run_here(run: Run, on_line: OnLine) -> Outcome:
     ended = supervise(run.paths, os.environ, on_line)
     if ended.stopped_by:
         return Outcome(status="cancelled", exit_code=128 + ended.stopped_by)
-    if ended.exit_code == 0:
-        return Outcome(status="completed", exit_code=0)
-    return Outcome(status="failed", exit_code=ended.exit_code, error=find_rank_error(run.paths))
+    return Outcome(status="failed" if ended.exit_code else "completed", exit_code=ended.exit_code)
 
 
 def _require_executor(job: Job) -> None:

@@ -1,4 +1,4 @@
-"""What a run was given, written into its folder before it starts; no secret is among it."""
+"""Write a run's inputs into its folder before it starts, without secrets."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ HIDDEN = "(secret)"
 
 
 def write_inputs(paths: RunPaths, resolved: Resolved, job: Job, script: str) -> None:
-    """Writes configuration, argv, environment and script; leaves no folder behind where they cannot be written."""
+    """Write configuration, argv, environment and script; remove the folder where they cannot be written."""
     folder = str(paths.root)
     texts = {
         paths.resolved: _json(resolved_document(resolved)),
@@ -30,7 +30,7 @@ def write_inputs(paths: RunPaths, resolved: Resolved, job: Job, script: str) -> 
 
 
 def resolved_document(resolved: Resolved) -> dict[str, object]:
-    """A configuration as plain data: settings, argv, env, origins (winner last) and notices."""
+    """Return a configuration as plain data: settings, argv, env, origins (winner last) and notices."""
     return {
         "settings": _without_secrets(resolved.settings),
         "argv": resolved.megatron_args.argv(),

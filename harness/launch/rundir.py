@@ -11,7 +11,7 @@ from harness.errors import EnvironmentProblem
 
 @dataclass(frozen=True)
 class RunPaths:
-    """Where a run keeps what; every path lies under `root`."""
+    """The paths of one run; all lie under `root`."""
 
     root: Path
 
@@ -22,12 +22,12 @@ class RunPaths:
 
     @property
     def record(self) -> Path:
-        """What was asked, what was in effect and what came out."""
+        """The run record."""
         return self.root / "record.json"
 
     @property
     def samples(self) -> Path:
-        """What each step measured, an object of JSON a line."""
+        """The samples of all steps, as JSON lines."""
         return self.root / "samples.jsonl"
 
     @property
@@ -37,7 +37,7 @@ class RunPaths:
 
     @property
     def script(self) -> Path:
-        """What was run or submitted, byte for byte."""
+        """The script that was run or submitted, byte for byte."""
         return self.root / "script.sh"
 
     @property
@@ -47,7 +47,7 @@ class RunPaths:
 
     @property
     def argv(self) -> Path:
-        """What each rank runs, as a list of words."""
+        """The command line of every rank, as a JSON list."""
         return self.root / "argv.json"
 
     @property
@@ -57,32 +57,32 @@ class RunPaths:
 
     @property
     def ranks(self) -> Path:
-        """Each rank's own output, of a run on this node."""
+        """The output of each rank of a run on this node."""
         return self.root / "ranks"
 
     @property
     def attempts(self) -> Path:
-        """What each start by Slurm left, a folder of its own by number: `facts`, and exit codes in `ranks/`."""
+        """The attempts of a Slurm job, a folder each by number: `facts`, and exit codes in `ranks/`."""
         return self.root / "attempts"
 
     @property
     def finished(self) -> Path:
-        """There once an attempt has ended well: a further start does nothing."""
+        """The marker that an attempt has ended well: a further start does nothing."""
         return self.root / "finished"
 
     @property
     def owner(self) -> Path:
-        """Who runs it: an attempt of a Slurm job, or this node's supervising process."""
+        """The owner's name: an attempt of a Slurm job, or this node's supervising process."""
         return self.root / "owner"
 
     @property
     def launcher_log(self) -> Path:
-        """What torchrun itself had to say."""
+        """The output of torchrun itself."""
         return self.ranks / "torchrun.log"
 
 
 def create_run_dir(output_path: Path, run_name: str) -> RunPaths:
-    """Makes `OUTPUT_PATH/NAME-TIME-RANDOM` (UTC), which did not exist before. EnvironmentProblem says why it cannot."""
+    """Make the new folder `OUTPUT_PATH/NAME-TIME-RANDOM` (UTC). EnvironmentProblem says why it cannot."""
     moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     paths = RunPaths(output_path.absolute() / f"{run_name}-{moment}-{os.urandom(3).hex()}")
     make_folders(paths)
@@ -101,7 +101,7 @@ def make_folders(paths: RunPaths) -> None:
 
 
 def output_problem(output: Path, error: OSError) -> EnvironmentProblem:
-    """What is wrong with OUTPUT_PATH, or with something in it, and what to do."""
+    """Say what is wrong with OUTPUT_PATH, or with something in it, and what to do."""
     reasons = {
         errno.ENOSPC: "the disk is full; free space there",
         errno.EDQUOT: "your quota there is used up; free space there",

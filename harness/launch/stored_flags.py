@@ -1,4 +1,4 @@
-"""A job's flags beside those that the checkpoint it loads was converted for.
+"""Compare a job's flags with those that the checkpoint it loads was converted for.
 
 Megatron compares a few sizes and no more: with another epsilon, rotary base or routing it loads the same weights and
 computes something else.
@@ -17,7 +17,7 @@ from harness.errors import ConfigError
 
 
 def contradictions(needed: MegatronArgs, folder: Path, resolved: Resolved) -> list[str]:
-    """Each flag in which the job differs from those that the weights in `folder` need, where it is written, the fix."""
+    """List each flag in which the job differs from what the weights in `folder` need, with its place and the fix."""
     catalogue, asked = load(resolved.text("MCORE_RELEASE_VERSION")), counted_vocabulary(resolved)
     found = []
     for flag in dict.fromkeys((*needed, *STRUCTURAL)):
@@ -51,7 +51,7 @@ def _is_compared(flag: str, catalogue: Catalogue, asked: MegatronArgs, needed: M
 
 
 def _effective(flag: str, flags: MegatronArgs, catalogue: Catalogue) -> ArgValue | None:
-    """What Megatron takes for a flag: as written, or what follows from others, or its default; None: off or nothing."""
+    """The value that Megatron uses for a flag: as written, or as others imply, or its default; None: off or nothing."""
     if flag == "--moe-layer-freq":
         return _pattern(flags)
     if has(flag, flags):

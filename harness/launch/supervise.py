@@ -1,4 +1,4 @@
-"""Running a script's ranks here: their lines into the log, and their end whatever happens."""
+"""Run a script's ranks on this node: copy their lines into the log, and end all of them whatever happens."""
 
 import contextlib
 import os
@@ -11,22 +11,22 @@ from types import FrameType
 from typing import BinaryIO
 
 from harness.launch.exit_code import as_in_a_shell
+from harness.launch.log.tail import RankTails
 from harness.launch.processes import end_leftovers
 from harness.launch.rundir import RunPaths
-from harness.launch.tail import RankTails
 
 type OnLine = Callable[[str], None]
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TERM_GRACE_S = 15.0
-"""How long ranks may take to end themselves after a TERM."""
+"""The time that ranks have to end themselves after a TERM."""
 
 _POLL_S = 0.2  # often enough for a person, seldom enough that two busy ranks on two cores do not feel it
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScriptEnd:
-    """How the script's process ended, and the signal on which it was stopped, if it was."""
+    """The exit code of the script's process, and the signal on which it was stopped, if it was."""
 
     exit_code: int
     stopped_by: signal.Signals | None
@@ -43,14 +43,14 @@ class _StopRequests:
 
 
 def supervise(paths: RunPaths, environment: Mapping[str, str], on_line: OnLine) -> ScriptEnd:
-    """Runs the folder's script to its end. Ctrl-C and TERM end all ranks; none outlives this call."""
-    with _catch_stop_signals() as stops, paths.log.open("ab") as log, paths.launcher_log.open("ab") as words:
+    """Run the folder's script to its end. Ctrl-C and TERM end all ranks; none outlives this call."""
+    with _catch_stop_signals() as stops, paths.log.open("ab") as log, paths.launcher_log.open("ab") as launcher_log:
         # A session of its own: a terminal's Ctrl-C reaches only us, and we end the ranks in order.
         process = subprocess.Popen(
             ["/bin/bash", str(paths.script)],
             env={**environment, "RUN_DIR": str(paths.root)},
             stdin=subprocess.DEVNULL,
-            stdout=words,
+            stdout=launcher_log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )

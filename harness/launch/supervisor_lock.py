@@ -1,4 +1,4 @@
-"""Whether the process that supervises a run on this machine still lives: it holds a lock that dies with it."""
+"""The lock of the process that supervises a run on this machine: it is held as long as the process lives."""
 
 import contextlib
 import fcntl
@@ -11,7 +11,7 @@ from harness.launch.rundir import RunPaths
 
 @contextlib.contextmanager
 def supervising(paths: RunPaths) -> Iterator[None]:
-    """Marks this process as the run's supervisor, until it leaves or dies; where nothing can be locked, not at all."""
+    """Mark this process as the run's supervisor until it leaves or dies; do nothing where files cannot be locked."""
     with paths.owner.open("w", encoding="utf-8") as file:
         # Where nothing can be locked it stays empty, and nobody knows whether this lives, as on another host.
         with contextlib.suppress(OSError):
@@ -22,7 +22,7 @@ def supervising(paths: RunPaths) -> Iterator[None]:
 
 
 def is_supervised(paths: RunPaths) -> bool | None:
-    """Whether the supervisor of a run lives; None where that cannot be known, as on another host."""
+    """Whether the supervisor of a run lives; None if that cannot be known, as on another host."""
     try:
         with paths.owner.open("r", encoding="utf-8") as file:
             if file.read().split()[1:] != [socket.gethostname()]:

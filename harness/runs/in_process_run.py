@@ -8,7 +8,6 @@ from types import FrameType
 
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError, HarnessError, Interrupted
-from harness.launch.rank_error import RankError
 from harness.launch.run import Outcome, Run
 from harness.launch.supervisor_lock import supervising
 from harness.runs import recorder
@@ -27,7 +26,7 @@ def run_in_process(run: Run, resolved: Resolved, work: Callable[[WriteLine], Non
     What `work` raises is raised again once the record tells of it. Ctrl-C and SIGTERM end the run as cancelled. A
     ConfigError says that the work could not begin: nothing is left of the run then.
     """
-    outcome = Outcome(status="failed", exit_code=_FAILED)
+    outcome, raised = Outcome(status="failed", exit_code=_FAILED), ""
     with supervising(run.paths), run.paths.log.open("a", encoding="utf-8", errors="backslashreplace") as log:
         record = recorder.begin(run, resolved)
         reader = reader_of(record)
@@ -43,14 +42,15 @@ def run_in_process(run: Run, resolved: Resolved, work: Callable[[WriteLine], Non
             outcome = Outcome(status="completed", exit_code=0)
         except BaseException as error:
             outcome = _outcome_of(error)
-            if outcome.error:
-                write(outcome.error.text)
+            if outcome.exit_code == _FAILED:
+                raised = _error_text(error)
+                write(raised)
             raise
         finally:  # whatever happens, no record says "running" for ever
             if outcome.exit_code == ConfigError.exit_code:
                 forget(run.paths.root)
             else:
-                recorder.finish(run.paths, record, reader, outcome)
+                recorder.finish(run.paths, record, reader, outcome, raised=raised)
 
 
 def _outcome_of(error: BaseException) -> Outcome:
@@ -58,8 +58,11 @@ def _outcome_of(error: BaseException) -> Outcome:
         return Outcome(status="cancelled", exit_code=Interrupted.exit_code)
     if isinstance(error, ConfigError):
         return Outcome(status="failed", exit_code=ConfigError.exit_code)
-    text = str(error) if isinstance(error, HarnessError) else "".join(traceback.format_exception(error)).rstrip()
-    return Outcome(status="failed", exit_code=_FAILED, error=RankError(rank=None, exit_code=_FAILED, text=text))
+    return Outcome(status="failed", exit_code=_FAILED)
+
+
+def _error_text(error: BaseException) -> str:
+    return str(error) if isinstance(error, HarnessError) else "".join(traceback.format_exception(error)).rstrip()
 
 
 @contextmanager

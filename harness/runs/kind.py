@@ -3,7 +3,7 @@
 Everything else of a run is the same for all kinds, and knows none of them by name.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from harness.config.provenance import Resolved
@@ -45,9 +45,6 @@ class LogReader(Protocol):
 
     def feed(self, line: str) -> Step | None:
         """Take one line; the step that it adds, if it adds one."""
-
-    def feed_bytes(self, chunk: bytes) -> Sequence[Step]:
-        """Take the next bytes of a log that grows; the steps that they add."""
 
     @property
     def versions(self) -> Mapping[str, str] | None:

@@ -23,8 +23,8 @@ def run_local(
     campaign: CampaignItem | None = None,
     reporter: Reporter,
     on_step: OnStep,
-) -> tuple[RunRecord, Outcome]:
-    """Run on this node to the end, or to Ctrl-C; returns the finished record and what ended the run."""
+) -> RunRecord:
+    """Run on this node to the end, or to Ctrl-C; returns the finished record."""
     ranks = run.job.resources.ranks
     outcome = Outcome(status="failed", exit_code=1)
 
@@ -40,12 +40,14 @@ def run_local(
             outcome = run_here(run, on_line)
         finally:  # whatever happens to the supervisor, no record says "running" for ever
             record = recorder.finish(run.paths, record, reader, outcome)
-    return record, outcome
+    return record
 
 
-def report_failure(outcome: Outcome, reporter: Reporter) -> None:
-    """Report which rank failed, and its own error text."""
-    if outcome.error:
-        rank = "the launcher" if outcome.error.rank is None else f"rank {outcome.error.rank}"
-        reporter.error(f"{rank} ended with exit code {outcome.error.exit_code or outcome.exit_code}:")
-        reporter.progress(outcome.error.text)
+def report_failure(record: RunRecord, reporter: Reporter) -> None:
+    """Report which rank failed, and its own error text; nothing of a run that did not fail."""
+    error = record.error
+    if record.status != "failed" or error is None:
+        return
+    rank = "the launcher" if error.rank is None else f"rank {error.rank}"
+    reporter.error(f"{rank} ended with exit code {error.exit_code}:")
+    reporter.progress(error.traceback or "")

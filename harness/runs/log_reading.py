@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.disk import is_file
-from harness.launch.log_part import read_lines
+from harness.launch.log.log_file import read_lines
 from harness.launch.rundir import RunPaths
 from harness.runs.kind import LogReader
 from harness.runs.kinds import KINDS

@@ -53,10 +53,15 @@ def begin(
     return record
 
 
-def finish(paths: RunPaths, record: RunRecord, log: LogReader, outcome: Outcome) -> RunRecord:
-    """Write how a run ended and what its log came to, with its samples beside it."""
+def finish(
+    paths: RunPaths, record: RunRecord, log: LogReader, outcome: Outcome, *, raised: str | None = None
+) -> RunRecord:
+    """Write how a run ended and what its log came to, with its samples beside it.
+
+    `raised` is the error text of a run in this very process; ranks leave theirs in the run's folder.
+    """
     reading = reading_of(record, log)
-    error = _error(paths, record, outcome)
+    error = _error(paths, record, outcome, raised)
     ended = replace(reading.record, status=outcome.status, ended=utc_now(), error=error)
     try:
         save_samples(reading.samples or (), ended, paths)
@@ -65,12 +70,12 @@ def finish(paths: RunPaths, record: RunRecord, log: LogReader, outcome: Outcome)
     return ended
 
 
-def _error(paths: RunPaths, record: RunRecord, outcome: Outcome) -> RunError | None:
+def _error(paths: RunPaths, record: RunRecord, outcome: Outcome, raised: str | None) -> RunError | None:
     if outcome.status != "failed":
         return RunError(exit_code=outcome.exit_code) if outcome.exit_code else None
     from harness.runs.triage.failure import failure_here  # imported late: a run that ends well needs no signatures
 
-    return failure_here(record, paths, outcome)
+    return failure_here(record, paths, outcome.exit_code, raised=raised)
 
 
 def _paths(run: Run) -> dict[str, str]:

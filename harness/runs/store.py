@@ -151,8 +151,8 @@ def reread(run: StoredRun) -> StoredRun:
         return replace(run, removed=stamp is None, stamp=stamp)
 
 
-def _folder_at(words: str) -> Path | None:
-    path = expanded(words)
+def _folder_at(text: str) -> Path | None:
+    path = expanded(text)
     if is_file(path) and path == RunPaths(path.parent).record:
         return path.parent
     return path if is_file(RunPaths(path).record) else None

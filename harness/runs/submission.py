@@ -94,7 +94,7 @@ def _submit_all(
             _keep_copy(record, folder)
         job = _submit(runs[0], records[0], options)
     except Refused as refused:
-        if refused.unsure:
+        if refused.may_be_submitted:
             fix = f"whether Slurm took it will be known when it answers: moe-harness runs show {named(folders[0])}"
             raise EnvironmentProblem(f"{refused}\n{fix}; run: {folders[0]}") from refused
         _forget_all(runs)
@@ -128,7 +128,7 @@ def await_initial_state(run: StoredRun, *, keep: bool = False, patience_s: float
     """
     assert run.record.job.job_id is not None
     job = _first_state(run.record.job.job_id, run.record.job.cluster, patience_s)
-    reason = find_reason(job.reason) if job and job.waiting and job.reason else None
+    reason = find_reason(job.reason) if job and job.pending and job.reason else None
     if job is None or reason is None or not reason.never or keep:
         return InitialState(run=run, job=job, reason=reason)
     cancelled, message = cancel_never_starting(run, job, reason)
@@ -163,7 +163,7 @@ def _submit(run: Run, record: RunRecord, options: Sequence[str]) -> SlurmJob:
     try:
         return submit_script(paths, options, is_array=run.task is not None)
     except Refused as refused:
-        if not refused.unsure:
+        if not refused.may_be_submitted:
             raise
         where = SubmittedIn(str(paths.root), run.task)
         found = find_by_folder({where: epoch_of(record.created)}).jobs.get(where)
@@ -194,9 +194,9 @@ def _first_state(job_id: str, cluster: str | None, patience_s: float) -> JobStat
 
 def _is_conclusive(job: JobState) -> bool:
     """Whether Slurm has looked at the job closely enough: what it says first is often Priority or PartitionConfig."""
-    if not job.waiting:
+    if not job.pending:
         return True
     if job.reason is None:
         return False
     reason = find_reason(job.reason)
-    return reason is None or reason.settled
+    return reason is None or reason.conclusive

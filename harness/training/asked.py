@@ -1,4 +1,4 @@
-"""What the flags ask of a run, in the terms in which it states what is in effect."""
+"""Derive the setup that the flags ask for, in the form in which a run states what is in effect."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from harness.training.result import TrainingResult
 
 
 def asked_of(resolved: Resolved) -> Setup:
-    """The setup that the resolved flags ask for; Megatron's own defaults where a flag is absent."""
+    """Derive the setup that the resolved flags ask for; Megatron's own defaults where a flag is absent."""
     flags = resolved.megatron_args
     mapping = parallel(flags, world_size(resolved))
     return Setup(
@@ -31,5 +31,5 @@ def asked_of(resolved: Resolved) -> Setup:
 
 
 def initial_result(resolved: Resolved, predicted: Mapping[str, float] | None) -> TrainingResult:
-    """What is known of a training run's result before it begins."""
+    """Make the result of a training run that has not begun."""
     return TrainingResult(asked=asked_of(resolved), predicted=predicted)

@@ -1,4 +1,4 @@
-"""A configuration parsed once: into the job that it asks for, or into all that keeps it from running."""
+"""Assess a configuration once: make the job that it asks for, or list every problem that keeps it from running."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -41,7 +41,7 @@ class Assessment(NamedTuple):
 def assess(
     resolved: Resolved, executor: Executor, *, force: bool = False, slurm_options: Sequence[str] = ()
 ) -> Assessment:
-    """What Megatron, this machine or the GPU's memory would refuse, and what is worth knowing; touches nothing.
+    """Find what Megatron, this machine or the GPU's memory would refuse, and what is worth knowing; touches nothing.
 
     With `force`, memory that does not suffice is only noticed. Only Slurm's nodes know the paths of a Slurm job.
     """

@@ -1,15 +1,15 @@
-"""What was asked of a run beside what was in effect when it ran, and where the two differ."""
+"""Compare what was asked of a run with what was in effect when it ran."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from harness.launch.node_statement import Mixture, NodeSummary
+from harness.launch.log.node_statement import Mixture, NodeSummary
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What decides which computation runs where. None: not stated.
+    """The settings that decide which computation runs where. None: not stated.
 
     `vpp` counts the virtual stages of a pipeline rank, 1 without interleaving.
     """
@@ -30,10 +30,10 @@ class Setup:
 
 @dataclass(frozen=True, kw_only=True)
 class InEffect:
-    """What a launch states of itself: its nodes, Megatron, NCCL and the embedded engine.
+    """The statements of one launch: by its nodes, Megatron, NCCL and the embedded engine.
 
-    `gpu` and each of `versions` are those of all nodes, or of the engine's rank 0. What nodes do not have alike is
-    left out of them and stands in `mixed`.
+    `gpu` and each of `versions` are those of all nodes, or of the engine's rank 0. Where nodes differ,
+    the value is left out of them and stands in `mixed`.
     `flops_per_step` counts all ranks, by Megatron's convention.
     """
 
@@ -47,7 +47,7 @@ class InEffect:
 
     @classmethod
     def of_nodes(cls, nodes: NodeSummary) -> "InEffect":
-        """What the nodes' own statements tell."""
+        """Make the statements of a launch from those of its nodes."""
         return cls(
             setup=Setup(),
             device="cuda" if nodes.has_gpus else None,
@@ -57,8 +57,8 @@ class InEffect:
             mixed=nodes.mixed,
         )
 
-    def over(self, other: "InEffect") -> "InEffect":
-        """Both statements in one; this one's word counts where both have one."""
+    def overriding(self, other: "InEffect") -> "InEffect":
+        """Merge with other statements; this one's values win where both have one."""
         return InEffect(
             setup=replace(other.setup, **_stated(self.setup)),
             device=self.device or other.device,
@@ -72,7 +72,7 @@ class InEffect:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One thing that ran otherwise than asked."""
+    """A setting that was asked for and was not in effect."""
 
     name: str
     asked: int | str | bool
@@ -83,7 +83,7 @@ class Difference:
 
 
 def differences(asked: Setup, found: Setup) -> tuple[Difference, ...]:
-    """Where the run was not what was asked; what either side leaves unsaid is not compared."""
+    """List the differences; what either side does not state is not compared."""
     pairs = ((item.name, getattr(asked, item.name), getattr(found, item.name)) for item in fields(Setup))
     return tuple(
         Difference(name=name, asked=wanted, in_effect=got)
@@ -93,6 +93,6 @@ def differences(asked: Setup, found: Setup) -> tuple[Difference, ...]:
 
 
 def _stated(setup: Setup) -> dict[str, Any]:
-    """What a setup does state."""
+    """The fields that a setup states."""
     values = ((item.name, getattr(setup, item.name)) for item in fields(setup))
     return {name: value for name, value in values if value is not None}

@@ -1,4 +1,4 @@
-"""Paths that a training will read, looked at before it starts; every problem at once, with where it was written."""
+"""Check the paths that a training will read before it starts; every problem at once, with where it was written."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from harness.launch.script.quoting import RUN_DIR
 
 
 def path_problems(resolved: Resolved, job: Job) -> list[str]:
-    """What is missing or unreadable, as this machine sees it, of the paths in flags and settings."""
+    """List the paths in flags and settings that are missing or unreadable, as this machine sees them."""
     return [
         *_image_problems(resolved, job),
         *_megatron_problems(resolved, job),
@@ -41,11 +41,11 @@ def _megatron_problems(resolved: Resolved, job: Job) -> Iterator[str]:
 def _data_problems(resolved: Resolved, job: Job) -> Iterator[str]:
     if resolved.text("DATA_PATH") == sample_prefix(resolved.text("OUTPUT_PATH")):
         return  # made by launch itself
-    for word in resolved.megatron_args.text("--data-path").split():
-        if is_weight(word):
+    for entry in resolved.megatron_args.text("--data-path").split():
+        if is_weight(entry):
             continue
-        yield from _not_carried(resolved, job, "DATA_PATH", word, Path(f"{word}.bin"))
-        seen = job.host_path(word)
+        yield from _not_carried(resolved, job, "DATA_PATH", entry, Path(f"{entry}.bin"))
+        seen = job.host_path(entry)
         for suffix in (".bin", ".idx"):
             if seen:
                 yield from _unreadable(resolved, "DATA_PATH", Path(f"{seen}{suffix}"))
@@ -64,7 +64,7 @@ def _checkpoint_problems(resolved: Resolved, job: Job) -> Iterator[str]:
 
 
 def _instead_of(folder: Path) -> str | None:
-    """What to do with a folder that is none to load from but near to one."""
+    """Say what to use in place of a folder that cannot be loaded but is near to one that can."""
     if (folder / METADATA).exists() and (folder.parent / TRACKER).exists():
         return f"{folder} is the folder of one step; give the one above it, {folder.parent}"
     if (folder / CONFIG).exists():

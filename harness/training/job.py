@@ -1,4 +1,4 @@
-"""The training job that a configuration asks for."""
+"""Make the training job that a configuration asks for."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -35,7 +35,7 @@ def training_job(
     python: str = sys.executable,
     package: str = PACKAGE,
 ) -> Job:
-    """The job that a configuration asks for. ConfigError holds every reason why there can be none.
+    """Make the job that a configuration asks for. ConfigError holds every reason why there can be none.
 
     `slurm_options` are further options of sbatch. `python` is this machine's interpreter and `package` its `harness`
     folder; a container has a `python` of its own.
@@ -77,9 +77,9 @@ def _name_problems(resolved: Resolved) -> Iterator[str]:
 
 
 def _argument_problems(resolved: Resolved) -> Iterator[str]:
-    for word in resolved.megatron_args.argv():
-        if problem := unquotable(word):
-            yield f"Megatron's argument {word!r} {problem}"
+    for argument in resolved.megatron_args.argv():
+        if problem := unquotable(argument):
+            yield f"Megatron's argument {argument!r} {problem}"
 
 
 def _program(resolved: Resolved, executor: Executor, container: Container | None, python: str) -> Program:

@@ -1,4 +1,4 @@
-"""A training log read into a result: who ran, what was in effect, each step, and the figures they come to."""
+"""Read a training log into a result: what was in effect, the steps, and the summary."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,12 +26,8 @@ class TrainingLogReader:
         self._parser = LogParser(seq_len=self._seq_len, world_size=self._known.asked.world_size)
 
     def feed(self, line: str) -> StepSample | None:
-        """Take one line; the sample that it adds, if it adds one."""
+        """Take one line; return the sample that it adds, if it adds one."""
         return self._parser.feed(line)
-
-    def feed_bytes(self, chunk: bytes) -> list[StepSample]:
-        """Take the next bytes of a log that grows; an unfinished last line waits for its end."""
-        return self._parser.feed_bytes(chunk)
 
     @property
     def versions(self) -> Mapping[str, str] | None:
@@ -80,7 +76,7 @@ class TrainingLogReader:
 
 
 def _flops_per_step(resolved: Resolved, log: RunLog) -> float | None:
-    """Our own count, of the last global batch; None for an architecture that it does not cover."""
+    """Our own FLOPs count of the last global batch; None for an architecture that it does not cover."""
     flags = resolved.megatron_args
     sequences = log.samples[-1].global_batch_size if log.samples else None
     try:

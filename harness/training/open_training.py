@@ -1,4 +1,4 @@
-"""A training's run, opened: what its ranks need is looked for first, and the sample data made where it is asked for."""
+"""Open a training's run: check what its ranks need, and make the sample data where it is asked for."""
 
 import shutil
 from importlib.util import find_spec

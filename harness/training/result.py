@@ -1,4 +1,4 @@
-"""What a training run came to: what was asked of it, what was in effect, what was predicted, and its figures."""
+"""The result of a training run: what was asked, what was in effect, what was predicted, and the summary."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

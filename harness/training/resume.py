@@ -1,4 +1,4 @@
-"""Going on from a run's own checkpoint: which flags then hold, and which only for a fresh start."""
+"""Resume from a run's own checkpoint: the flags of a resumed start, and those of a fresh start."""
 
 from harness.config.megatron_args import MegatronArgs
 from harness.launch.script.quoting import RUN_DIR

@@ -1,4 +1,4 @@
-"""Sum a run's samples up. Pure functions; a figure that cannot be known is None."""
+"""Summarise a run's samples. Pure functions; a figure that cannot be known is None."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ WINDOW_RULE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """A run in figures. Step times and rates are those of the window that `window_rule` cuts out; the rest, of all.
+    """The figures of a run. Step times and rates are those of the window that `window_rule` cuts out; the rest, of all.
 
     A first or last loss that is None though there are steps was NaN: Megatron leaves a NaN loss out of its line.
     `mfu` divides the model FLOP/s by the GPU's dense peak for the precision that was used.
@@ -57,11 +57,11 @@ def window(samples: Sequence[StepSample]) -> tuple[StepSample, ...]:
     Two lines at least, for Megatron from 0.16 on leaves the first step's start-up in its second line; and one
     global batch size, for a step of a smaller batch, while it ramps up, is another step.
     """
-    settled: list[StepSample] = []
+    counted: list[StepSample] = []
     for _, group in groupby(samples, key=lambda sample: sample.launch):
         launch = list(group)
-        settled += launch[max(2, math.ceil(len(launch) / 10)) :]
-    return tuple(sample for sample in settled if sample.global_batch_size == settled[-1].global_batch_size)
+        counted += launch[max(2, math.ceil(len(launch) / 10)) :]
+    return tuple(sample for sample in counted if sample.global_batch_size == counted[-1].global_batch_size)
 
 
 def summarise(
@@ -72,7 +72,7 @@ def summarise(
     flops_per_step: float | None = None,
     peak_flops_per_gpu: float | None = None,
 ) -> Summary:
-    """Sum a log up.
+    """Summarise a log.
 
     `flops_per_step` counts all ranks' work on one global batch; without it, what the log states is taken. The world
     size that the log states is the true one; `world_size` is for a log that states none.
@@ -121,18 +121,18 @@ def spread(values: Sequence[float]) -> tuple[float | None, float | None]:
         return (values[0], values[0]) if values else (None, None)
     from statistics import quantiles  # imported late: whoever lists runs sums none up
 
-    cuts = quantiles(values, n=20, method="inclusive")
-    return cuts[0], cuts[-1]
+    cut_points = quantiles(values, n=20, method="inclusive")
+    return cut_points[0], cut_points[-1]
 
 
 def nan_steps(sample: StepSample) -> int:
-    """How many NaN steps a line states; one if its loss or gradient norm is not finite and it states none."""
+    """The number of NaN steps that a line states; one if its loss or gradient norm is not finite and it states none."""
     shown = (sample.loss, *sample.mtp_losses, sample.grad_norm)
     return sample.nan or int(any(value is not None and not math.isfinite(value) for value in shown))
 
 
 def peak_memory(log: "RunLog") -> tuple[int | None, str | None]:
-    """The fullest rank's largest use of memory, and its kind: the engine's own figure, or else Megatron's lines.
+    """The peak memory of the fullest rank, and its kind: the engine's own figure, or else Megatron's lines.
 
     Megatron's lines count CUDA memory alone: on CPU ranks they say 0, and that is no figure.
     """
@@ -151,5 +151,5 @@ def _median(values: Iterable[float | None]) -> float | None:
     return median(known)
 
 
-def _ratio(above: float | None, below: float | None) -> float | None:
-    return above / below if above is not None and below else None
+def _ratio(numerator: float | None, denominator: float | None) -> float | None:
+    return numerator / denominator if numerator is not None and denominator else None

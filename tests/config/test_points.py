@@ -24,7 +24,7 @@ def test_a_grid_is_every_combination_in_the_written_order() -> None:
 def test_zip_pairs_the_values_and_repeats_single_ones() -> None:
     assert names(zipped=True, EP="2,4,8", GBS="64", MBS="4,2,1") == ["EP=2 MBS=4", "EP=4 MBS=2", "EP=8 MBS=1"]
     (first, *_) = expand({"EP": "2,4", "GBS": "64"}, zipped=True)
-    assert first.words == ["EP=2", "GBS=64"]
+    assert first.arguments == ["EP=2", "GBS=64"]
 
 
 def test_a_point_written_twice_is_one() -> None:
@@ -83,7 +83,7 @@ def test_all_mistakes_at_once() -> None:
 
 
 def test_an_empty_value_unsets_as_it_does_in_launch() -> None:
-    assert expand({"PP_FIRST": "", "EP": "2,4"})[0].words == ["PP_FIRST=", "EP=2"]
+    assert expand({"PP_FIRST": "", "EP": "2,4"})[0].arguments == ["PP_FIRST=", "EP=2"]
 
 
 def test_a_slip_of_the_keyboard_makes_no_million_jobs() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import harness.launch.script
-from harness.launch.node_statement import parse_node
+from harness.launch.log.node_statement import parse_node
 
 REPORT = (Path(harness.launch.script.__file__).parent / "node_report.py").read_text()
 TWO = "printf '%s\\n' 'NVIDIA H100 80GB HBM3, 550.54.15' 'NVIDIA H100 80GB HBM3, 550.54.15'"

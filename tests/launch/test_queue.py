@@ -50,25 +50,25 @@ def test_one_call_tells_of_all_jobs(slurm: Program, tmp_path: Path) -> None:
     assert view.unreachable is None and "99" not in view.states
     assert (tmp_path / "bin" / "asked").read_text().count("\n") == 1
     running = view.states["20"]
-    assert (running.state, running.over, running.waiting, running.user) == ("RUNNING", False, False, "alice")
+    assert (running.state, running.ended, running.pending, running.user) == ("RUNNING", False, False, "alice")
     assert running.nodes == ("node1", "node2", "node07", "node08")
     assert (running.started_s, running.ended_s) == (1795282049, None)  # not when the time limit will end it
     assert view.states["22"].reason == "ReqNodeNotAvail, UnavailableNodes:node[1-2]"
     put_off = view.states["16"]
-    assert (put_off.waiting, put_off.started_s, put_off.work_dir) == (True, 1795282065, "/runs/d|e\u2028f")
+    assert (put_off.pending, put_off.started_s, put_off.work_dir) == (True, 1795282065, "/runs/d|e\u2028f")
     assert view.states["5"].started_s is None
 
 
 def test_a_task_of_an_array_is_known_by_both_its_ids(slurm: Program) -> None:
     states = ask(["17_0", "19", "17_2"]).states
-    assert states["17_0"].over and states["17_0"].job_id == "17_0"
+    assert states["17_0"].ended and states["17_0"].job_id == "17_0"
     assert states["19"].work_dir == "/runs/b"
     assert states["17_2"].reason == "JobArrayTaskLimit"
 
 
 def test_without_accounting_scontrol_tells_the_exit_code(slurm: Program) -> None:
     failed = ask(["23"]).states["23"]
-    assert (failed.state, failed.over, failed.exit_code) == ("FAILED", True, 128 + 53)
+    assert (failed.state, failed.ended, failed.exit_code) == ("FAILED", True, 128 + 53)
 
 
 def test_accounting_tells_every_start_and_who_cancelled(slurm: Program) -> None:
@@ -77,7 +77,7 @@ def test_accounting_tells_every_start_and_who_cancelled(slurm: Program) -> None:
     first, last = view.history["30"]
     assert (first.state, first.nodes, first.exit_code) == ("NODE_FAIL", ("node1", "node2"), 1)
     assert view.states["30"] == last
-    assert (last.words, last.exit_code) == ("CANCELLED by root", 143)
+    assert (last.state_text, last.exit_code) == ("CANCELLED by root", 143)
     # The controller has forgotten them, so they are not running, whatever accounting missed.
     assert not view.states.keys() & {"31", "32"}
 
@@ -143,7 +143,7 @@ def test_the_user_s_environment_does_not_decide_the_answer(
     monkeypatch.setenv("SLURM_CONF", "/etc/elsewhere")
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     program("squeue", "#!/bin/sh\nenv\n")
-    seen = dict(line.split("=", 1) for line in slurm_command.call(["squeue"]).out.splitlines())
+    seen = dict(line.split("=", 1) for line in slurm_command.call(["squeue"]).stdout.splitlines())
     assert (seen["SLURM_TIME_FORMAT"], seen["LC_ALL"], seen["SLURM_CONF"]) == ("%s", "C", "/etc/elsewhere")
     assert "SQUEUE_STATES" not in seen
 

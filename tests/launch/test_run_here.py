@@ -15,6 +15,7 @@ from rendered_training import rendered_training
 from harness.config.provenance import Resolved
 from harness.launch.processes import processes_of
 from harness.launch.run import Outcome, Run, run_here
+from harness.runs.triage.rank_error import find_rank_error
 from harness.training.open_training import open_training
 
 pytestmark = pytest.mark.slow
@@ -108,30 +109,28 @@ def test_a_run_that_succeeds(start: Start) -> None:
 
 
 def test_a_rank_that_dies_is_shown_in_its_own_words_though_its_peer_complains_too(start: Start) -> None:
-    outcome, lines = run(
-        start(
-            "import torch, torch.distributed as dist\n"
-            'dist.init_process_group("gloo")\n'
-            "if dist.get_rank() == 1:\n"
-            '    raise ValueError("top_k > experts")\n'
-            "dist.all_reduce(torch.ones(1))\n"
-        )
+    opened = start(
+        "import torch, torch.distributed as dist\n"
+        'dist.init_process_group("gloo")\n'
+        "if dist.get_rank() == 1:\n"
+        '    raise ValueError("top_k > experts")\n'
+        "dist.all_reduce(torch.ones(1))\n"
     )
-    assert (outcome.status, outcome.exit_code) == ("failed", 1)
-    assert outcome.error is not None
-    assert (outcome.error.rank, outcome.error.exit_code) == (1, 1)
-    assert outcome.error.text.startswith("Traceback (most recent call last):\n")
-    assert outcome.error.text.endswith("ValueError: top_k > experts")
+    outcome, lines = run(opened)
+    assert outcome == Outcome(status="failed", exit_code=1)
+    error = find_rank_error(opened.paths)
+    assert (error.rank, error.exit_code) == (1, 1)
+    assert error.text.startswith("Traceback (most recent call last):\n")
+    assert error.text.endswith("ValueError: top_k > experts")
     assert not any("ChildFailedError" in line for line in lines)
 
 
 def test_a_rank_that_is_killed(start: Start) -> None:
-    outcome, _ = run(
-        start('import os, time\nif os.environ["RANK"] == "1":\n    os.kill(os.getpid(), 9)\ntime.sleep(600)\n')
-    )
-    assert outcome.error is not None
-    assert (outcome.status, outcome.error.rank, outcome.error.exit_code) == ("failed", 1, 137)
-    assert outcome.error.text.startswith("killed by SIGKILL")
+    opened = start('import os, time\nif os.environ["RANK"] == "1":\n    os.kill(os.getpid(), 9)\ntime.sleep(600)\n')
+    outcome, _ = run(opened)
+    error = find_rank_error(opened.paths)
+    assert (outcome.status, error.rank, error.exit_code) == ("failed", 1, 137)
+    assert error.text.startswith("killed by SIGKILL")
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])

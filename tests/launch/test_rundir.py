@@ -1,6 +1,5 @@
 """A folder for every run."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,16 +9,6 @@ from small_disk import small_disk
 
 from harness.errors import EnvironmentProblem
 from harness.launch.rundir import create_run_dir
-
-
-@pytest.fixture
-def as_nobody() -> Iterator[None]:
-    """File permissions count even where the tests run as root."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(65534)
-    yield
-    os.seteuid(before)
 
 
 def test_launches_of_the_same_second_do_not_meet(tmp_path: Path) -> None:

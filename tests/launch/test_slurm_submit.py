@@ -85,7 +85,7 @@ def test_the_job_id_is_read_past_a_site_s_greeting(
 
 
 @pytest.mark.parametrize(
-    ("said", "unsure", "fix"),
+    ("said", "may_be_submitted", "fix"),
     [
         ("Batch job submission failed: Socket timed out on send/recv operation", True, ""),
         ("Batch job submission failed: Unable to contact slurm controller (connect failure)", False, "try again"),
@@ -97,13 +97,13 @@ def test_the_job_id_is_read_past_a_site_s_greeting(
     ],
 )
 def test_a_refusal_is_told_from_an_answer_that_came_too_late(
-    configured: Configured, program: Program, tmp_path: Path, said: str, unsure: bool, fix: str
+    configured: Configured, program: Program, tmp_path: Path, said: str, may_be_submitted: bool, fix: str
 ) -> None:
     program("sbatch", f"#!/bin/sh\necho 'sbatch: error: {said}' >&2\nexit 1\n")
     resolved = configured(OUTPUT_PATH=str(tmp_path))
     with pytest.raises(Refused) as caught:
         submit_script(open_training(resolved, rendered_training(resolved, "slurm")).paths)
-    assert caught.value.unsure == unsure
+    assert caught.value.may_be_submitted == may_be_submitted
     assert fix in str(caught.value) and (fix or str(caught.value).endswith(said))
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harness.launch.tail import LineTail, RankTails
+from harness.launch.log.tail import LineTail, RankTails
 
 
 def test_only_whole_lines_until_the_end(tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ def test_its_log_becomes_its_result_which_is_kept_and_shown(record: RunRecord, t
 
 
 def test_its_steps_are_lines(record: RunRecord) -> None:
-    (step,) = reader_of(record).feed_bytes(b"packed 1.5\n")
-    assert step_text(step) == "box 1/3  1.5 kg"
+    step = reader_of(record).feed("packed 1.5")
+    assert step is not None and step_text(step) == "box 1/3  1.5 kg"
 
 
 def test_a_mistake_in_its_result_is_named(record: RunRecord, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from harness.launch.attempts import AttemptFacts, read_attempts, read_exits
 from harness.launch.processes import end_leftovers
 from harness.launch.rundir import RunPaths
 from harness.launch.slurm.job_state import JobState
-from harness.launch.slurm.queue import QueueView
+from harness.launch.slurm.queue import FoundJobs, QueueView
 from harness.launch.supervisor_lock import is_supervised, supervising
 from harness.runs.log_reading import LogReading
 from harness.runs.reconcile.attempt_history import attempts_of
@@ -475,8 +475,8 @@ def test_a_job_that_is_found_again_is_looked_for_on_its_own_cluster(
     monkeypatch.setattr("harness.runs.reconcile.recover_job.cluster_name", lambda: "alps")
     queued, begun = (stored(tmp_path / name, job_id=None) for name in ("queued", "begun"))
     attempt(begun, 0, "job=9", "cluster=jura")
-    view = QueueView(states={str(queued.folder): JobState(job_id="8", state="PENDING")})
-    assert [(job.job_id, job.cluster) for job in (recovered(run, view).job for run in (queued, begun))] == [
+    lost = FoundJobs(jobs={queued.submitted_in: JobState(job_id="8", state="PENDING")})
+    assert [(job.job_id, job.cluster) for job in (recovered(run, lost).job for run in (queued, begun))] == [
         ("8", "alps"),
         ("9", "jura"),
     ]
@@ -490,7 +490,7 @@ def test_a_launch_that_another_cluster_s_user_saw_die_is_left_to_its_own(
     run = replace(run, record=replace(run.record, job=replace(run.record.job, cluster="alps")))
     for here, status in (("jura", "submitted"), ("alps", "failed")):
         monkeypatch.setattr("harness.launch.slurm.command.cluster_name", lambda here=here: here)
-        assert recovered(run, QueueView()).status == status
+        assert recovered(run, FoundJobs()).status == status
 
 
 def test_where_nothing_can_be_locked_a_run_is_supervised_all_the_same(

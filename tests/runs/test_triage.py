@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from harness.launch.attempts import RankExit
-from harness.launch.rank_error import find_rank_error_in_log
 from harness.runs.record import Cause
 from harness.runs.triage.cause import find_cause
 from harness.runs.triage.evidence import Evidence
-from harness.runs.triage.log_search import telling_lines
+from harness.runs.triage.log_search import matching_lines
+from harness.runs.triage.rank_error import find_rank_error_in_log
 from harness.units import GIB
 
 FAULTS = Path(__file__).parents[1] / "fixtures/faults"
@@ -23,7 +23,7 @@ def cause_of(name: str, **known: object) -> Cause:
     log = FAULTS / f"{name}.log"
     error = find_rank_error_in_log(log, {})
     traceback = error.text if error.rank is not None else None
-    evidence = {"log_lines": telling_lines(log), "first_rank": error.rank, "traceback": traceback, **known}
+    evidence = {"log_lines": matching_lines(log), "first_rank": error.rank, "traceback": traceback, **known}
     return find_cause(Evidence(**evidence))  # type: ignore[arg-type]
 
 
@@ -31,7 +31,7 @@ def cause_of(name: str, **known: object) -> Cause:
 def test_each_fault_has_its_cause(path: Path) -> None:
     name = path.name.partition(".")[0]
     assert cause_of(path.stem).name == name
-    assert find_cause(Evidence(log_lines=telling_lines(path))).name == name
+    assert find_cause(Evidence(log_lines=matching_lines(path))).name == name
 
 
 def test_memory_that_ran_out_is_told_beside_the_estimate() -> None:
@@ -133,7 +133,7 @@ def test_an_unknown_failure_says_so_and_points_at_the_first_traceback(tmp_path: 
     traceback = 'Traceback (most recent call last):\n  File "train.py", line 3, in <module>\nacme.Broken: odd'
     log.write_text("".join(f"1: {line}\n" for line in traceback.splitlines()))
     error = find_rank_error_in_log(log, {1: RankExit(code=1, ended_s=5.0)})
-    known = Evidence(log_lines=telling_lines(log), first_rank=error.rank, traceback=error.text, ranks_per_node=1)
+    known = Evidence(log_lines=matching_lines(log), first_rank=error.rank, traceback=error.text, ranks_per_node=1)
     cause = find_cause(known)
     assert (cause.name, cause.ranks, cause.evidence) == ("unknown", (1,), "1: acme.Broken: odd")
     assert cause.text.startswith("The cause is not known")

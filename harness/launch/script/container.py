@@ -7,7 +7,7 @@ from harness.launch.job import Container
 from harness.launch.script.quoting import RUN_DIR, quote
 
 RUN_MARK = "/moe-harness-run"
-"""Where a container has the run's folder a second time: no bare host has it, so its presence proves the container."""
+"""A second path of the run's folder in a container: no bare host has it, so its presence proves the container."""
 
 CACHES = {"HOME": "/tmp", "XDG_CACHE_HOME": "/tmp/.cache"}
 """A container has no home of the user; what libraries cache goes to its private /tmp unless the job says where."""
@@ -18,7 +18,7 @@ _TASK_NAMES_IF_SET = ("CUDA_VISIBLE_DEVICES", "MOE_HARNESS_FENCE_S")
 
 
 def run_mark(container: Container | None) -> str:
-    """Where a rank looks for proof that it is in its container; empty if it is to be in none."""
+    """The path by which a rank sees that it is in its container; empty if it is to be in none."""
     return RUN_MARK if container else ""
 
 
@@ -41,7 +41,7 @@ def pyxis_options(container: Container, env: Mapping[str, str]) -> Iterator[str]
 
 
 def image_guard(image: str) -> Iterator[str]:
-    """What makes sure that there is an image, before any task is started."""
+    """The lines that check that there is an image before any task is started."""
     yield from ("", f"image={quote(image)}")
     yield ': "${image:?is empty: srun would run on the bare host}"'
     if image.startswith("/"):
@@ -49,7 +49,7 @@ def image_guard(image: str) -> Iterator[str]:
 
 
 def enroot_task(container: Container, env: Mapping[str, str]) -> Iterator[str]:
-    """What stands before a task's command, a line each. A container inherits nothing: Slurm's words go in by name."""
+    """The lines before a task's command. A container inherits nothing: Slurm's variables go in by name."""
     yield "enroot start"
     yield from enroot_options(container)
     yield quote(f"--mount={RUN_DIR}:{RUN_MARK}:x-create=auto,rbind")

@@ -1,4 +1,4 @@
-"""Pieces that the scripts of all executors have."""
+"""Parts that the scripts of all executors share."""
 
 from collections.abc import Iterable, Iterator
 

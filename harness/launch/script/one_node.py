@@ -12,7 +12,7 @@ from harness.launch.script.quoting import RUN_DIR, quote
 
 
 def one_node_lines(job: Job) -> Iterator[str]:
-    """All lines of the script."""
+    """Render all lines of the script."""
     yield from ("#!/bin/bash", *opening(), 'mkdir -p -- "$RUN_DIR/ranks"')
     if job.resources.device == "cpu":
         yield from ("", "# A fair share of the cores for every rank, unless the caller or the job says otherwise.")

@@ -1,4 +1,4 @@
-"""Words of a shell script that arrive as they were written."""
+"""Quote words for a shell script so that they arrive as they were written."""
 
 import shlex
 from collections.abc import Iterable, Iterator
@@ -8,13 +8,13 @@ RUN_DIR = "${RUN_DIR}"
 
 
 def quote(word: str) -> str:
-    """One shell word: nothing in it is expanded but `${RUN_DIR}`, which stays a variable."""
+    """Quote one shell word: nothing in it is expanded but `${RUN_DIR}`, which stays a variable."""
     pieces = [shlex.quote(piece) if piece else "" for piece in word.split(RUN_DIR)]
     return '"$RUN_DIR"'.join(pieces) or "''"
 
 
 def array_lines(words: Iterable[str]) -> Iterator[str]:
-    """The inside of a shell array, a flag with its values a line."""
+    """Render the inside of a shell array, a flag with its values a line."""
     line: list[str] = []
     for word in words:
         if word.startswith("--") and line:
@@ -26,7 +26,7 @@ def array_lines(words: Iterable[str]) -> Iterator[str]:
 
 
 def unquotable(word: str) -> str | None:
-    """Why a word cannot be carried by a script at all, or None if it can."""
+    """Say why no script can hold a word; None if it can."""
     if "\0" in word:
         return "holds a NUL byte, which no program argument can"
     if "\r" in word:

@@ -1,4 +1,4 @@
-"""The script of a Slurm job: what was asked for, then the shell files that see it through, as they stand in `shell/`.
+"""The script of a Slurm job: its #SBATCH options and variables, then the shell files of `shell/` as they stand.
 
 All of it needs bash and Slurm's own programs alone: a compute node may have no Python outside the container.
 """
@@ -11,14 +11,14 @@ from harness.launch.job import Job
 from harness.launch.script.container import caches, enroot_task, image_guard, pyxis_options, run_mark
 from harness.launch.script.lines import array, continued, environment, opening
 from harness.launch.script.quoting import quote
-from harness.launch.slurm.job_state import ENDED
+from harness.launch.slurm.job_state import ENDED_STATES
 from harness.launch.slurm.time_limit import show_time_limit
 
 _SHELL = Path(__file__).with_name("shell")
 _NODE_REPORT = Path(__file__).with_name("node_report.py")
 
 SAVING_TAKES_S = 120
-"""How long before the time limit the ranks are asked to save: writing a large checkpoint takes a minute or two."""
+"""The time before the limit at which the ranks are asked to save: writing a large checkpoint takes a minute or two."""
 
 
 class RetryPatterns(NamedTuple):
@@ -34,14 +34,14 @@ class RetryPatterns(NamedTuple):
 
 
 def slurm_lines(job: Job, patterns: RetryPatterns | None) -> Iterator[str]:
-    """All lines of the script; `patterns` are those of a job with retries. ValueError if such a job has none."""
+    """Render all lines of the script; `patterns` are those of a job with retries. ValueError if such a job has none."""
     if job.retries and patterns is None:
         raise ValueError("a job with retries needs the patterns of faults that pass")
     yield "#!/bin/bash"
     yield from (f"#SBATCH {option}" for option in _sbatch_options(job))
     yield from opening()
     yield f"nodes={job.resources.nodes} ranks={job.resources.ranks}"
-    yield f"ended_states='{'|'.join(sorted(ENDED))}'"
+    yield f"ended_states='{'|'.join(sorted(ENDED_STATES))}'"
     if job.array:
         yield from ("", *_shell("array.sh"))
     yield from ("", *_shell("owner.sh"), "", *_shell("attempt.sh"))

@@ -1,1 +1,1 @@
-"""Slurm: its programs, its queue, and the way of a job into it."""
+"""Slurm: its programs, its queue, and submission."""

@@ -1,4 +1,4 @@
-"""Slurm's programs, called so that neither the user's environment nor a slow controller decides what they answer."""
+"""Call Slurm's programs so that neither the user's environment nor a slow controller decides what they answer."""
 
 import os
 import re
@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 PATIENCE_S = 12.0
-"""How long an answer is waited for. Without its controller Slurm's own programs give up after 10 to 20 s."""
+"""The timeout of a call. Without its controller Slurm's own programs give up after 10 to 20 s."""
 
 _CLUSTER = re.compile(r"^ClusterName\s*=\s*(\S+)$", re.MULTILINE)
 _NAMES: dict[str, str] = {}
-"""By SLURM_CONF: it does not change while a command runs, and a controller that is down is not worth waiting for."""
+"""The cluster names by SLURM_CONF, asked for once: they do not change while a command runs."""
 
 _OF_THE_CLUSTER = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT")
 _THEIRS = ("SLURM_", "SBATCH_", "SRUN_", "SQUEUE_", "SACCT_", "SCANCEL_", "SINFO_")
@@ -19,24 +19,24 @@ _THEIRS = ("SLURM_", "SBATCH_", "SRUN_", "SQUEUE_", "SACCT_", "SCANCEL_", "SINFO
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a program of Slurm said. `code` is None if it could not be asked, and `said` tells why."""
+    """The output of a Slurm program. `code` is None if it could not be run, and `stderr` says why."""
 
     code: int | None
-    out: str
-    said: str
+    stdout: str
+    stderr: str
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment without what would change Slurm's defaults, such as SBATCH_ACCOUNT of an allocation we are in."""
+    """Drop the variables that would change Slurm's defaults, such as SBATCH_ACCOUNT of an allocation we are in."""
     return {name: value for name, value in environ.items() if name in _OF_THE_CLUSTER or not name.startswith(_THEIRS)}
 
 
-def call(words: Sequence[str], *, patience_s: float = PATIENCE_S) -> Answer:
+def call(command: Sequence[str], *, patience_s: float = PATIENCE_S) -> Answer:
     """Run one of Slurm's programs; times in its answer are seconds since the epoch, texts those of the C locale."""
     environ = inherited(os.environ) | {"SLURM_TIME_FORMAT": "%s", "LC_ALL": "C", "TZ": "UTC"}
     try:
         done = subprocess.run(
-            words,
+            command,
             env=environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -45,18 +45,18 @@ def call(words: Sequence[str], *, patience_s: float = PATIENCE_S) -> Answer:
             timeout=patience_s,
         )
     except FileNotFoundError:
-        return Answer(code=None, out="", said=f"{words[0]} is not on PATH")
+        return Answer(code=None, stdout="", stderr=f"{command[0]} is not on PATH")
     except subprocess.TimeoutExpired:
-        return Answer(code=None, out="", said=f"{words[0]} did not answer within {patience_s:g} s")
+        return Answer(code=None, stdout="", stderr=f"{command[0]} did not answer within {patience_s:g} s")
     except OSError as error:
-        return Answer(code=None, out="", said=f"{words[0]}: {error.strerror}")
-    return Answer(code=done.returncode, out=done.stdout, said=done.stderr.strip())
+        return Answer(code=None, stdout="", stderr=f"{command[0]}: {error.strerror}")
+    return Answer(code=done.returncode, stdout=done.stdout, stderr=done.stderr.strip())
 
 
 def cluster_name() -> str | None:
-    """What the Slurm that this machine speaks to calls itself; None while it does not say."""
+    """The name of the cluster that this machine speaks to; None while Slurm does not answer."""
     conf = os.environ.get("SLURM_CONF", "")
-    if conf not in _NAMES and (found := _CLUSTER.search(call(["scontrol", "show", "config"]).out)):
+    if conf not in _NAMES and (found := _CLUSTER.search(call(["scontrol", "show", "config"]).stdout)):
         _NAMES[conf] = found[1]
     return _NAMES.get(conf)
 
@@ -67,5 +67,5 @@ def is_elsewhere(cluster: str | None) -> bool:
 
 
 def cluster_option(cluster: str | None) -> tuple[str, ...]:
-    """What takes a command to another cluster: it can where one accounting knows both."""
+    """The option that sends a command to another cluster, which works where one accounting knows both."""
     return (f"--clusters={cluster}",) if is_elsewhere(cluster) else ()

@@ -1,26 +1,26 @@
-"""Slurm's short form of node names: `node[1-2,7],login` is node1, node2, node7 and login."""
+"""Expand Slurm's hostlists: `node[1-2,7],login` is node1, node2, node7 and login."""
 
 import re
 from collections.abc import Iterator
 
-_WORD = re.compile(r"(?:[^,\[]|\[[^\]]*\])+")
+_ENTRY = re.compile(r"(?:[^,\[]|\[[^\]]*\])+")
 _RANGE = re.compile(r"\[([^\]]*)\]")
 
 
 def expand_hosts(hostlist: str) -> tuple[str, ...]:
-    """Every node's name, in the list's order."""
-    return tuple(name for word in _WORD.findall(hostlist) for name in _expand(word))
+    """Expand a hostlist into the nodes' names, in its order."""
+    return tuple(name for entry in _ENTRY.findall(hostlist) for name in _expand(entry))
 
 
-def _expand(word: str) -> Iterator[str]:
-    found = _RANGE.search(word)
+def _expand(entry: str) -> Iterator[str]:
+    found = _RANGE.search(entry)
     if found is None:
-        yield word
+        yield entry
         return
     for part in found[1].split(","):
         first, _, last = part.partition("-")
         for number in _numbers(first, last):
-            yield from _expand(f"{word[: found.start()]}{number}{word[found.end() :]}")
+            yield from _expand(f"{entry[: found.start()]}{number}{entry[found.end() :]}")
 
 
 def _numbers(first: str, last: str) -> list[str]:

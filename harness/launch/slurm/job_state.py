@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-ENDED = frozenset(
+ENDED_STATES = frozenset(
     {
         *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL"),
         *("OUT_OF_MEMORY", "PREEMPTED", "RECONFIG_FAIL", "REVOKED", "TIMEOUT"),
@@ -10,23 +10,23 @@ ENDED = frozenset(
 )
 """States that no job leaves; a job that is requeued is shown as PENDING or REQUEUED instead."""
 
-WAITING = frozenset(
+PENDING_STATES = frozenset(
     {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
 )
 """States in which a job's script has not begun, or not begun again."""
 
 
 class SubmittedIn(NamedTuple):
-    """By what Slurm tells a job where its id was lost: the folder it was submitted in, and its index in an array."""
+    """The key of a job whose id was lost: the folder that it was submitted in, and its index in an array."""
 
     folder: str
     task: int | None = None
 
 
 class JobState(NamedTuple):
-    """One job as Slurm sees it. Times are seconds since the epoch; `started` of a waiting job is when it is expected.
+    """The state of one job. Times are seconds since the epoch; `started_s` of a pending job is its expected start.
 
-    `state` is Slurm's word alone; of a cancelled job `cancelled_by` is the user, where accounting tells. An exit by
+    `state` is Slurm's name of it; of a cancelled job `cancelled_by` is the user, where accounting says. An exit by
     signal N is the code 128 + N, as in a shell.
     """
 
@@ -48,23 +48,23 @@ class JobState(NamedTuple):
         return SubmittedIn(self.work_dir or "", int(task) if task.isdecimal() else None)
 
     @property
-    def over(self) -> bool:
+    def ended(self) -> bool:
         """Whether the job has ended for good."""
-        return self.state in ENDED
+        return self.state in ENDED_STATES
 
     @property
-    def waiting(self) -> bool:
-        """Whether the job waits in the queue, for the first time or again."""
-        return self.state in WAITING
+    def pending(self) -> bool:
+        """Whether the job is in the queue, for the first time or again."""
+        return self.state in PENDING_STATES
 
     @property
-    def words(self) -> str:
+    def state_text(self) -> str:
         """The state as accounting writes it, e.g. `CANCELLED by alice`."""
         return f"{self.state} by {self.cancelled_by}" if self.cancelled_by else self.state
 
 
 def exit_code(text: str) -> int | None:
-    """The code of `CODE:SIGNAL`, as a shell has it."""
+    """Parse `CODE:SIGNAL` into the exit code that a shell would show; None if it is none."""
     code, _, signum = text.partition(":")
     if not (code.isdecimal() and signum.isdecimal()):
         return None
@@ -72,5 +72,5 @@ def exit_code(text: str) -> int | None:
 
 
 def moment(text: str) -> int | None:
-    """Seconds since the epoch; None where Slurm writes `N/A` or `Unknown`."""
+    """Parse seconds since the epoch; None where Slurm writes `N/A` or `Unknown`."""
     return int(text) if text.isdecimal() else None

@@ -1,4 +1,4 @@
-"""Lanes of a campaign's jobs: in each, one runs at a time, whether or not anybody drives the campaign."""
+"""Lanes limit how many jobs of a campaign run at once: one in each, whether or not anybody drives the campaign."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ _DEPENDENCY = re.compile(r"(?:--dependency[= ]|-d *)(.+)")
 
 
 def lane_options(campaign: str, lane: int, sbatch_args: Sequence[str] = ()) -> tuple[str, ...]:
-    """The options of sbatch that put a job into a lane.
+    """Return the options of sbatch that put a job into a lane.
 
     Slurm's `singleton` counts jobs of one name and user, so it needs no ids of jobs that Slurm may have forgotten. It
     joins a dependency that SBATCH_ARGS asks for, which the option would displace.

@@ -1,4 +1,4 @@
-"""Why a job waits in Slurm's queue: what the reason means, whether it can ever clear, and what to change.
+"""The reasons for which Slurm leaves a job pending: what each means, whether it can clear, and what to change.
 
 The reasons are those of squeue's manual, and of `job_reason_string` in Slurm's source (21.08 to 25.05).
 """
@@ -10,28 +10,28 @@ from typing import NamedTuple
 class PendingReason(NamedTuple):
     """One reason, or several that mean the same. `pattern` fits the whole of what squeue shows, case aside.
 
-    `never`: no waiting clears it. `settled` is False for what Slurm shows before it has looked closer.
+    `never`: the job can never start. `conclusive` is False for what Slurm shows before it has looked closer.
     """
 
     pattern: str
     meaning: str
     fix: str
     never: bool = False
-    settled: bool = True
+    conclusive: bool = True
 
 
 def find_reason(shown: str) -> PendingReason | None:
-    """The meaning of what squeue shows; None for a reason that is not known here."""
+    """Find the reason that squeue shows; None for one that is not known here."""
     text = shown.replace("_", " ").strip()
     return next((it for it in _REASONS if re.fullmatch(it.pattern, text, re.IGNORECASE)), None)
 
 
-def _never(pattern: str, meaning: str, fix: str, *, settled: bool = True) -> PendingReason:
-    return PendingReason(pattern=pattern, meaning=meaning, fix=fix, never=True, settled=settled)
+def _never(pattern: str, meaning: str, fix: str, *, conclusive: bool = True) -> PendingReason:
+    return PendingReason(pattern=pattern, meaning=meaning, fix=fix, never=True, conclusive=conclusive)
 
 
-def _waits(pattern: str, meaning: str, fix: str = "", *, settled: bool = True) -> PendingReason:
-    return PendingReason(pattern=pattern, meaning=meaning, fix=fix, settled=settled)
+def _waits(pattern: str, meaning: str, fix: str = "", *, conclusive: bool = True) -> PendingReason:
+    return PendingReason(pattern=pattern, meaning=meaning, fix=fix, conclusive=conclusive)
 
 
 _REASONS = (
@@ -50,7 +50,7 @@ _REASONS = (
         r"PartitionConfig",
         "no set of the partition's nodes has what the job asks for",
         "compare NNODES, GPUS_PER_NODE and SBATCH_ARGS with sinfo -o '%P %D %c %m %G'",
-        settled=False,
+        conclusive=False,
     ),
     _never(
         r"BadConstraints|Constraints",
@@ -111,7 +111,7 @@ _REASONS = (
     _waits(r"Reservation", "it waits for its reservation to begin: scontrol show reservation"),
     # What clears with time
     _waits(r"Resources", "it is the next, as soon as enough nodes are free"),
-    _waits(r"Priority", "jobs of a higher priority are before it", settled=False),
+    _waits(r"Priority", "jobs of a higher priority are before it", conclusive=False),
     _waits(r"Dependency", "it waits for the job that it depends on"),
     _waits(r"BeginTime", "its start was put off: by --begin, or for a moment after a requeue"),
     _waits(r"JobArrayTaskLimit|ArrayTaskLimit", "as many tasks of its array run as may at once"),
@@ -124,4 +124,4 @@ _REASONS = (
     ),
     _waits(r"BurstBuffer\w*|FedJobLock|InvalidBBSpec|SchedDefer|SystemFailure", "Slurm itself is busy with it"),
 )
-"""The first that fits counts."""
+"""The first that matches counts."""

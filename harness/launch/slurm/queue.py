@@ -1,8 +1,8 @@
-"""What Slurm knows of jobs: of its controller's memory (squeue, scontrol), and of its accounting (sacct).
+"""Ask Slurm for jobs: its controller's memory (squeue, scontrol) and its accounting (sacct).
 
 The controller forgets a job MinJobAge after its end: squeue then answers several ids with nothing and exit 0, and one
-id with an error. So an empty answer is no news of an end; it is told from a controller, or an accounting, that does not
-answer at all, and from that of another cluster.
+id with an error. So an empty answer does not mean that a job has ended, and it is kept apart from no answer at all, of
+the controller or of accounting, and from the answer of another cluster.
 """
 
 import os
@@ -15,22 +15,22 @@ from itertools import batched
 
 from harness.launch.slurm.command import PATIENCE_S, Answer, call, cluster_option
 from harness.launch.slurm.job_state import JobState, SubmittedIn, exit_code
-from harness.launch.slurm.sacct import SACCT_WORDS, no_accounting, sacct_rows
-from harness.launch.slurm.squeue import SQUEUE_WORDS, squeue_rows
+from harness.launch.slurm.sacct import SACCT_OPTIONS, no_accounting, sacct_rows
+from harness.launch.slurm.squeue import SQUEUE_OPTIONS, squeue_rows
 
 _IDS_A_CALL = 400  # some thousand bytes of arguments
 _UNKNOWN_ID = "Invalid job id"
 _CLOCKS_S = 60
-"""How far this machine's clock may be from the controller's."""
+"""The most by which this machine's clock may differ from the controller's."""
 
 _EXIT = re.compile(r"\bExitCode=(\d+:\d+)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class QueueView:
-    """Slurm's answer. A job not in `states` is unknown to Slurm if `unreachable` is None; else nothing is known of it.
+    """The states of jobs; one not in `states` is unknown to Slurm if `unreachable` is None, else nothing is known.
 
-    `history` holds, for jobs that accounting was asked of, every start of the job, the first one first.
+    `history` holds every start, the first one first, of the jobs for which accounting was asked.
     """
 
     states: Mapping[str, JobState] = field(default_factory=dict)
@@ -40,25 +40,25 @@ class QueueView:
 
 @dataclass(frozen=True, kw_only=True)
 class FoundJobs:
-    """Jobs by where they were submitted; `unreachable` says why Slurm may know more than it told."""
+    """Jobs by where they were submitted; `unreachable` says why Slurm may know more of them."""
 
     jobs: Mapping[SubmittedIn, JobState] = field(default_factory=dict)
     unreachable: str | None = None
 
 
 def ask(job_ids: Collection[str], *, cluster: str | None = None, patience_s: float = PATIENCE_S) -> QueueView:
-    """The states of any number of jobs of one cluster, in one call of squeue, and one of sacct for those that ended.
+    """Ask for jobs of one cluster: one call of squeue for all, and one of sacct for those that have ended.
 
-    Each program's answer is waited for `patience_s` seconds.
+    `patience_s` is the timeout of each call.
     """
     wanted, where = sorted(set(job_ids)), cluster_option(cluster)
     states: dict[str, JobState] = {}
     unreachable: str | None = None
     for ids in batched(wanted, _IDS_A_CALL):
-        answer = call(["squeue", *where, "--jobs=" + ",".join(ids), *SQUEUE_WORDS], patience_s=patience_s)
+        answer = call(["squeue", *where, "--jobs=" + ",".join(ids), *SQUEUE_OPTIONS], patience_s=patience_s)
         unreachable = unreachable or _unreachable("squeue", answer, where, of_one_job=len(ids) == 1)
         states |= _by_id(answer, set(ids))
-    open_ids = [job_id for job_id in wanted if job_id not in states or states[job_id].over]
+    open_ids = [job_id for job_id in wanted if job_id not in states or states[job_id].ended]
     history, silent = _histories(open_ids, where, patience_s)
     for job_id in open_ids:
         if found := _ended_state(states.get(job_id), history.get(job_id, ()), where, patience_s):
@@ -69,12 +69,12 @@ def ask(job_ids: Collection[str], *, cluster: str | None = None, patience_s: flo
 
 
 def find_by_folder(wanted: Mapping[SubmittedIn, int]) -> FoundJobs:
-    """This user's jobs by where they were submitted, each since the time given (seconds since the epoch)."""
+    """Find this user's jobs by where they were submitted, each since the time given (seconds since the epoch)."""
     user = f"--user={os.getuid()}"
-    answer = call(["squeue", user, *SQUEUE_WORDS])
+    answer = call(["squeue", user, *SQUEUE_OPTIONS])
     rows = {state.submitted_in: state for _, state in squeue_rows(answer)}
     begun = time.strftime("--starttime=%Y-%m-%dT%H:%M:%S", time.gmtime(min(wanted.values()) - _CLOCKS_S))
-    account = call(["sacct", user, begun, *SACCT_WORDS])
+    account = call(["sacct", user, begun, *SACCT_OPTIONS])
     rows = {state.submitted_in: state for _, state in sacct_rows(account)} | rows
     return FoundJobs(
         jobs={where: rows[where] for where in wanted if where in rows},
@@ -83,20 +83,20 @@ def find_by_folder(wanted: Mapping[SubmittedIn, int]) -> FoundJobs:
 
 
 def _unreachable(program: str, answer: Answer, where: Sequence[str] = (), *, of_one_job: bool = False) -> str | None:
-    """Why there is no answer to rely on; None if there is one. Of several jobs none is unknown: one is no job's id."""
-    if answer.code == 0 or (of_one_job and answer.code is not None and _UNKNOWN_ID in answer.said):
+    """Say why an answer cannot be relied on; None if it can. An unknown id is an answer where one job was asked for."""
+    if answer.code == 0 or (of_one_job and answer.code is not None and _UNKNOWN_ID in answer.stderr):
         return None
-    last = answer.said.splitlines()[-1] if answer.said else f"{program} ended with {answer.code}"
+    last = answer.stderr.splitlines()[-1] if answer.stderr else f"{program} ended with {answer.code}"
     return " ".join((*where, last.removeprefix("slurm_load_jobs error: ")))
 
 
 def _silent(answer: Answer) -> str | None:
-    """Why accounting does not answer; None where it does, and where there is none."""
+    """Say why accounting does not answer; None where it does, and where there is none."""
     return None if answer.code == 0 or no_accounting(answer) else _unreachable("sacct", answer)
 
 
 def _by_id(answer: Answer, wanted: AbstractSet[str]) -> dict[str, JobState]:
-    """Jobs by the id they were asked for: a task of an array has the array's id with its index, and one of its own."""
+    """Key jobs by the id asked for: a task of an array has the array's id with its index, and one of its own."""
     found: dict[str, JobState] = {}
     for ids, state in squeue_rows(answer):
         for job_id in wanted & set(ids):
@@ -107,11 +107,11 @@ def _by_id(answer: Answer, wanted: AbstractSet[str]) -> dict[str, JobState]:
 def _histories(
     job_ids: Collection[str], where: Sequence[str], patience_s: float
 ) -> tuple[dict[str, tuple[JobState, ...]], str | None]:
-    """Every start of each job, by accounting, and why that does not answer, if it is there and does not."""
+    """Ask accounting for every start of each job; also return why it does not answer, if it does not."""
     histories: dict[str, tuple[JobState, ...]] = {}
     silent: str | None = None
     for ids in batched(job_ids, _IDS_A_CALL):
-        answer = call(["sacct", *where, "--jobs=" + ",".join(ids), *SACCT_WORDS], patience_s=patience_s)
+        answer = call(["sacct", *where, "--jobs=" + ",".join(ids), *SACCT_OPTIONS], patience_s=patience_s)
         silent = silent or _silent(answer)
         for names, state in sacct_rows(answer):
             for job_id in set(ids) & set(names):
@@ -126,13 +126,13 @@ def _begun(state: JobState) -> float:
 def _ended_state(
     live: JobState | None, history: tuple[JobState, ...], where: Sequence[str], patience_s: float
 ) -> JobState | None:
-    """One state of an ended job: the controller's word, with what accounting adds; accounting's where it has an end.
+    """Merge the states of an ended job: the controller's with what accounting adds, else accounting's if it has an end.
 
     A job that only accounting believes to be running is unknown: accounting may have missed its end.
     """
     last = history[-1] if history else None
     if live is None:
-        return last if last and last.over else None
+        return last if last and last.ended else None
     if last and last.state == live.state:
         return live._replace(exit_code=last.exit_code, cancelled_by=last.cancelled_by)
     return live._replace(exit_code=_code_by_scontrol(live.job_id, where, patience_s))
@@ -140,5 +140,5 @@ def _ended_state(
 
 def _code_by_scontrol(job_id: str, where: Sequence[str], patience_s: float) -> int | None:
     answer = call(["scontrol", *where, "--oneliner", "show", "job", job_id], patience_s=patience_s)
-    found = _EXIT.search(answer.out)
+    found = _EXIT.search(answer.stdout)
     return exit_code(found[1]) if found else None

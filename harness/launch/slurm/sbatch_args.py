@@ -19,7 +19,7 @@ _OF_SBATCH = {
     **dict.fromkeys(("--account", "-A"), "ACCOUNT"),
     **dict.fromkeys(("--requeue", "--no-requeue"), "RETRIES"),
 }
-"""What the job's script relies on, and the setting that says it, if one does."""
+"""The options that the job's script sets itself, and the setting to use instead, if there is one."""
 
 _OF_SRUN = {
     **dict.fromkeys(("--output", "--error", "--input", "--chdir", "--export", "--export-file", "--label"), ""),
@@ -29,48 +29,48 @@ _OF_SRUN = {
     **dict.fromkeys(("--ntasks", "--ntasks-per-node", "-n"), "NNODES and GPUS_PER_NODE"),
 }
 _SHORTEST = 5
-"""From `--outp` on: getopt takes a long option's beginning for the whole where it can be no other."""
+"""The shortest prefix checked, as `--out`: getopt takes an unambiguous prefix for the long option."""
 
 
 def split_sbatch_args(text: str) -> tuple[str, ...]:
-    """`--qos=high --exclude node7` → `("--qos=high", "--exclude node7")`. ValueError says what cannot be carried."""
-    options = _grouped(_words(text, "#SBATCH line"))
+    """Split `--qos=high --exclude node7` → `("--qos=high", "--exclude node7")`. ValueError says what is wrong."""
+    options = _grouped(_tokens(text, "#SBATCH line"))
     _refuse_ours(options, _OF_SBATCH)
     return options
 
 
 def split_srun_args(text: str) -> tuple[str, ...]:
-    """`--mpi pmix --cpu-bind=none` as words of srun's command line. ValueError says what cannot be carried."""
-    words = _words(text, "option of srun")
-    options = _grouped(words)
+    """Split `--mpi pmix --cpu-bind=none` into arguments of srun. ValueError says what cannot be carried."""
+    tokens = _tokens(text, "option of srun")
+    options = _grouped(tokens)
     container = [option for option in options if option.startswith(("--container", "--no-container"))]
     if container:
         raise ValueError(f"'{container[0]}' is said by CONTAINER_IMAGE, CONTAINER_MOUNTS and CONTAINER_RUNTIME")
     _refuse_ours(options, _OF_SRUN)
-    return tuple(words)
+    return tuple(tokens)
 
 
-def _words(text: str, carrier: str) -> list[str]:
+def _tokens(text: str, carrier: str) -> list[str]:
     try:
-        words = shlex.split(text)
+        tokens = shlex.split(text)
     except ValueError:
         raise ValueError("a quote in it does not close") from None
-    for word in words:
-        if not _HARMLESS.fullmatch(word):
-            raise ValueError(f"'{word}' holds white space, a quote, '#', '$' or '\\', which no {carrier} can carry")
-    return words
+    for token in tokens:
+        if not _HARMLESS.fullmatch(token):
+            raise ValueError(f"'{token}' holds white space, a quote, '#', '$' or '\\', which no {carrier} can carry")
+    return tokens
 
 
-def _grouped(words: Sequence[str]) -> tuple[str, ...]:
-    """Each option with the value that stands after it."""
+def _grouped(tokens: Sequence[str]) -> tuple[str, ...]:
+    """Join each option with the value after it."""
     options: list[str] = []
-    for word in words:
-        if word.strip("-") and word.startswith("-"):
-            options.append(word)
-        elif options and word.strip("-"):
-            options[-1] += f" {word}"
+    for token in tokens:
+        if token.strip("-") and token.startswith("-"):
+            options.append(token)
+        elif options and token.strip("-"):
+            options[-1] += f" {token}"
         else:
-            raise ValueError(f"'{word}' is not an option: each begins with '-'")
+            raise ValueError(f"'{token}' is not an option: each begins with '-'")
     return tuple(options)
 
 
@@ -86,7 +86,7 @@ def _refuse_ours(options: Sequence[str], ours: Mapping[str, str]) -> None:
 
 
 def _setting_of(name: str, ours: Mapping[str, str]) -> str | None:
-    """The setting that says what an option of ours does, "" if none does; None for an option that is not ours."""
+    """Return the setting to use instead of an option of ours, "" if there is none; None for any other option."""
     if not name.startswith("--"):
         return ours.get(name[:2])
     if name in ours or len(name) < _SHORTEST:

@@ -1,4 +1,4 @@
-"""Handing a script to Slurm, and taking a job back."""
+"""Submit a script to Slurm, and cancel its job."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from harness.launch.slurm.command import call, cluster_name, cluster_option, inh
 _ANSWER = re.compile(r"^(?P<job_id>\d+)(?:;(?P<cluster>\S+))?$", re.MULTILINE)
 
 # slurmctld may have taken the job although its answer came too late, or sbatch was ended.
-_UNSURE = re.compile(
+_MAY_BE_SUBMITTED = re.compile(
     r"[Tt]imed out|[Ss]ocket|Zero Bytes|[Cc]onnection (reset|closed)|receive failure|Unspecified error"
 )
 
@@ -45,27 +45,27 @@ _FIXES = (
     (r"AssocMax|QOSMax|violates accounting|limit", "you have as many jobs as you may; wait until some have ended"),
     (r"contact slurm controller|not yet connected", "slurmctld does not answer; try again, or ask the admins"),
 )
-"""What to change for what sbatch says, the first that fits."""
+"""What to change, by what sbatch prints; the first that matches."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SlurmJob:
-    """A job that Slurm took; `cluster` is None where Slurm does not tell its name."""
+    """A job that Slurm accepted; `cluster` is None where its name is not known."""
 
     job_id: str
     cluster: str | None
 
 
 class Refused(EnvironmentProblem):
-    """sbatch did not take the job. `unsure`: it may have been taken all the same."""
+    """sbatch refused the job. `may_be_submitted`: Slurm may have accepted it all the same."""
 
-    def __init__(self, text: str, *, unsure: bool) -> None:
+    def __init__(self, text: str, *, may_be_submitted: bool) -> None:
         super().__init__(text)
-        self.unsure = unsure
+        self.may_be_submitted = may_be_submitted
 
 
 def require_sbatch() -> str:
-    """The path of sbatch."""
+    """The path of sbatch; EnvironmentProblem where there is none."""
     sbatch = shutil.which("sbatch")
     if sbatch is None:
         raise EnvironmentProblem(
@@ -92,30 +92,30 @@ def submit_script(paths: RunPaths, options: Sequence[str] = (), *, is_array: boo
             text=True,
             errors="replace",
         )
-    said = "\n".join(filter(None, (answer.stderr.strip(), answer.stdout.strip())))
+    output = "\n".join(filter(None, (answer.stderr.strip(), answer.stdout.strip())))
     if answer.returncode != 0:
         raise Refused(
-            f"sbatch refused the job (exit {answer.returncode}): {said}{_fix(said)}",
-            unsure=answer.returncode < 0 or bool(_UNSURE.search(said)),
+            f"sbatch refused the job (exit {answer.returncode}): {output}{_fix(output)}",
+            may_be_submitted=answer.returncode < 0 or bool(_MAY_BE_SUBMITTED.search(output)),
         )
     match = _ANSWER.search(answer.stdout)
     if match is None:
-        raise Refused(f"sbatch did not answer with a job id but with: {said!r}", unsure=True)
+        raise Refused(f"sbatch did not answer with a job id but with: {output!r}", may_be_submitted=True)
     return SlurmJob(job_id=match["job_id"], cluster=match["cluster"] or cluster_name())
 
 
 def cancel(job_id: str, *, cluster: str | None) -> str | None:
-    """Asks Slurm to end a job; what scancel complained of, if it did. Its exit code tells nothing."""
+    """Ask Slurm to end a job; return what scancel complained of, None if nothing. Its exit code means nothing."""
     answer = call(["scancel", *cluster_option(cluster), job_id])
-    return answer.said.removeprefix("scancel: error: ") or None
+    return answer.stderr.removeprefix("scancel: error: ") or None
 
 
-def _fix(said: str) -> str:
-    fix = next((fix for pattern, fix in _FIXES if re.search(pattern, said)), None)
+def _fix(output: str) -> str:
+    fix = next((fix for pattern, fix in _FIXES if re.search(pattern, output)), None)
     return f"; {fix}" if fix else ""
 
 
 def _log_name(paths: RunPaths, *, is_array: bool) -> str:
-    """As sbatch expands it: `%%` is a per cent sign, `%a` the task's index."""
+    """The path of the log as sbatch expands it: `%%` is a per cent sign, `%a` the task's index."""
     root = str(paths.root).replace("%", "%%")
     return f"{root}{'-%a' if is_array else ''}/{paths.log.name}"

@@ -1,4 +1,4 @@
-"""A job's time limit, as Slurm writes it and in seconds."""
+"""Convert a job's time limit between Slurm's form and seconds."""
 
 import re
 

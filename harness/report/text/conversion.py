@@ -1,4 +1,4 @@
-"""How the result of a conversion is shown: as rows, in the list of runs, and as data."""
+"""Show the result of a conversion: as rows, in the list of runs, and as data."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What happens to the runs that are followed, as text."""
+"""Format the events of followed runs."""
 
 from harness.report.text.job import show_attempt, show_job
 from harness.report.text.step import step_text
@@ -6,7 +6,7 @@ from harness.runs.watch.watch import Ended, Event, NeverStarts, Noticed, SlurmSi
 
 
 def event_text(event: Event) -> str:
-    """One line; which run it is about is left to the caller."""
+    """Format an event as one line, without the name of its run."""
     match event:
         case Stepped(step=step):
             return step_text(step)
@@ -23,7 +23,7 @@ def event_text(event: Event) -> str:
 
 
 def _state(event: StateChanged) -> str:
-    """The job's state; from the second attempt on also what became of the one before."""
+    """The job's state; from the second attempt on also how the one before ended."""
     record, job = event.run.record, event.job
     name = f"job {record.job.job_id} " if record.job.job_id else ""
     state = f"{name}{show_job(job) if job else record.status}"

@@ -1,4 +1,4 @@
-"""What a job is predicted to take and may cost, in a line."""
+"""Format the predicted step and the highest cost of a job, in a line."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # a launch without a known GPU starts faster without the cost
 
 
 def show_job_cost(found: Assessment) -> str:
-    """What a step is predicted to take where the machine is known, and what a Slurm job's time limit may cost."""
+    """The predicted step where the GPU is known, and the GPU-hours of a Slurm job's time limit."""
     resolved = found.resolved
     parts = [f"predicted: {_predicted(found.candidate)}"] if found.candidate else []
     if found.executor == "slurm" and resolved.text("DEVICE") != "cpu":

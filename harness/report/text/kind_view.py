@@ -1,4 +1,4 @@
-"""How the result of a kind of run is shown."""
+"""The view of a kind of run: how its result is shown."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from harness.runs.kind import Result
 
 LIST_COLUMNS = ("GPUs", "step time", "tokens/s/GPU", "TFLOP/s/GPU", "loss")
-"""What `runs list` shows of a result; a kind leaves out what it does not have."""
+"""The columns of `runs list` for a result; a kind leaves out what it does not have."""
 
 
 class KindView[R: Result](NamedTuple):

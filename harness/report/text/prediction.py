@@ -1,4 +1,4 @@
-"""Predictions as text and as JSON data."""
+"""Format predictions as text and as JSON data."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Text of others, such as a log's, made fit for a terminal."""
+"""Make text of unknown origin, such as a log's, safe for a terminal."""
 
 import re
 
@@ -6,5 +6,5 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def printable(text: str) -> str:
-    r"""The text with control characters, all but tab and line break, written out: `\x1b` clears no screen."""
+    r"""Escape control characters, all but tab and line break: `\x1b` clears no screen."""
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)

@@ -1,4 +1,4 @@
-"""A run as JSON data for programs: what it is, how it stands, and its figures in bytes and seconds."""
+"""Convert a run to JSON data for programs: its identity, status, and figures in bytes and seconds."""
 
 from typing import Any
 

@@ -14,10 +14,10 @@ def show_summary(record: RunRecord, job: str | None = None) -> str:
     return plain_table([*header, *_result(record), *_attempts(record.attempts), *_cause(record)])
 
 
-def show_runs(records: Iterable[RunRecord], waiting: Mapping[str, str] | None = None) -> str:
-    """One row a run; `waiting` says by run id why a submitted one waits."""
+def show_runs(records: Iterable[RunRecord], pending_reasons: Mapping[str, str] | None = None) -> str:
+    """One row a run; `pending_reasons` are those of submitted runs, by run id."""
     headers = ("run", "status", "model", *LIST_COLUMNS)
-    return plain_table((_run_row(record, (waiting or {}).get(record.run_id)) for record in records), headers)
+    return plain_table((_run_row(record, (pending_reasons or {}).get(record.run_id)) for record in records), headers)
 
 
 def _job(record: RunRecord, state: str | None) -> list[tuple[str, str]]:
@@ -33,7 +33,7 @@ def _result(record: RunRecord) -> Sequence[tuple[str, str]]:
 
 
 def _attempts(attempts: Sequence[Attempt]) -> list[tuple[str, str]]:
-    """Every attempt where there is something to tell: more than one, or one that ended badly."""
+    """A row for every attempt, if there are several or the one failed."""
     if len(attempts) == 1 and attempts[0].state in ("COMPLETED", "RUNNING"):
         return []
     from harness.report.text.job import show_attempt

@@ -1,4 +1,4 @@
-"""A sweep as tables: what is to run and may cost, what is refused, and what came of it."""
+"""Format a sweep as tables: the points to run and their cost, those refused, and the results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class PointPreview:
 
     @property
     def now(self) -> str:
-        """What is to be done with it, or the status of its run."""
+        """Whether it is to run now, and the status of its run."""
         if self.run is None:
             return "to run"
         status = f"{self.run.record.status}: {self.run.record.run_id}"
@@ -120,7 +120,7 @@ def preview_data(jobs: Sequence[PointPreview]) -> list[dict[str, Any]]:
 
 
 def show_cost(jobs: Sequence[PointPreview]) -> str:
-    """What the jobs may cost in all."""
+    """The cost of all jobs together."""
     limits = [job.gpu_hours for job in jobs if job.gpu_hours is not None]
     text = f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'} to run"
     if limits:
@@ -218,6 +218,6 @@ def _predicted(record: RunRecord, measured_s: float | None) -> str:
 
 
 def _cause(record: RunRecord) -> str:
-    """Why a run failed and what to change, where that is known."""
+    """The cause of a failure and what to change, where that is known."""
     cause = record.error.cause if record.error else None
     return f"{cause.text} {cause.change}" if cause else ""

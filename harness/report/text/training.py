@@ -1,4 +1,4 @@
-"""How the result of a training run is shown: as rows, in the list of runs, and as data."""
+"""Show the result of a training run: as rows, in the list of runs, and as data."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ _PREDICTED: Mapping[str, Callable[[float], str]] = {
     "tflops_per_gpu": "{:.4g} TFLOP/s/GPU".format,
     "peak_memory_bytes": show_bytes,
 }
-"""How the predicted figures of a result are shown."""
+"""The formats of the predicted figures."""
 
 
 def show_apart(predicted: float | None, measured: float | None) -> str:
@@ -59,7 +59,7 @@ def _figures(result: TrainingResult, summary: Summary) -> list[tuple[str, str]]:
 
 
 def _oddities(result: TrainingResult) -> list[tuple[str, str]]:
-    """What ran otherwise than asked, and what the nodes do not have alike."""
+    """Rows for what was not in effect as asked, and for what differs between the nodes."""
     mixed = result.in_effect.mixed if result.in_effect else ()
     return [
         *(("not as asked", str(difference)) for difference in result.differences),
@@ -91,7 +91,7 @@ def _data(result: TrainingResult | None) -> dict[str, Any]:
 
 
 def _predicted(result: TrainingResult) -> list[tuple[str, str]]:
-    """What was predicted of a run that has no results."""
+    """Rows for the prediction of a run without results."""
     figures = result.predicted or {}
     known = [show(figures[name]) for name, show in _PREDICTED.items() if name in figures]
     return [("predicted", ", ".join(known))] if known else []

@@ -48,7 +48,7 @@ class LocalDriver:
         for text in run.notices:
             self._reporter.notice(text)
         with self._reporter.steps(item) as on_step:
-            record, outcome = run_local(
+            record = run_local(
                 run,
                 item.resolved,
                 predicted=item.predicted,
@@ -56,7 +56,7 @@ class LocalDriver:
                 reporter=self._reporter,
                 on_step=on_step,
             )
-        report_failure(outcome, self._reporter)
+        report_failure(record, self._reporter)
         return StoredRun(folder=run.paths.root, record=record)
 
     def _end_orphan(self, name: str, run: StoredRun) -> None:

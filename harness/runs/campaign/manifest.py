@@ -73,8 +73,8 @@ def derived_name(manifest: CampaignManifest, varied: Sequence[str]) -> str:
     `varied` are the names of the values that differ from item to item.
     """
     text = json.dumps([manifest.place, *manifest.options, manifest.content()], sort_keys=True)
-    words = (*([] if "MODEL" in varied else [manifest.common.get("MODEL", "sweep")]), *varied)
-    return f"{'-'.join(words)[:50]}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"
+    names = (*([] if "MODEL" in varied else [manifest.common.get("MODEL", "sweep")]), *varied)
+    return f"{'-'.join(names)[:50]}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"
 
 
 def campaign_folder(root: Path, name: str) -> Path:

@@ -9,13 +9,13 @@ from harness.launch.run import Run
 from harness.launch.slurm.lanes import lane_options
 from harness.runs.campaign.campaign import Campaign
 from harness.runs.campaign.driver import CampaignOutcome, CampaignReporter, RecoveredRuns
-from harness.runs.campaign.follow import follow
 from harness.runs.campaign.item import Item
 from harness.runs.reconcile.reconcile import reconcile_all
 from harness.runs.reconcile.recover_job import never_became_a_job
 from harness.runs.record import UNFINISHED
 from harness.runs.store import StoredRun
-from harness.runs.submission import PATIENCE_S, await_initial_state, submit_run
+from harness.runs.submission import PATIENCE_S, await_initial_state, cancel_never_starting, submit_run
+from harness.runs.watch.watch import NeverStarts, SlurmSilent, watch
 
 _SBATCH_S = 120
 """How long an sbatch that outlived its driver is waited for; without its controller it gives up far sooner."""
@@ -56,7 +56,7 @@ class SlurmDriver:
         try:
             self._submit_all(pending, runs, recovered.unsubmitted)
             self._await_initial_states(runs, pending)
-            follow(runs, self._reporter, every_s=self._every_s)
+            self._follow(runs)
         except KeyboardInterrupt:
             self._reporter.notice(
                 "the jobs go on without this command; the same command follows them again, and submits the rest"
@@ -69,7 +69,7 @@ class SlurmDriver:
     ) -> None:
         """Submit each item, its run into `runs`. EnvironmentProblem says how many are submitted."""
         noticed: set[str] = set()
-        under_way = sum(run.record.status in UNFINISHED for run in runs.values())
+        unfinished = sum(run.record.status in UNFINISHED for run in runs.values())
         for number, item in enumerate(pending):
             try:
                 run = self._open(item, unsubmitted.get(item.name))
@@ -77,7 +77,7 @@ class SlurmDriver:
                     if text not in noticed:
                         self._reporter.notice(text)
                 noticed |= {*run.notices}
-                runs[item.name] = self._submit(item, run, under_way + number)
+                runs[item.name] = self._submit(item, run, unfinished + number)
             except EnvironmentProblem as problem:
                 raise EnvironmentProblem(
                     f"{problem}\n{item.name} and what comes after it were not submitted; {number} of {len(pending)}"
@@ -108,6 +108,25 @@ class SlurmDriver:
             if state.never_starts:
                 runs[item.name] = state.run
                 self._reporter.error(f"{item.name}: {state.never_starts}")
+
+    def _follow(self, runs: dict[str, StoredRun]) -> None:
+        """Follow the runs of all items to their ends, and put each as it then stands into `runs`.
+
+        A job that can never start is cancelled.
+        """
+        names = {run.folder: name for name, run in runs.items()}
+        unfinished = [run for run in runs.values() if run.record.status in UNFINISHED]
+        for event in watch(unfinished, every_s=self._every_s):
+            if isinstance(event, SlurmSilent):
+                self._reporter.event(None, event)
+                continue
+            name = names[event.run.folder]
+            if isinstance(event, NeverStarts):
+                runs[name], message = cancel_never_starting(event.run, event.job, event.reason)
+                self._reporter.error(f"{name}: {message}")
+                continue
+            runs[name] = event.run
+            self._reporter.event(name, event)
 
 
 def _await_sbatch(run: StoredRun) -> None:

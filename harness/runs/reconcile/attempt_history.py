@@ -70,7 +70,7 @@ def _is_start(job: JobState, own: Sequence[AttemptFacts]) -> bool:
     """Whether what Slurm says of a job now is of a start: not of one to come, nor of a job that never had one."""
     if job.state == "COMPLETING" and own and own[-1].exit_code is not None:
         return False  # it may be on its way back into the queue
-    return not job.waiting and job.started_s is not None and bool(job.nodes)
+    return not job.pending and job.started_s is not None and bool(job.nodes)
 
 
 def _is_new(job: JobState | None, last: AttemptFacts) -> bool:
@@ -78,7 +78,7 @@ def _is_new(job: JobState | None, last: AttemptFacts) -> bool:
     if job is None:
         return False
     elsewhere = bool(last.nodes) and set(last.nodes) != set(job.nodes)
-    later = last.ended_s is not None and not job.over and (job.started_s or 0) > last.ended_s
+    later = last.ended_s is not None and not job.ended and (job.started_s or 0) > last.ended_s
     return last.retry is not None or elsewhere or later
 
 
@@ -103,9 +103,9 @@ def _paired(own: Sequence[AttemptFacts], rows: Sequence[JobState | None], job_id
 def _attempt(number: int, start: _Start, follower: AttemptFacts | None, *, last: bool) -> Attempt:
     fact, row = start.facts, start.row
     started = (fact.started_s if fact else None) or (row.started_s if row else None)
-    ended = (fact.ended_s if fact else None) or (row.ended_s if row and (row.over or not last) else None)
+    ended = (fact.ended_s if fact else None) or (row.ended_s if row and (row.ended or not last) else None)
     exit_code = fact.exit_code if fact else None
-    if exit_code is None and row and row.over and row.exit_code != 0:
+    if exit_code is None and row and row.ended and row.exit_code != 0:
         exit_code = row.exit_code
     return Attempt(
         number=number,
@@ -122,8 +122,8 @@ def _attempt(number: int, start: _Start, follower: AttemptFacts | None, *, last:
 
 
 def _state(fact: AttemptFacts | None, row: JobState | None, follower: AttemptFacts | None, *, last: bool) -> str:
-    if row is not None and (row.over or last):
-        return row.words
+    if row is not None and (row.ended or last):
+        return row.state_text
     if fact is not None and fact.exit_code is not None and not _started_again(fact, follower):
         return "COMPLETED" if fact.exit_code == 0 else "FAILED"
     if not last:

@@ -40,12 +40,12 @@ def derive_status(run: StoredRun, view: QueueView) -> tuple[LogReading, JobState
         return LogReading(record=record), job
     history = [row for row in view.history.get(job_id, ()) if _is_own(row, run, facts)]
     attempts = attempts_of(facts, job, history, job_id)
-    under_way = replace(record, attempts=attempts, started=attempts[0].started if attempts else None)
-    if job is not None and not job.over:
-        return LogReading(record=replace(under_way, status="submitted" if job.waiting else "running")), job
+    unfinished = replace(record, attempts=attempts, started=attempts[0].started if attempts else None)
+    if job is not None and not job.ended:
+        return LogReading(record=replace(unfinished, status="submitted" if job.pending else "running")), job
     if job is not None and _may_be_unseen(job, facts):
         return LogReading(record=record), job
-    return _ended(under_way, run.paths, facts, job), job
+    return _ended(unfinished, run.paths, facts, job), job
 
 
 def _is_own(job: JobState, run: StoredRun, facts: Sequence[AttemptFacts]) -> bool:

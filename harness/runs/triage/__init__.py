@@ -1,1 +1,1 @@
-"""Why a run failed, and what to change."""
+"""Triage: find why a run failed, and what to change."""

@@ -1,4 +1,4 @@
-"""What the lines of some causes tell beyond the signature: figures, suspects, names."""
+"""Add details to some causes from the lines that match: figures, suspects, names."""
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -22,14 +22,14 @@ _PROGRESS = re.compile(r"\[PG (?P<group>[^\]]*?)Rank \d+\].*last enqueued (?:NCC
 _MOST_SHOWN = 8
 
 
-def _about_cuda_oom(cause: Cause, evidence: Evidence, lines: Sequence[str]) -> Cause:
-    """What was asked for and what there was, beside what the estimate said."""
+def _explain_cuda_oom(cause: Cause, evidence: Evidence, lines: Sequence[str]) -> Cause:
+    """Add how much memory was asked for and free, and the estimate."""
     text = "\n".join(lines)
     asked, free, capacity = (_bytes(pattern, text) for pattern in (_ASKED, _FREE, _CAPACITY))
     parts = [cause.text]
     if asked is not None and free is not None and capacity is not None:
-        there = f"{show_bytes(free)} of {show_bytes(capacity)} were free"
-        parts.append(f"{show_bytes(asked)} more were asked for where {there}.")
+        available = f"{show_bytes(free)} of {show_bytes(capacity)} were free"
+        parts.append(f"{show_bytes(asked)} more were asked for where {available}.")
     elif asked is not None:
         parts.append(f"{show_bytes(asked)} more were asked for.")
     parts.append(_estimate((evidence.predicted or {}).get("peak_memory_bytes"), capacity))
@@ -39,12 +39,12 @@ def _about_cuda_oom(cause: Cause, evidence: Evidence, lines: Sequence[str]) -> C
 def _estimate(peak_bytes: float | None, capacity_bytes: float | None) -> str:
     if peak_bytes is None:
         return "No estimate of its memory was made."
-    told = f"The estimate was {show_bytes(peak_bytes)} a GPU"
+    text = f"The estimate was {show_bytes(peak_bytes)} a GPU"
     if capacity_bytes is None:
-        return f"{told}."
+        return f"{text}."
     if peak_bytes > capacity_bytes:
-        return f"{told}: it was not going to fit."
-    return f"{told}, so that it should have fitted: it was too low for this job."
+        return f"{text}: it was not going to fit."
+    return f"{text}, so that it should have fitted: it was too low for this job."
 
 
 def _bytes(pattern: re.Pattern[str], text: str) -> float | None:
@@ -52,13 +52,13 @@ def _bytes(pattern: re.Pattern[str], text: str) -> float | None:
     return float(found[1]) * _UNITS[found[2]] if found else None
 
 
-def _about_nccl_timeout(cause: Cause, evidence: Evidence, lines: Sequence[str]) -> Cause:
-    """Whom the ranks waited for: those behind in a group's sequence of collectives, and those that said nothing."""
+def _explain_nccl_timeout(cause: Cause, evidence: Evidence, lines: Sequence[str]) -> Cause:
+    """Add the ranks that the others waited for: those behind in a group's collectives, and those that said nothing."""
     reported = set(cause.ranks)
     silent = set(range(evidence.rank_count or 0)) - reported
     if len(silent) > len(reported):  # a small group's timeout: the rest had not even reached theirs
         silent = set()
-    suspects = silent | _behind(evidence.log_lines)
+    suspects = silent | _ranks_behind(evidence.log_lines)
     parts = [cause.text]
     if waited := _WATCHDOG.search("\n".join(lines)):
         parts.append(f"They gave up after {int(waited['ms']) / 1000:.0f} s in {waited['work']}.")
@@ -67,12 +67,12 @@ def _about_nccl_timeout(cause: Cause, evidence: Evidence, lines: Sequence[str]) 
         parts.append(f"{len(reported)}{of_all} ranks reported it.")
     if not suspects:
         return replace(cause, text=" ".join(parts))
-    parts.append(f"Waited for: {_shown(suspects)}.")
+    parts.append(f"Waited for: {_rank_list(suspects)}.")
     return replace(cause, text=" ".join(parts), ranks=tuple(sorted(suspects)), nodes=evidence.nodes_of(suspects))
 
 
-def _behind(lines: Sequence[str]) -> set[int]:
-    """Ranks that enqueued fewer collectives of a group than others of it."""
+def _ranks_behind(lines: Sequence[str]) -> set[int]:
+    """Find the ranks that enqueued fewer collectives of a group than others in it."""
     groups: dict[str, dict[int, int]] = {}
     for line in lines:
         progress, rank = _PROGRESS.search(line), next(ranks_in(line), None)
@@ -81,21 +81,21 @@ def _behind(lines: Sequence[str]) -> set[int]:
     return {rank for seen in groups.values() for rank, last in seen.items() if last < max(seen.values())}
 
 
-def _shown(ranks: Collection[int]) -> str:
+def _rank_list(ranks: Collection[int]) -> str:
     ordered = [str(rank) for rank in sorted(ranks)]
     more = f" and {len(ordered) - _MOST_SHOWN} more" if len(ordered) > _MOST_SHOWN else ""
     return f"{'rank' if len(ordered) == 1 else 'ranks'} {', '.join(ordered[:_MOST_SHOWN])}{more}"
 
 
-def _about_assertion(cause: Cause, evidence: Evidence, lines: Sequence[str]) -> Cause:
-    """The signature knows the place; the words are in the traceback's last line."""
-    said = (evidence.traceback or "").strip().splitlines()
-    return replace(cause, evidence=said[-1]) if said else cause
+def _explain_assertion(cause: Cause, evidence: Evidence, lines: Sequence[str]) -> Cause:
+    """Take the traceback's last line as evidence: the signature's pattern matches the place, not the message."""
+    traceback = (evidence.traceback or "").strip().splitlines()
+    return replace(cause, evidence=traceback[-1]) if traceback else cause
 
 
 DETAILS: Mapping[str, Detail] = {
-    "cuda-oom": _about_cuda_oom,
-    "nccl-timeout": _about_nccl_timeout,
-    "invalid-arguments": _about_assertion,
+    "cuda-oom": _explain_cuda_oom,
+    "nccl-timeout": _explain_nccl_timeout,
+    "invalid-arguments": _explain_assertion,
 }
-"""By a signature's name: its cause, the evidence and the lines that matched → the cause with more to say."""
+"""By a signature's name: cause, evidence and matching lines → the cause with details."""

@@ -1,4 +1,4 @@
-"""How a run failed: which rank was the first, in its own words, and what the cause was."""
+"""Make the error of a failed run: the first failing rank, its own error text, and the cause."""
 
 import shlex
 import shutil
@@ -7,8 +7,6 @@ from dataclasses import replace
 
 from harness.launch.attempts import AttemptFacts, read_exits
 from harness.launch.exit_code import TERMINATED, TIME_IS_UP
-from harness.launch.rank_error import RankError, find_rank_error_in_log
-from harness.launch.run import Outcome
 from harness.launch.rundir import RunPaths
 from harness.launch.slurm.job_state import JobState
 from harness.launch.slurm.time_limit import parse_time_limit_s
@@ -16,17 +14,18 @@ from harness.runs.record import Cause, RunError, RunRecord
 from harness.runs.triage.cause import find_cause
 from harness.runs.triage.evidence import Evidence
 from harness.runs.triage.internal_causes import FOLDER_REMOVED, UNKNOWN, lost, not_started
-from harness.runs.triage.log_search import telling_lines
+from harness.runs.triage.log_search import matching_lines
+from harness.runs.triage.rank_error import RankError, find_rank_error, find_rank_error_in_log
 
 _NOT_STARTED = 128 + 53
 """Slurm's own code for a script whose log it could not open."""
 
 _STARTING_TAKES_S = 60
-"""How long a job may run before its script does: prologs, and the ranks of an attempt before."""
+"""The time that a job may run before its script does: prologs, and the ranks of an attempt before."""
 
 
 def failure_of(record: RunRecord, paths: RunPaths, last: AttemptFacts | None, job: JobState | None) -> RunError:
-    """The error of a failed Slurm run, by its last attempt's facts and log, and Slurm's last word on its job."""
+    """Make the error of a failed Slurm run from its last attempt's facts and log, and its job's last state."""
     if last is None and job is None:
         return RunError(cause=lost(record, "never began, as far as can be seen here"))
     if last is None and job and not paths.script.exists():
@@ -46,23 +45,28 @@ def failure_of(record: RunRecord, paths: RunPaths, last: AttemptFacts | None, jo
         nodes=record.attempts[-1].nodes if record.attempts else (),
     )
     if _saved_in_time(facts):
-        return replace(error, rank=None, traceback=None, cause=_to_go_on(paths, facts.saved_step) or error.cause)
+        return replace(
+            error, rank=None, traceback=None, cause=_time_limit_cause(paths, facts.saved_step) or error.cause
+        )
     if error.cause and error.cause.name == UNKNOWN.name and error.exit_code is None and job is None:
         return replace(error, cause=lost(record, "left no word of its end"))
     return error
 
 
-def failure_here(record: RunRecord, paths: RunPaths, outcome: Outcome) -> RunError:
-    """The error of a run that failed on this node, by what its ranks left and the log that the launcher wrote."""
-    found = outcome.error or RankError(rank=None, exit_code=None, text="")
-    codes = {} if found.rank is None or found.exit_code is None else {found.rank: found.exit_code}
-    return _error(record, paths, found, codes, exit_code=outcome.exit_code, nodes=(record.job.host,))
+def failure_here(record: RunRecord, paths: RunPaths, exit_code: int, *, raised: str | None = None) -> RunError:
+    """Make the error of a run that failed on this node from the output of its ranks and of the launcher.
+
+    A run in the recording process has no ranks: its error text is what that process `raised`.
+    """
+    rank_error = find_rank_error(paths) if raised is None else RankError(rank=None, exit_code=None, text=raised)
+    codes = {} if rank_error.rank is None or rank_error.exit_code is None else {rank_error.rank: rank_error.exit_code}
+    return _error(record, paths, rank_error, codes, exit_code=exit_code, nodes=(record.job.host,))
 
 
 def _error(
     record: RunRecord,
     paths: RunPaths,
-    found: RankError,
+    rank_error: RankError,
     codes: Mapping[int, int],
     *,
     exit_code: int | None,
@@ -70,13 +74,13 @@ def _error(
     start_bytes: int = 0,
     slurm_state: str | None = None,
 ) -> RunError:
-    """What the first failing rank, the log from `start_bytes` on, and Slurm's word come to; `codes` by rank."""
+    """Make the error from the first failing rank, the log from `start_bytes` on, and Slurm's state; `codes` by rank."""
     evidence = Evidence(
-        log_lines=telling_lines(paths.log, start_bytes=start_bytes),
+        log_lines=matching_lines(paths.log, start_bytes=start_bytes),
         exit_codes=codes,
-        first_rank=found.rank,
+        first_rank=rank_error.rank,
         # Under Slurm the last lines of all ranks are no rank's own words, and stand in the log anyway.
-        traceback=found.text if found.rank is not None or slurm_state is None else None,
+        traceback=rank_error.text if rank_error.rank is not None or slurm_state is None else None,
         slurm_state=slurm_state,
         free_bytes=shutil.disk_usage(paths.root).free if paths.root.is_dir() else None,
         predicted=record.predicted,
@@ -84,9 +88,9 @@ def _error(
         nodes=nodes,
     )
     return RunError(
-        exit_code=exit_code if found.rank is None else codes.get(found.rank, exit_code),
-        rank=found.rank,
-        traceback=found.text or None,
+        exit_code=exit_code if rank_error.rank is None else codes.get(rank_error.rank, exit_code),
+        rank=rank_error.rank,
+        traceback=rank_error.text or None,
         exit_codes={str(rank): code for rank, code in codes.items()},
         cause=find_cause(evidence),
     )
@@ -98,7 +102,7 @@ def _saved_in_time(facts: AttemptFacts) -> bool:
 
 
 def ran_out_of_time(record: RunRecord, facts: AttemptFacts, job: JobState | None) -> bool:
-    """Whether an attempt ended for its time limit: asked to ahead of it, or at it where Slurm has no word for that.
+    """Whether an attempt ended for its time limit: warned ahead of it, or at it where Slurm says nothing of it.
 
     Megatron may not have listened yet when it was asked. Slurm's clock runs before the script's begins.
     """
@@ -114,8 +118,8 @@ def ran_out_of_time(record: RunRecord, facts: AttemptFacts, job: JobState | None
     return bool(facts.started_s and facts.ended_s and facts.ended_s - facts.started_s >= limit_s - late_s)
 
 
-def _to_go_on(paths: RunPaths, step: int | None) -> Cause | None:
-    """How to go on from what the run saved before its time was up; None if it saved nothing."""
+def _time_limit_cause(paths: RunPaths, step: int | None) -> Cause | None:
+    """The cause of a run that saved before its time was up, with how to resume it; None if it saved nothing."""
     if step is None:
         return None
     folder = shlex.quote(str(paths.root))
@@ -127,4 +131,4 @@ def _to_go_on(paths: RunPaths, step: int | None) -> Cause | None:
 
 
 def _slurm_state(record: RunRecord, job: JobState | None) -> str:
-    return record.attempts[-1].state if record.attempts else (job.words if job else "UNKNOWN")
+    return record.attempts[-1].state if record.attempts else (job.state_text if job else "UNKNOWN")

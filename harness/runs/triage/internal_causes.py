@@ -1,4 +1,4 @@
-"""Causes that the harness knows of itself, beside those that signatures find in logs."""
+"""Causes that the harness finds without a log, beside those that signatures find in logs."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -43,21 +43,21 @@ UNKNOWN = Cause(
 )
 
 INTERNAL_CAUSES = (NEVER_STARTS, NEVER_SUBMITTED, NOT_STARTED, FOLDER_REMOVED, SUPERVISOR_GONE, LOST, UNKNOWN)
-"""All of them, in the order of a run's life. Where a record knows more, it says that."""
+"""All of them, in the order of a run's life; a record's own text may say more."""
 
 
 def lost(record: RunRecord, what: str) -> Cause:
-    """Nobody knows how the run ended; `what` its script did not do."""
+    """The cause of a run that Slurm no longer knows; `what` says what its script did not do."""
     return replace(LOST, text=f"Slurm no longer knows job {record.job.job_id}, and the job's script {what}.")
 
 
 def never_starts(reason: PendingReason, shown: str | None) -> Cause:
-    """A reason for waiting that no waiting clears; `shown` is Slurm's word for it."""
+    """The cause of a job that can never start; `shown` is Slurm's name of the reason."""
     return replace(NEVER_STARTS, text=_sentence(reason.meaning), change=_sentence(reason.fix), evidence=shown)
 
 
 def not_started(record: RunRecord, nodes: Sequence[str]) -> Cause:
-    """Slurm ended the job with a code of its own before its script wrote a line."""
+    """The cause of a job that Slurm ended before its script wrote a line."""
     where = f" on {', '.join(nodes[:4])}" if nodes else ""
     folder = record.paths.get("root", "its folder")
     change = f"See whether {folder} is there and can be written{where}, and is not full."

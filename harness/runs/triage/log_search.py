@@ -1,20 +1,20 @@
-"""The lines of a job's log that a signature knows, found fast in a large one."""
+"""Search a log, however large, for the lines that signatures match."""
 
 import os
 import subprocess
 from pathlib import Path
 
-from harness.launch.log_part import open_part
+from harness.launch.log.log_file import open_part
 from harness.runs.triage.signatures import pattern_of, signatures
 
 SEARCHED_BYTES = 256 * 1024**2
-"""How much of a log's end is searched, which takes about a second."""
+"""The part of a log's end that is searched, which takes about a second."""
 
 _MOST_LINES = 10_000
 
 
-def telling_lines(log: Path, *, start_bytes: int = 0) -> tuple[str, ...]:
-    """What any signature matches in a log from `start_bytes` on, in order; nothing if it cannot be read.
+def matching_lines(log: Path, *, start_bytes: int = 0) -> tuple[str, ...]:
+    """Find the lines that any signature matches in a log from `start_bytes` on; none if it cannot be read.
 
     grep reads hundreds of megabytes a second where Python's re reads one or two.
     """

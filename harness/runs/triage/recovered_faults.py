@@ -1,4 +1,4 @@
-"""What ranks printed of faults that they went on from, such as the import of a module that they can do without."""
+"""Faults that ranks printed and recovered from, such as the failed import of an optional module."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -7,35 +7,35 @@ from harness.launch.exit_code import KILLED, TERMINATED
 from harness.runs.triage.evidence import label_of
 from harness.runs.triage.signatures import pattern_of, signatures
 
-_LEFT_IN_PEACE_OR_ENDED_BY_OTHERS = (0, KILLED, TERMINATED)
+_NO_FAILURE_OF_ITS_OWN = (0, KILLED, TERMINATED)
 _LABELS = re.compile(r"^ *\d+: (\[rank\d+\]: ?)?")
 
 
 def recovered_faults(log: Sequence[str], exit_codes: Mapping[int, int]) -> Callable[[str], bool]:
-    """Whether a line, of the log or of a rank's own words, tells of a fault that its rank went on from.
+    """Return a function that says whether a line tells of a fault from which its rank recovered.
 
-    It went on from a weak fault if it printed one that passes later on, or did not end by an exit code of its own.
-    Where nothing that passes is in the log there is no other cause to look for. The job's script decides alike whether
-    to try again (shell/retry.sh).
+    A rank recovered from a weak fault if it printed a transient one later on, or did not end by an exit code of its
+    own. Where no transient fault is in the log there is no other cause to look for. The job's script decides alike
+    whether to try again (shell/retry.sh).
     """
-    passing = re.compile(pattern_of(it for it in signatures() if it.transient))
-    lasting = re.compile(pattern_of(it for it in signatures() if it.lasting and not it.weak))
-    weak = re.compile(pattern_of(it for it in signatures() if it.lasting and it.weak))
-    last = {label_of(line): at for at, line in enumerate(log) if passing.search(line)}
+    transient = re.compile(pattern_of(it for it in signatures() if it.transient))
+    persistent = re.compile(pattern_of(it for it in signatures() if it.persistent and not it.weak))
+    weak = re.compile(pattern_of(it for it in signatures() if it.persistent and it.weak))
+    last = {label_of(line): at for at, line in enumerate(log) if transient.search(line)}
 
     def went_on(at: int, line: str) -> bool:
         rank = label_of(line)
-        by_others = exit_codes.get(-1 if rank is None else rank, 0) in _LEFT_IN_PEACE_OR_ENDED_BY_OTHERS
-        return bool(last) and (by_others or at < last.get(rank, -1))
+        not_by_itself = exit_codes.get(-1 if rank is None else rank, 0) in _NO_FAILURE_OF_ITS_OWN
+        return bool(last) and (not_by_itself or at < last.get(rank, -1))
 
     found = {
-        _said(line)
+        _rank_and_text(line)
         for at, line in enumerate(log)
-        if weak.search(line) and not lasting.search(line) and went_on(at, line)
+        if weak.search(line) and not persistent.search(line) and went_on(at, line)
     }
-    return lambda line: _said(line) in found
+    return lambda line: _rank_and_text(line) in found
 
 
-def _said(line: str) -> tuple[int | None, str]:
-    """A rank and its words, without what srun and torch put before them."""
+def _rank_and_text(line: str) -> tuple[int | None, str]:
+    """A rank and its text, without the labels of srun and torch."""
     return label_of(line), _LABELS.sub("", line).strip()

@@ -1,4 +1,4 @@
-"""The signatures by which a failed job is understood: `signatures.yaml`, read where one has failed."""
+"""The signatures of causes, `signatures.yaml`, read only where a job has failed or may be retried."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ type Kind = Literal["permanent", "exception", "transient", "aftermath"]
 class Signature:
     """One cause of failure: what shows it, what it means (`text`) and what to change.
 
-    `patterns` mean the same to Python's re and to `grep -E`. `states` are Slurm's words for it, `exit_codes` a rank's.
+    `patterns` mean the same to Python's re and to `grep -E`. `states` are Slurm's, `exit_codes` a rank's.
     A transient one passes by itself; an exception says no more than that Python raised; an aftermath is what ranks show
     when another one is gone. What a tentative one matches is also printed by programs that go on. `source` says where
     the patterns are from.
@@ -39,7 +39,7 @@ class Signature:
         return self.kind == "transient"
 
     @property
-    def lasting(self) -> bool:
+    def persistent(self) -> bool:
         """Whether the same job would fail again."""
         return self.kind in ("permanent", "exception")
 
@@ -51,7 +51,7 @@ class Signature:
 
 @cache
 def signatures() -> tuple[Signature, ...]:
-    """All of them in order of precedence: root causes, then transient ones, then aftermaths."""
+    """Read all of them, in order of precedence: root causes, then transient ones, then aftermaths."""
     import yaml  # imported late: only a failed run needs it
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -60,17 +60,17 @@ def signatures() -> tuple[Signature, ...]:
 
 
 def pattern_of(found: Iterable[Signature]) -> str:
-    """One extended regular expression, for `LC_ALL=C grep -E` and for re, of all that shows one of them."""
+    """Join the patterns of signatures into one extended regular expression, for `LC_ALL=C grep -E` and for re."""
     return "|".join(pattern for signature in found for pattern in signature.patterns)
 
 
 def retry_patterns() -> RetryPatterns:
-    """What a job's script takes of the signatures to decide whether to start anew."""
-    lasting = [it for it in signatures() if it.lasting]
+    """The patterns by which a job's script decides whether to start anew."""
+    persistent = [it for it in signatures() if it.persistent]
     return RetryPatterns(
         transient=tuple((it.name, pattern_of([it])) for it in signatures() if it.transient and it.patterns),
-        permanent=pattern_of(it for it in lasting if not it.weak),
-        weak=pattern_of(it for it in lasting if it.weak),
+        permanent=pattern_of(it for it in persistent if not it.weak),
+        weak=pattern_of(it for it in persistent if it.weak),
     )
 
 

@@ -116,10 +116,10 @@ class _Followed:
 
     def read_log(self) -> Iterator[Event]:
         """New steps; of what was there before one looked, the last step alone."""
-        while chunk := self._tail.read():
+        while (lines := self._tail.read_lines()) is not None:
             if self._tail.restarted:
                 yield Noticed(run=self.run, text="its log was replaced or cut short; it is read from its beginning")
-            steps = self._reader.feed_bytes(chunk)
+            steps = [step for line in lines if (step := self._reader.feed(line))]
             for step in steps[-1:] if self._backlog else steps:
                 yield Stepped(run=self.run, step=step)
         self._backlog = False
@@ -143,7 +143,7 @@ class _Followed:
         if run.problem and run.problem != self._problem:
             yield Noticed(run=run, text=run.problem)
         self._problem = run.problem
-        if job and job.waiting:  # requeued: its last end is no news any more
+        if job and job.pending:  # requeued: its last end is no news any more
             self._ended_attempts |= {attempt.number for attempt in run.record.attempts}
         before = [(attempt.state, attempt.retried) for attempt in run.record.attempts[:-1]]
         now = (run.record.status, before, _shown(job))
@@ -158,8 +158,8 @@ class _Followed:
     def give_up(self) -> Iterator[Event]:
         """The end of following a job for which Slurm gave the same reason that it can never start twice in a row."""
         job = self._job
-        reason = find_reason(job.reason) if job and job.waiting and job.reason else None
-        before, self._hopeless = self._hopeless, reason if reason and reason.never and reason.settled else None
+        reason = find_reason(job.reason) if job and job.pending and job.reason else None
+        before, self._hopeless = self._hopeless, reason if reason and reason.never and reason.conclusive else None
         if job and reason and reason is before and not self.ended:
             self.ended = True
             yield NeverStarts(run=self.run, job=job, reason=reason)
@@ -167,4 +167,4 @@ class _Followed:
 
 def _shown(job: JobState | None) -> object:
     """What of a job is worth telling when it changes; when a waiting one is expected to start changes all the time."""
-    return job and (job.state, job.reason if job.waiting else None, job.nodes)
+    return job and (job.state, job.reason if job.pending else None, job.nodes)

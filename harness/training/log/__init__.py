@@ -1,1 +1,1 @@
-"""What a run's log states."""
+"""Parse a training run's log."""

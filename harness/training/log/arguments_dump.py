@@ -1,9 +1,9 @@
-"""The arguments that Megatron prints when it has validated them, 0.11 to 0.19: all that its own entry point states.
+"""Parse the arguments that Megatron prints when it has validated them, 0.11 to 0.19.
 
 `validate_args` of megatron/training/arguments.py prints the sizes of the mapping in one line and ends with
-`_print_args`, which pads each name with dots to 48 columns. Both print on rank 0. What they say of the token
-dispatcher is what is built, in every release: MoELayer (megatron/core/transformer/moe/moe_layer.py) takes the type it
-is given or raises, and TransformerConfig's `__post_init__` sets the flex backend only where `moe_enable_deepep` asks.
+`_print_args`, which pads each name with dots to 48 columns. Both print on rank 0. The token dispatcher that they print
+is the one that is built, in every release: MoELayer (megatron/core/transformer/moe/moe_layer.py) takes the type it is
+given or raises, and TransformerConfig's `__post_init__` sets the flex backend only where `moe_enable_deepep` asks.
 """
 
 import re
@@ -48,12 +48,12 @@ _COUNT = re.compile(r"\d{1,9}", re.ASCII)
 
 
 def begins_dump(line: str) -> bool:
-    """Whether the arguments follow."""
+    """Whether a line is the title after which the arguments follow."""
     return _TITLE in line
 
 
 def parse_argument(line: str) -> tuple[str, str] | None:
-    """The name and value of one of the arguments that a setup is read from."""
+    """Parse a line into the name and value of an argument that a setup is made from; None for any other line."""
     found = _ARGUMENT.search(line) if _DOTS in line else None
     if not found:
         return None
@@ -62,7 +62,7 @@ def parse_argument(line: str) -> tuple[str, str] | None:
 
 
 def parse_sizes(line: str) -> Mapping[str, str] | None:
-    """The sizes that Megatron states before it prints its arguments, by the arguments' names."""
+    """Parse the sizes that Megatron prints before its arguments, by the arguments' names; None for any other line."""
     at = line.find(_SIZES)
     if at < 0:
         return None
@@ -74,7 +74,7 @@ def parse_sizes(line: str) -> Mapping[str, str] | None:
 
 
 def setup_of(arguments: Mapping[str, str]) -> Setup:
-    """The setup that arguments, as printed, come to; what they leave open is None."""
+    """Derive the setup from printed arguments; what they leave open is None."""
     has_experts = arguments.get("num_experts", "None") != "None"
     return Setup(
         world_size=_count(arguments, "world_size"),
@@ -93,7 +93,7 @@ def setup_of(arguments: Mapping[str, str]) -> Setup:
 
 
 def _dispatcher(arguments: Mapping[str, str]) -> str | None:
-    """None until all that decide are printed."""
+    """The dispatcher; None until all arguments that decide it are printed."""
     kind = arguments.get("moe_token_dispatcher_type")
     if kind is None:
         return None
@@ -103,7 +103,7 @@ def _dispatcher(arguments: Mapping[str, str]) -> str | None:
 
 
 def _precision(arguments: Mapping[str, str]) -> str | None:
-    """None until all that decide are printed; 0.11 has no `fp8_recipe`, and no release before 0.15 has `fp4`."""
+    """The precision; None until all that decide it are printed. `fp8_recipe` exists from 0.12, `fp4` from 0.15 on."""
     if not arguments.keys() >= {"bf16", "fp16", "fp8"}:
         return None
     found = lowest_precision(
@@ -117,7 +117,7 @@ def _precision(arguments: Mapping[str, str]) -> str | None:
 
 
 def _grouped_gemm(arguments: Mapping[str, str]) -> bool | None:
-    """None for layers without Transformer Engine: before 0.17 they group too, later they quietly do not."""
+    """None for layers without Transformer Engine: before 0.17 they group too, later they silently do not."""
     asked = arguments.get("moe_grouped_gemm")
     if asked == "True":
         return True if arguments.get("transformer_impl") == "transformer_engine" else None

@@ -1,6 +1,6 @@
-"""What the embedded engine states of itself (harness/engine/effect.py): what is in effect, and the memory it took."""
+"""Parse the statements of the embedded engine (harness/engine/effect.py): what is in effect, and its peak memory."""
 
-from harness.launch import stated_json
+from harness.launch.log import stated_json
 from harness.training.effective import InEffect, Setup
 from harness.training.log.samples import PeakMemory
 
@@ -9,7 +9,7 @@ _PEAK_MEMORY = "moe-harness: peak memory "
 
 
 def parse_in_effect(line: str) -> InEffect | None:
-    """The engine's statement of what is in effect. A value of an unexpected type is left out."""
+    """Parse the engine's statement of what is in effect. A value of an unexpected type is left out."""
     stated = stated_json.stated_after(_IN_EFFECT, line)
     if stated is None:
         return None
@@ -37,7 +37,7 @@ def parse_in_effect(line: str) -> InEffect | None:
 
 
 def parse_peak_memory(line: str) -> PeakMemory | None:
-    """The engine's statement of each rank's largest use of memory."""
+    """Parse the engine's statement of each rank's peak memory."""
     stated = stated_json.stated_after(_PEAK_MEMORY, line)
     if stated is None:
         return None

@@ -1,4 +1,4 @@
-"""One line of a Megatron log, 0.11 to 0.19, to the noun it states. Anything else, or torn, is None.
+"""Parse single lines of a Megatron log, 0.11 to 0.19. A line of another kind, or a torn one, is None.
 
 The iteration line is built by `training_log` of megatron/training/training.py, the memory line by `report_memory` of
 its utils, the validation line by `evaluate_and_print_results`, the checkpoint line by checkpointing.py. Over these
@@ -47,19 +47,19 @@ _MIB = 1024 * 1024  # Megatron prints MB and means MiB
 
 
 def label(line: str) -> str:
-    """Who printed the line: the prefix of `srun -l` or torchrun (`12: `, `[rank3]:`), empty if there is none."""
+    """The label of the rank that printed a line, by `srun -l` or torchrun (`12: `, `[rank3]:`); empty without one."""
     found = _LABEL.match(line)
     return "/".join(part for part in found.groups() if part) if found else ""
 
 
 def start_text(line: str) -> str | None:
-    """The statement, with its time, that a launch begins to train."""
+    """The statement, with its time, that a launch begins to train; None for any other line."""
     found = _START.search(line) if "[before the start of training step]" in line else None
     return found[0] if found else None
 
 
 def iteration_texts(line: str) -> Iterator[str]:
-    """The whole iteration lines within a line; other ranks' words around them, or a torn one, do no harm."""
+    """Find the whole iteration lines within a line; other ranks' text around them, or a torn one, is skipped."""
     if _SKIPPED not in line:
         return
     heads = list(_HEAD.finditer(line))
@@ -71,7 +71,7 @@ def iteration_texts(line: str) -> Iterator[str]:
 
 
 def parse_iteration(text: str) -> StepSample | None:
-    """The sample of a whole iteration line; None if one of its fields is not a number, for then it is torn."""
+    """Parse a whole iteration line; None if one of its fields is not a number, for then it is torn."""
     head = _HEAD.match(text)
     fields = _fields(text[head.end() :]) if head else None
     if head is None or fields is None or not fields.keys() >= _REQUIRED:
@@ -97,7 +97,7 @@ def parse_iteration(text: str) -> StepSample | None:
 
 
 def parse_memory(line: str) -> MemoryReport | None:
-    """The memory line of one rank."""
+    """Parse the memory line of one rank."""
     found = _MEMORY.search(line) if ") memory (MB) |" in line else None
     if not found:
         return None
@@ -113,7 +113,7 @@ def parse_memory(line: str) -> MemoryReport | None:
 
 
 def parse_validation(line: str) -> Validation | None:
-    """The loss on a validation or test set."""
+    """Parse the loss on a validation or test set."""
     head = _VALIDATION.search(line) if " loss at iteration " in line else None
     loss = _LM_LOSS.search(line, head.end() - 1) if head else None
     if not head or not loss:
@@ -128,7 +128,7 @@ def parse_validation(line: str) -> Validation | None:
 
 
 def parse_checkpoint(line: str) -> CheckpointSaved | None:
-    """A checkpoint that is now complete."""
+    """Parse the line that says that a checkpoint is complete."""
     if "successfully saved" not in line:
         return None
     if found := _SAVED.search(line):
@@ -139,16 +139,16 @@ def parse_checkpoint(line: str) -> CheckpointSaved | None:
 
 
 def parse_nccl_version(line: str) -> str | None:
-    """The NCCL that runs, `2.27.5`, as it states it itself under NCCL_DEBUG=VERSION or more."""
+    """Parse the version that NCCL prints, `2.27.5`, under NCCL_DEBUG=VERSION or more."""
     found = _NCCL.search(line) if "NCCL version " in line else None
     return found[1] if found else None
 
 
 def _fields(text: str) -> dict[str, float] | None:
-    """`name: number` between bars; None if a field that should be a number is none."""
+    """Parse `name: number` between bars; None if a field that should be a number is none."""
     fields: dict[str, float] = {}
     for part in text.split("|"):
-        name, _, value = (word.strip() for word in part.partition(":"))
+        name, _, value = (it.strip() for it in part.partition(":"))
         if (_COUNT if name in _WHOLE else _NUMBER).fullmatch(value):
             fields[name] = float(value)
         elif name in _KNOWN or _MTP.fullmatch(name):

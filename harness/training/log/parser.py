@@ -1,9 +1,9 @@
-"""A training log, read line by line while it grows, or as a whole."""
+"""Parse a training log, line by line while it grows, or as a whole."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.launch.log_part import clean, read_lines
+from harness.launch.log.log_file import clean, read_lines
 from harness.training.effective import InEffect
 from harness.training.log import lines as log_lines
 from harness.training.log.engine_statement import parse_peak_memory
@@ -13,7 +13,7 @@ from harness.training.log.samples import CheckpointSaved, MemoryReport, PeakMemo
 
 @dataclass(frozen=True, kw_only=True)
 class RunLog:
-    """All that a log states, as far as it has been read."""
+    """Everything that a log states, as far as it has been read."""
 
     samples: tuple[StepSample, ...] = ()
     restarts: int = 0
@@ -28,8 +28,8 @@ class LogParser:
     """Reads Megatron's log of any release from 0.11 to 0.19; ignores what it does not know and never raises.
 
     A launch begins where Megatron says so, or where the iteration goes back. Its samples supersede those of the
-    launch before from their iteration on. Where lines carry a rank's label, the rank that printed the launch's
-    first iteration line speaks for it; copies printed by other ranks, and lines printed twice, count once.
+    launch before from their iteration on. Where lines carry a rank's label, those of the rank that
+    printed the launch's first iteration line count; copies printed by other ranks, and lines printed twice, count once.
     With `seq_len`, and a world size given here or stated by the log, samples carry tokens per second.
     """
 
@@ -40,17 +40,16 @@ class LogParser:
         self._launch = -1  # none yet
         self._launch_is_new = False
         self._last_start: str | None = None
-        self._speaker = ""
+        self._rank_label = ""
         self._last_text = ""
         self._memory: list[MemoryReport] = []
         self._validations: list[Validation] = []
         self._checkpoints: list[CheckpointSaved] = []
         self._statements = LaunchStatements()
         self._peak_memory: PeakMemory | None = None
-        self._unfinished = b""
 
     def feed(self, line: str) -> StepSample | None:
-        """Take one line; the sample it adds, if it adds one."""
+        """Take one line; return the sample that it adds, if it adds one."""
         line = clean(line)
         start = log_lines.start_text(line)
         if start and start != self._last_start:
@@ -58,17 +57,11 @@ class LogParser:
             self._begin_launch()
             self._statements.training_began()
         added = [self._add(text, log_lines.label(line)) for text in log_lines.iteration_texts(line)]
-        self._note(line)
+        self._read_statements(line)
         return next((sample for sample in reversed(added) if sample), None)
 
-    def feed_bytes(self, chunk: bytes) -> list[StepSample]:
-        """Take the next bytes of a file that still grows; an unfinished last line waits for its end."""
-        *lines, self._unfinished = (self._unfinished + chunk).split(b"\n")
-        added = (self.feed(line.decode(errors="replace")) for line in lines)
-        return [sample for sample in added if sample]
-
     def log(self) -> RunLog:
-        """All that has been read so far."""
+        """Return everything that has been read so far."""
         return RunLog(
             samples=tuple(self._samples),
             restarts=max(self._launch, 0),
@@ -83,10 +76,10 @@ class LogParser:
         self._launch += 1
         self._launch_is_new = True
 
-    def _add(self, text: str, speaker: str) -> StepSample | None:
+    def _add(self, text: str, rank_label: str) -> StepSample | None:
         """Keep a whole iteration line's sample, unless it is a copy."""
         sample = log_lines.parse_iteration(text)
-        if sample is None or self._is_copy(text, speaker):
+        if sample is None or self._is_copy(text, rank_label):
             return None
         if not self._launch_is_new and (not self._samples or sample.iteration <= self._samples[-1].iteration):
             self._begin_launch()
@@ -94,18 +87,22 @@ class LogParser:
             self._supersede(sample.iteration)
         self._launch_is_new = False
         self._statements.training_began()
-        self._speaker = speaker
+        self._rank_label = rank_label
         self._last_text = text
         sample = replace(sample, launch=self._launch, tokens_per_s_per_gpu=self._tokens_per_s_per_gpu(sample))
         self._samples.append(sample)
         return sample
 
-    def _is_copy(self, text: str, speaker: str) -> bool:
-        """Whether this line repeats, or another rank repeats, what the launch's speaker prints."""
-        return bool(self._samples) and not self._launch_is_new and (speaker != self._speaker or text == self._last_text)
+    def _is_copy(self, text: str, rank_label: str) -> bool:
+        """Whether this line repeats, or another rank repeats, what the launch's rank prints."""
+        return (
+            bool(self._samples)
+            and not self._launch_is_new
+            and (rank_label != self._rank_label or text == self._last_text)
+        )
 
     def _supersede(self, iteration: int) -> None:
-        """Forget what earlier launches did from an iteration on: it is done again."""
+        """Drop the samples of earlier launches from an iteration on: it is done again."""
         self._samples = [earlier for earlier in self._samples if earlier.iteration < iteration]
         self._validations = [earlier for earlier in self._validations if earlier.iteration < iteration]
 
@@ -115,7 +112,7 @@ class LogParser:
             return None
         return sample.global_batch_size * self._seq_len / sample.step_s / world_size
 
-    def _note(self, line: str) -> None:
+    def _read_statements(self, line: str) -> None:
         """Keep what lines other than the iteration line state."""
         if memory := log_lines.parse_memory(line):
             self._memory.append(memory)
@@ -128,7 +125,7 @@ class LogParser:
 
 
 def read_log(path: Path, parser: LogParser) -> RunLog:
-    """All that the log of a run states, ended or still going. EnvironmentProblem if it cannot be read."""
+    """Parse the log of a run that has ended or still goes on. EnvironmentProblem if it cannot be read."""
     for line in read_lines(path):
         parser.feed(line)
     return parser.log()

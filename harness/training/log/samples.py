@@ -1,4 +1,4 @@
-"""What a training log holds, a noun a kind of line. Missing is None, never 0."""
+"""The contents of a training log, a class for each kind of line. Missing is None, never 0."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,17 +34,17 @@ class StepSample:
 
     @property
     def number(self) -> int:
-        """Which step the line is of."""
+        """The number of the step."""
         return self.iteration
 
     @property
     def total(self) -> int:
-        """How many steps the run is to take."""
+        """The number of steps of the whole run."""
         return self.train_iters
 
     @property
     def unit(self) -> str:
-        """What counts them."""
+        """The unit that is counted."""
         return "step"
 
     @property
@@ -73,7 +73,7 @@ class MemoryReport:
 
 @dataclass(frozen=True, kw_only=True)
 class PeakMemory:
-    """The largest use of memory of each rank, and what was measured: `rss` or `cuda_allocated`."""
+    """The peak memory of each rank, and what was measured: `rss` or `cuda_allocated`."""
 
     per_rank_bytes: tuple[int, ...]
     kind: str

@@ -1,4 +1,4 @@
-"""What the harness itself states in a log: a marker, and a JSON object on the rest of the line."""
+"""Parse the harness's own statements in a log: a marker, then a JSON object on the rest of the line."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ _DECODER = json.JSONDecoder()
 
 
 def stated_after(marker: str, line: str) -> dict[str, object] | None:
-    """The JSON object after a marker; None if there is none or it is torn."""
+    """Parse the JSON object after a marker; None if there is none or it is torn."""
     at = line.find(marker)
     if at < 0:
         return None

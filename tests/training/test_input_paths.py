@@ -1,7 +1,6 @@
 """Paths looked at before a run starts."""
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,16 +13,6 @@ from harness.training.job import training_job
 from harness.training.open_training import open_training
 
 type Configured = Callable[..., Resolved]
-
-
-@pytest.fixture
-def as_nobody() -> Iterator[None]:
-    """File permissions count even where the tests run as root."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(65534)
-    yield
-    os.seteuid(before)
 
 
 def written_in_a_conf() -> dict[str, Origin]:

@@ -1,4 +1,4 @@
-"""Reading what ranks write while they write it, whole lines only."""
+"""Read the output of ranks while they write it, whole lines only."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ class LineTail:
         self._partial = b""
 
     def read(self, *, final: bool = False) -> Iterator[bytes]:
-        """The lines that were finished since the last call; with `final`, an unfinished last one too."""
+        """Read the lines finished since the last call; with `final`, an unfinished last one too."""
         with self._path.open("rb") as file:
             file.seek(self._offset)
             grown = file.read()
@@ -32,7 +32,7 @@ class RankTails:
         self._tails: dict[Path, LineTail] = {}
 
     def read(self, *, final: bool = False) -> Iterator[bytes]:
-        """New lines of all ranks as `RANK: text`, as `srun -l` labels them."""
+        """Read the new lines of all ranks as `RANK: text`, as `srun -l` labels them."""
         for path in rank_files(self._ranks, "std*.log"):
             tail = self._tails.setdefault(path, LineTail(path))
             for line in tail.read(final=final):
@@ -40,5 +40,5 @@ class RankTails:
 
 
 def rank_files(ranks: Path, pattern: str) -> list[Path]:
-    """Files of ranks by number, stdout of a rank after its stderr."""
+    """List the ranks' files by rank, a rank's stderr before its stdout."""
     return sorted(ranks.glob(f"*/attempt_*/*/{pattern}"), key=lambda path: (int(path.parent.name), path.name))

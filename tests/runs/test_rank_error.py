@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from harness.launch.attempts import RankExit
-from harness.launch.rank_error import find_rank_error, find_rank_error_in_log, last_traceback
 from harness.launch.rundir import RunPaths
+from harness.runs.triage.rank_error import find_rank_error, find_rank_error_in_log, last_traceback
 
 OWN = 'Traceback (most recent call last):\n  File "train.py", line 3, in <module>\nValueError: top_k > experts'
 LOST = (

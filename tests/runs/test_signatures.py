@@ -9,7 +9,7 @@ import pytest
 
 from harness.config.releases import catalogue
 from harness.config.schema import SETTINGS
-from harness.runs.triage.log_search import SEARCHED_BYTES, telling_lines
+from harness.runs.triage.log_search import SEARCHED_BYTES, matching_lines
 from harness.runs.triage.signatures import pattern_of, signatures
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -57,7 +57,7 @@ def test_only_what_passes_by_itself_is_started_again() -> None:
 @pytest.mark.parametrize("path", [*FAULTS, *HEALTHY], ids=lambda path: path.name)
 def test_grep_and_python_find_the_same_lines(path: Path) -> None:
     pattern = "|".join(pattern for it in signatures() for pattern in it.patterns)
-    assert grep(pattern, path) == python_grep(pattern, path) == list(telling_lines(path))
+    assert grep(pattern, path) == python_grep(pattern, path) == list(matching_lines(path))
 
 
 @pytest.mark.parametrize("pattern", [pattern for it in signatures() for pattern in it.patterns])
@@ -67,7 +67,7 @@ def test_each_pattern_is_one_that_both_read(pattern: str) -> None:
 
 @pytest.mark.parametrize("path", HEALTHY, ids=lambda path: path.name)
 def test_a_healthy_log_holds_no_signature(path: Path) -> None:
-    assert telling_lines(path) == ()
+    assert matching_lines(path) == ()
 
 
 def test_no_argument_that_megatron_prints_is_taken_for_a_fault(tmp_path: Path) -> None:
@@ -78,25 +78,25 @@ def test_no_argument_that_megatron_prints_is_taken_for_a_fault(tmp_path: Path) -
     assert "distributed_timeout_minutes" in names
     log = tmp_path / "log"
     log.write_text("".join(f"0:   {name} {'.' * 40} True\n" for name in sorted(names)))
-    assert telling_lines(log) == ()
+    assert matching_lines(log) == ()
 
 
 @pytest.mark.parametrize("path", FAULTS, ids=lambda path: path.name)
 def test_the_job_s_script_tells_what_passes_from_what_does_not(path: Path) -> None:
     """As the script decides of ranks that all ended by themselves: nothing permanent may be there."""
     kinds = {it.name: it.kind for it in signatures()}
-    passing = grep(pattern_of(it for it in signatures() if it.transient), path)
-    lasting = grep(pattern_of(it for it in signatures() if it.lasting), path)
-    assert (bool(passing) and not lasting) == (kinds[path.name.partition(".")[0]] == "transient")
+    transient = grep(pattern_of(it for it in signatures() if it.transient), path)
+    persistent = grep(pattern_of(it for it in signatures() if it.persistent), path)
+    assert (bool(transient) and not persistent) == (kinds[path.name.partition(".")[0]] == "transient")
 
 
 def test_only_the_attempt_s_own_part_of_a_log_is_searched(tmp_path: Path) -> None:
     log = tmp_path / "log"
     before = "0: torch.OutOfMemoryError: CUDA out of memory\n"
     log.write_text(f"{before}0: again\n1: No space left on device\n")
-    assert telling_lines(log, start_bytes=len(before)) == ("1: No space left on device",)
-    assert telling_lines(log, start_bytes=10**6) == telling_lines(log)  # begun anew: it is shorter than it was
-    assert telling_lines(tmp_path / "none") == ()
+    assert matching_lines(log, start_bytes=len(before)) == ("1: No space left on device",)
+    assert matching_lines(log, start_bytes=10**6) == matching_lines(log)  # begun anew: it is shorter than it was
+    assert matching_lines(tmp_path / "none") == ()
 
 
 def test_of_a_huge_log_the_end_is_searched(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_of_a_huge_log_the_end_is_searched(tmp_path: Path) -> None:
         file.write(b"0: Segmentation fault\n")
         file.seek(SEARCHED_BYTES + 100)  # a hole, which takes no disk
         file.write(b"\n0: No space left on device\n")
-    assert telling_lines(log) == ("0: No space left on device",)
+    assert matching_lines(log) == ("0: No space left on device",)
 
 
 def test_the_flags_and_settings_to_change_exist() -> None:

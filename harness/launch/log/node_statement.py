@@ -1,4 +1,4 @@
-"""What a job's script states of each node, and what all nodes have in common."""
+"""Parse what a job's script states of each node, and summarise all nodes of a launch."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
-from harness.launch import stated_json
+from harness.launch.log import stated_json
 
 _NODE = "moe-harness: node "
 
@@ -20,7 +20,7 @@ class NodeStatement(NamedTuple):
 
 
 def parse_node(line: str) -> NodeStatement | None:
-    """A node's statement; without a host it is none. A value of an unexpected type is left out."""
+    """Parse a node's statement; None without a host. A value of an unexpected type is left out."""
     stated = stated_json.stated_after(_NODE, line)
     host = stated_json.text(stated, "host") if stated else None
     if not stated or not host:
@@ -35,7 +35,7 @@ def parse_node(line: str) -> NodeStatement | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Mixture:
-    """Something that the nodes of one run do not have alike: `hosts` by what they state of it."""
+    """Something in which the nodes of one run differ: `hosts` by the value that they state."""
 
     name: str
     hosts: Mapping[str, tuple[str, ...]]
@@ -46,7 +46,7 @@ class Mixture:
 
 
 class NodeSummary(NamedTuple):
-    """All nodes of a launch. `gpu` and `versions` hold what every node states alike; `mixed` holds the rest."""
+    """All nodes of a launch. `gpu` and `versions` hold what every node states alike; `mixed` holds the differences."""
 
     hosts: tuple[str, ...] = ()
     gpu: str | None = None
@@ -56,18 +56,18 @@ class NodeSummary(NamedTuple):
 
 
 def summarise_nodes(nodes: Iterable[NodeStatement]) -> NodeSummary:
-    """What the nodes of one launch come to. What they do not have alike is no one thing: it is told as a mixture."""
+    """Summarise the nodes of one launch; what differs between them becomes a mixture."""
     nodes = sorted(nodes, key=lambda node: node.host)
     gpus = {gpu for node in nodes for gpu in node.gpus or ()}
     names = sorted({name for node in nodes for name in node.versions})
     versions = {name: _hosts_by_value((node.host, node.versions.get(name)) for node in nodes) for name in names}
-    said = {"GPUs": _hosts_by_value((node.host, _counted(node.gpus)) for node in nodes), **versions}
+    stated = {"GPUs": _hosts_by_value((node.host, _counted(node.gpus)) for node in nodes), **versions}
     return NodeSummary(
         hosts=tuple(node.host for node in nodes),
         gpu=next(iter(gpus)) if len(gpus) == 1 else None,
         has_gpus=bool(gpus),
         versions={name: next(iter(hosts)) for name, hosts in versions.items() if len(hosts) == 1},
-        mixed=tuple(Mixture(name=name, hosts=hosts) for name, hosts in said.items() if len(hosts) > 1),
+        mixed=tuple(Mixture(name=name, hosts=hosts) for name, hosts in stated.items() if len(hosts) > 1),
     )
 
 
@@ -79,7 +79,7 @@ def _counted(gpus: tuple[str, ...] | None) -> str | None:
 
 
 def _hosts_by_value(pairs: Iterable[tuple[str, str | None]]) -> Mapping[str, tuple[str, ...]]:
-    """Which hosts state which value; a host that states none is left out."""
+    """Group hosts by the value that they state; a host that states none is left out."""
     hosts: dict[str, tuple[str, ...]] = {}
     for host, value in pairs:
         if value is not None:

@@ -1,4 +1,4 @@
-"""A run's log as lines, and the part of it that one attempt wrote."""
+"""Read a run's log by lines, or the part of it that one attempt wrote."""
 
 import re
 import sys
@@ -14,7 +14,7 @@ _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@
 
 @contextmanager
 def open_part(log: Path, *, start_bytes: int, most_bytes: int) -> Iterator[BinaryIO]:
-    """The log opened where the attempt began, or `most_bytes` before its end where that is later; OSError if it cannot.
+    """Open the log where the attempt began, or `most_bytes` before its end where that is later. OSError.
 
     A log shorter than `start_bytes` was begun anew since, and is read from its own beginning.
     """
@@ -25,7 +25,7 @@ def open_part(log: Path, *, start_bytes: int, most_bytes: int) -> Iterator[Binar
 
 
 def read_lines(log: Path, *, most_bytes: int = sys.maxsize) -> Iterator[str]:
-    """The lines of a log, of its last `most_bytes` alone if it is larger. EnvironmentProblem if it cannot be read."""
+    """Read the lines of a log, or of its last `most_bytes` if it is larger. EnvironmentProblem if it cannot be read."""
     try:
         with open_part(log, start_bytes=0, most_bytes=most_bytes) as lines:
             for line in lines:
@@ -35,5 +35,5 @@ def read_lines(log: Path, *, most_bytes: int = sys.maxsize) -> Iterator[str]:
 
 
 def clean(line: str) -> str:
-    """The line without terminal escapes and line ends."""
+    """Strip terminal escapes and line ends from a line."""
     return (_ANSI.sub("", line) if "\x1b" in line else line).rstrip("\r\n")
