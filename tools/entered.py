@@ -21,8 +21,8 @@ CALLED_ONCE = ("read_configuration", "training_job", "conversion_job", "render_s
 _NO_FUNCTIONS = {"<module>", "<genexpr>", "<lambda>", "<listcomp>", "<dictcomp>", "<setcomp>"}
 
 
-def entered(words: list[str]) -> Counter[CodeType]:
-    """How often each of the project's functions was entered by `moe-harness WORDS`."""
+def entered(arguments: list[str]) -> Counter[CodeType]:
+    """How often each of the project's functions was entered by `moe-harness ARGUMENTS…`."""
     calls: Counter[CodeType] = Counter()
     folders = tuple(f"{ROOT / name}{os.sep}" for name in ("harness", "ckpt_convert"))
 
@@ -35,7 +35,7 @@ def entered(words: list[str]) -> Counter[CodeType]:
 
     sys.setprofile(profile)
     try:
-        run(words)
+        run(arguments)
     finally:
         sys.setprofile(None)
     return calls
@@ -44,14 +44,14 @@ def entered(words: list[str]) -> Counter[CodeType]:
 def main() -> None:
     """Print the counts of one command."""
     sys.path.insert(0, str(ROOT))
-    words = sys.argv[1:]
-    lists = words[:1] == ["--list"]
+    arguments = sys.argv[1:]
+    lists = arguments[:1] == ["--list"]
     out, errors = (io.TextIOWrapper(io.BytesIO()) for _ in range(2))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
-        calls = entered(words[lists:])
+        calls = entered(arguments[lists:])
     functions = [code for code in calls if code.co_name not in _NO_FUNCTIONS]
     files = {code.co_filename for code in functions}
-    print(f"{len(files)} files, {len(functions)} functions: moe-harness {' '.join(words[lists:])}")
+    print(f"{len(files)} files, {len(functions)} functions: moe-harness {' '.join(arguments[lists:])}")
     for name in CALLED_ONCE:
         if times := sum(count for code, count in calls.items() if code.co_name == name):
             print(f"  {name} was called {times} times")

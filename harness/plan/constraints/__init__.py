@@ -66,7 +66,7 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     recompute.granularity,
     recompute.modules,
     recompute.distributed,
-    graphs.words,
+    graphs.capture_options,
     graphs.iterations,
     graphs.modules,
     graphs.inference_padding,

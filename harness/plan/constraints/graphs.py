@@ -24,7 +24,7 @@ ONE_WORD = Release(0, 18)  # first release in which the old words exclude each o
 PADDED_EXPERTS = (Release(0, 16), Release(0, 17))
 
 
-def words(case: Case) -> Iterator[Violation]:
+def capture_options(case: Case) -> Iterator[Violation]:
     """Graphs are asked for in one way (validate_args)."""
     args, impl = case.args, case.args.text(IMPL, "none")
     old = [flag for flag in ("--enable-cuda-graph", "--external-cuda-graph") if args.switch(flag)]

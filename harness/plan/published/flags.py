@@ -109,18 +109,18 @@ def _refuse(row: PublishedRow) -> None:
 
 def _completed(facts: Facts) -> tuple[Facts, tuple[str, ...]]:
     """Facts without gaps, and in words what filled them and what its source's entry guessed."""
-    gaps = {name: value for name, value in _said(ASSUMED).items() if getattr(facts, name) is None}
+    gaps = {name: value for name, value in _known(ASSUMED).items() if getattr(facts, name) is None}
     guessed = {name: getattr(facts, name) for name in facts.guessed}
-    words = (f"{name} {_word(value)}" for name, value in {**gaps, **guessed}.items())
+    words = (f"{name} {_value_text(value)}" for name, value in {**gaps, **guessed}.items())
     return facts._replace(**gaps), tuple(words)
 
 
-def _said(facts: Facts) -> dict[str, Any]:
+def _known(facts: Facts) -> dict[str, Any]:
     """What is known and no collection of remarks."""
     return {name: value for name, value in facts._asdict().items() if value is not None and name not in COLLECTIONS}
 
 
-def _word(value: object) -> str:
+def _value_text(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
