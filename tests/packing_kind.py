@@ -28,6 +28,7 @@ class Packing:
 
     kilograms: float = 0.0
     predicted: Prediction = None
+    model: str | None = None
 
 
 class PackingReader:

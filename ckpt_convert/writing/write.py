@@ -33,8 +33,7 @@ def write(
     ConfigError, before a byte is written, where the target must not be written to; EnvironmentProblem where it cannot
     be; Interrupted at Ctrl-C or SIGTERM.
     """
-    if target.name in ("", ".."):
-        raise ConfigError(f"{target}: name a new folder to write to")
+    require_name(target)
     fingerprint = Fingerprint(plan=plan.digest(), source=source_fingerprint)
     with _interruptible(target), claimed(target) as partial:
         if not (resume and partial.is_published and partial.journal.fingerprint == fingerprint):
@@ -46,8 +45,15 @@ def write(
         partial.remove()
 
 
+def require_name(target: Path) -> None:
+    """ConfigError for a target such as `.` or `..`, which can be no new folder."""
+    if target.name in ("", ".."):
+        raise ConfigError(f"{target}: name a new folder to write to")
+
+
 def require_free(target: Path) -> None:
-    """ConfigError where there is something at the target."""
+    """ConfigError where there is something at the target, or never can be a new folder."""
+    require_name(target)
     if has_entries(target):
         raise ConfigError(f"{target} exists already: choose another target, or remove it to write it anew")
 

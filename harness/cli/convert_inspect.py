@@ -1,6 +1,5 @@
 """Show what a checkpoint folder is."""
 
-import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +15,17 @@ def show_inspection(folder: Path, *, as_json: bool) -> int:
     """Print what the folder is; the exit code is 1 where it is damaged."""
     found = inspect(folder)
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(found), indent=2, default=str))
+        click.echo(json.dumps(_document(found), indent=2, default=str))
     else:
         click.echo("\n".join(f"{name:<12} {text}" for name, text in _lines(found)))
         for text in found.damage:
             screen.error(text)
     return 1 if found.damage else 0
+
+
+def _document(found: Inspection) -> dict[str, object]:
+    weights = found.weights and {**vars(found.weights), "dtypes": dict(found.weights.dtypes)}
+    return {**vars(found), "weights": weights}
 
 
 def _lines(found: Inspection) -> Iterator[tuple[str, str]]:

@@ -26,7 +26,12 @@ def command(run: str, root: Path, as_json: bool) -> int:
     shown, samples = with_its_log(found)
     code = 1 if found.problem else 0
     if as_json:
-        click.echo(json.dumps(to_document(shown.record, {}) | {"samples": _samples(shown, samples)}, indent=2))
+        try:
+            values = _samples(shown, samples)
+        except UnreadableSamples as problem:
+            screen.notice(str(problem))
+            values, code = [], 1
+        click.echo(json.dumps(to_document(shown.record, {}) | {"samples": values}, indent=2))
         return code
     job_text = None
     if reconciled and (job := reconciled.job_of(found)):
@@ -38,11 +43,5 @@ def command(run: str, root: Path, as_json: bool) -> int:
 
 
 def _samples(run: StoredRun, read: Sequence[Any] | None) -> list[Any]:
-    """The samples as JSON values: those just read of the log, else those kept; a damaged file is noticed."""
-    if read is not None:
-        return sample_values(read, run.record, {})
-    try:
-        return load_samples(run.paths)
-    except UnreadableSamples as problem:
-        screen.notice(str(problem))
-        return []
+    """The samples as JSON values: those just read of the log, else those kept. UnreadableSamples."""
+    return load_samples(run.paths) if read is None else sample_values(read, run.record, {})

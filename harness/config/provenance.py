@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.config.release import Release
+from harness.errors import ConfigError
 
 type SettingValue = str | int | float | bool | None
 
@@ -86,12 +87,19 @@ class Resolved(SettingValues):
     @property
     def release(self) -> Release:
         """The Megatron-Core release that will parse the flags."""
-        return Release.parse(self.text("MCORE_RELEASE_VERSION"))
+        return self._release("MCORE_RELEASE_VERSION")
 
     @property
     def transformer_engine(self) -> Release | None:
         """Transformer Engine's release in the container, if it is known."""
-        return Release.parse(self.text("TE_VERSION")) if self.text("TE_VERSION") else None
+        return self._release("TE_VERSION") if self.text("TE_VERSION") else None
+
+    def _release(self, name: str) -> Release:
+        """ConfigError where a record holds none: only what a user sets is checked when it is read."""
+        try:
+            return Release.parse(self.text(name))
+        except ValueError as error:
+            raise ConfigError(f"{self.at(name)}{name}: {error}") from None
 
     def origin(self, name: str) -> Origin | None:
         """Who wrote the winning value of a setting, flag or environment name."""

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-_WRITTEN = re.compile(r"(?:core_[rv]|v)?(\d+)\.(\d+)(?:\.\w+)*")
+_WRITTEN = re.compile(r"(?:core_[rv]|v)?(0|[1-9]\d*)\.(0|[1-9]\d*)(?:\.\w+)*")
 
 
 class Release(NamedTuple):

@@ -64,6 +64,11 @@ class ConversionResult:
     elapsed_s: float | None = None
 
     @property
+    def model(self) -> str | None:
+        """The family that the source is of."""
+        return self.facts.family if self.facts else None
+
+    @property
     def predicted(self) -> Mapping[str, float] | None:
         """Nothing is predicted of conversions."""
         return None

@@ -21,15 +21,16 @@ class ConversionStatements:
 
     def __init__(self, write: WriteStatement, facts: ConversionFacts, target: str) -> None:
         self._write = write
+        self._facts: str | None = FACTS + json.dumps({**asdict(facts), "target": target})
         self._lock = Lock()
         self._start_s = self._stated_s = time.monotonic()
         self._total_bytes = self._before_bytes = self._done_bytes = 0
-        write(FACTS + json.dumps({**asdict(facts), "target": target}))
 
     def start(self, total_bytes: int, done_bytes: int) -> None:
         """Writing begins; an earlier run has written `done_bytes` of all."""
         self._start_s = self._stated_s = time.monotonic()
         self._total_bytes, self._before_bytes, self._done_bytes = total_bytes, done_bytes, done_bytes
+        self._state_facts()
         self._state()
 
     def advance(self, written_bytes: int) -> None:
@@ -46,7 +47,14 @@ class ConversionStatements:
 
     def done(self) -> None:
         """The target is whole."""
+        self._state_facts()
         self._write(DONE + json.dumps({"elapsed_s": round(time.monotonic() - self._start_s, 3)}))
+
+    def _state_facts(self) -> None:
+        """Once, and not before it is clear that the conversion may begin."""
+        if self._facts:
+            self._write(self._facts)
+            self._facts = None
 
     def _state(self) -> None:
         self._stated_s = time.monotonic()

@@ -68,13 +68,16 @@ def open_array(resolved: Resolved, rendered: RenderedJob) -> tuple[Run, ...]:
     if job.array is None:
         raise ValueError(f"{job.name} is no array")
     shared = open_run(resolved, rendered).paths.root
-    runs = []
-    for task in range(job.array.tasks):
-        paths = RunPaths(shared.with_name(f"{shared.name}-{task}"))
-        make_folders(paths)
-        write_inputs(paths, resolved, job, rendered.script)
-        runs.append(Run(job=job, paths=paths, task=task, submitted_in=shared))
-    return tuple(runs)
+    folders = [shared.with_name(f"{shared.name}-{task}") for task in range(job.array.tasks)]
+    try:
+        for folder in folders:
+            make_folders(RunPaths(folder))
+            write_inputs(RunPaths(folder), resolved, job, rendered.script)
+    except EnvironmentProblem:  # the disk has no room for all of them
+        for folder in (shared, *folders):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return tuple(Run(job=job, paths=RunPaths(at), task=task, submitted_in=shared) for task, at in enumerate(folders))
 
 
 def output_path_of(resolved: Resolved) -> Path:

@@ -1,9 +1,11 @@
 """Ending a run that is under way: by Slurm, or by the process that supervises it on this host."""
 
-import contextlib
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 from harness.launch.processes import end_leftovers
 from harness.launch.supervisor_lock import is_supervised, supervisor_pid
@@ -29,8 +31,22 @@ def request_end(run: StoredRun) -> str | None:
         end_leftovers(Path(run.opened_as))
         return None
     try:
-        with contextlib.suppress(ProcessLookupError):  # it has just ended
+        with suppress(ProcessLookupError):  # it has just ended
             os.kill(pid, signal.SIGTERM)
     except PermissionError:
         return f"process {pid} supervises it and is another user's; ask that user, or root"
     return None
+
+
+@contextmanager
+def term_as_ctrl_c() -> Iterator[None]:
+    """Take the SIGTERM of `request_end` as Ctrl-C: by itself it leaves no time to write how the run ended."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

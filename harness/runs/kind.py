@@ -16,6 +16,10 @@ class Result(Protocol):
     """What a run of some kind came to; a frozen dataclass."""
 
     @property
+    def model(self) -> str | None:
+        """The model that it found to be its subject; None where the configuration names it."""
+
+    @property
     def predicted(self) -> Mapping[str, float] | None:
         """What the cost model foresaw of the run, by figure; None where it was not asked."""
 

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 from harness.config.provenance import Resolved
+from harness.errors import Interrupted
 from harness.launch.run import Outcome, Run, run_here
 from harness.launch.supervisor_lock import supervising
 from harness.runs import recorder
+from harness.runs.cancellation import term_as_ctrl_c
 from harness.runs.kind import Prediction, Step
 from harness.runs.log_reading import reader_of
 from harness.runs.record import CampaignItem, RunRecord
@@ -32,12 +34,15 @@ def run_local(
         if step := reader.feed(line):
             on_step(step)
 
-    with supervising(run.paths):
+    with supervising(run.paths), term_as_ctrl_c():
         record = recorder.begin(run, resolved, predicted=predicted, campaign=campaign)
         reader = reader_of(record)
         try:
             reporter.progress(f"{resolved.text('MODEL')} on {ranks} ranks; log: {run.paths.log}")
             outcome = run_here(run, on_line)
+        except KeyboardInterrupt:  # before the ranks were there, or after
+            outcome = Outcome(status="cancelled", exit_code=Interrupted.exit_code)
+            raise
         finally:  # whatever happens to the supervisor, no record says "running" for ever
             record = recorder.finish(run.paths, record, reader, outcome)
     return record

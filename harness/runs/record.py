@@ -127,6 +127,11 @@ class RunRecord:
     result: Result | None = field(default=None, metadata=DECODED_APART)
 
     @property
+    def model(self) -> str | None:
+        """The model: the one that the result found, or else the one that the configuration names."""
+        return (self.result and self.result.model) or self.resolved.text("MODEL") or None
+
+    @property
     def predicted(self) -> Mapping[str, float] | None:
         """What the cost model foresaw of the run, by figure, where it was asked."""
         return self.result.predicted if self.result else None

@@ -23,8 +23,17 @@ def sample_values(samples: Sequence[Any], record: RunRecord, environ: Mapping[st
     return values
 
 
-def save_samples(samples: Sequence[Any], record: RunRecord, paths: RunPaths) -> None:
-    """Write the samples, an object a line, so that a reader finds all of them or those before. EnvironmentProblem."""
+def save_samples(samples: Sequence[Any] | None, record: RunRecord, paths: RunPaths) -> None:
+    """Write the samples, an object a line, so that a reader finds all of them or those before. EnvironmentProblem.
+
+    None keeps those that there are, also of a record of an older version, which is about to be written anew.
+    """
+    kept = paths.samples.exists()
+    if samples is None:
+        samples = () if kept else _samples_in_record(paths)
+        kept = False
+    if not samples and not kept:
+        return
     lines = (json.dumps(value, ensure_ascii=False, allow_nan=False) for value in sample_values(samples, record))
     try:
         write_whole(paths.samples, "".join(f"{line}\n" for line in lines))
@@ -39,7 +48,7 @@ def load_samples(paths: RunPaths) -> list[Any]:
     Up to version 2 of the records they stand in the record itself.
     """
     try:
-        return [json.loads(line) for line in paths.samples.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in paths.samples.read_text(encoding="utf-8").split("\n") if line]
     except (FileNotFoundError, NotADirectoryError):
         return _samples_in_record(paths)
     except OSError as error:

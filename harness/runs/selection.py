@@ -44,7 +44,7 @@ class Selection:
     def _fits(self, run: StoredRun) -> bool:
         record = run.record
         return (
-            (self.model is None or record.resolved.text("MODEL") == self.model)
+            (self.model is None or record.model == self.model)
             and (self.since is None or record.created >= self.since)
             and (self.sweep is None or (record.campaign is not None and record.campaign.campaign == self.sweep))
         )

@@ -24,6 +24,7 @@ from harness.runs.reconcile.reconcile import reconcile_all
 from harness.runs.record import CampaignItem, RunError, RunRecord, epoch_of, utc_now
 from harness.runs.record_file import save
 from harness.runs.root import named
+from harness.runs.samples_file import save_samples
 from harness.runs.store import StoredRun, copy_path
 from harness.runs.triage.internal_causes import never_starts
 
@@ -146,6 +147,7 @@ def cancel_never_starting(run: StoredRun, job: JobState, reason: PendingReason) 
     error = RunError(cause=never_starts(reason, job.reason))
     record = replace(run.record, status="cancelled", ended=run.record.ended or utc_now(), error=error)
     ended = replace(run, record=record)
+    save_samples(None, record, run.paths)
     save(record, run.paths.record)
     copy_path(run.folder).unlink(missing_ok=True)
     return ended, f"job {job.job_id} could never start, and was cancelled: {why}"

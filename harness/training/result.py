@@ -18,6 +18,11 @@ class TrainingResult:
     summary: Summary | None = None
 
     @property
+    def model(self) -> str | None:
+        """None: what is trained is named by its configuration."""
+        return None
+
+    @property
     def world_size(self) -> int | None:
         """The number of ranks that the log states, and else the one asked for."""
         return (self.in_effect.setup.world_size if self.in_effect else None) or self.asked.world_size

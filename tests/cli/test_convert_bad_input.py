@@ -298,6 +298,8 @@ def test_what_only_reading_the_weights_shows(
     assert not (tmp_path / "target").exists()
     assert run(["convert", "inspect", str(tmp_path / "target")]) == 0
     assert "interrupted" in capsys.readouterr().out
+    assert run(["convert", "inspect", str(tmp_path / "hf"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["weights"]["dtypes"]
 
 
 class Evil:

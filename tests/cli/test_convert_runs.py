@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from cli_command import moe_harness, start_moe_harness
+from safetensors.torch import load_file, save_file
 from tiny_models import make_tiny
 
 SLOW_DISK = {"PYTHONPATH": str(Path(__file__).parents[1] / "slow_disk"), "SLOW_WRITES_S": "0.2"}
@@ -93,9 +94,38 @@ def test_a_killed_one_tells_why(slow: subprocess.Popen[str], tmp_path: Path) -> 
     assert (record["status"], record["error"]["cause"]["name"]) == ("failed", "supervisor-gone")
 
 
+def test_one_that_fails_halfway_keeps_its_record_and_cause(tmp_path: Path) -> None:
+    folder = make_tiny("Mixtral", tmp_path / "hf")
+    for path in folder.glob("*.safetensors"):
+        tensors = load_file(path)
+        save_file({name: values * 1e8 for name, values in tensors.items()}, path, metadata={"format": "pt"})
+    failed = moe_harness("convert", "hf", "target", "--dtype", "fp16", here=tmp_path)
+    assert failed.code == 2 and "is beyond fp16" in failed.errors[0], failed.err
+    (record,) = records(tmp_path)
+    assert (record["status"], record["error"]["exit_code"]) == ("failed", 2)
+    assert "is beyond fp16" in runs("show", record["run_id"], here=tmp_path)
+
+
 def test_what_cannot_begin_leaves_no_run(source: Path, tmp_path: Path) -> None:
     (tmp_path / "target").mkdir()
     (tmp_path / "target/file").touch()
     refused = moe_harness("convert", "hf", "target", here=tmp_path)
     assert refused.code == 2 and "target exists already" in refused.errors[0]
     assert records(tmp_path) == [] and list(tmp_path.glob("runs/convert*")) == []
+
+
+@pytest.mark.parametrize("target", ["runs", "."])
+def test_a_target_that_can_be_no_new_folder_leaves_nothing(source: Path, tmp_path: Path, target: str) -> None:
+    refused = moe_harness("convert", "hf", target, here=tmp_path)
+    expected = {"runs": "runs: runs are kept there; choose another target", ".": ".: name a new folder to write to"}
+    assert refused.code == 2 and expected[target] in refused.errors[0], refused.err
+    assert not (tmp_path / "runs").exists() and "run:" not in refused.err
+
+
+def test_settings_of_a_launch_are_none_of_its_concern(source: Path, tmp_path: Path) -> None:
+    environ = {"TP": "x", "RUN_TIME": "never", "MODEL": "DeepSeek-V3"}
+    done = moe_harness("convert", "hf", "target", here=tmp_path, environ=environ)
+    assert done.code == 0, done.err
+    (listed,) = json.loads(runs("list", "--model", "Mixtral", "--json", here=tmp_path))
+    assert listed["model"] == "Mixtral"
+    assert runs("list", here=tmp_path).splitlines()[-1].split()[2] == "Mixtral"

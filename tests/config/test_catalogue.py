@@ -208,7 +208,7 @@ def test_a_release_is_told_by_its_first_two_numbers(written: str) -> None:
     assert str(Release.parse(written)) == "0.15"
 
 
-@pytest.mark.parametrize("written", ["", "15", "0.", "main", "0.15-3", "0.15.", "core-0.15"])
+@pytest.mark.parametrize("written", ["", "15", "0.", "main", "0.15-3", "0.15.", "core-0.15", "0.015", "00.15"])
 def test_what_is_no_release(written: str) -> None:
     with pytest.raises(ValueError, match="is no release such as"):
         Release.parse(written)

@@ -91,6 +91,16 @@ def test_a_run_without_a_step_time(tmp_path: Path) -> None:
     assert answer.errors == ["run lost (failed) has no step time"]
 
 
+def test_a_run_of_no_known_release(tmp_path: Path) -> None:
+    """An older version kept no release in its record."""
+    resolved = json.loads(RECORD.read_text())["resolved"]
+    settings = {**resolved["settings"], "MCORE_RELEASE_VERSION": None}
+    stored_run(tmp_path / "runs", "old", resolved={**resolved, "settings": settings})
+    answer = moe_harness("plan", "calibrate", "old", here=tmp_path)
+    assert answer.code == 2
+    assert "MCORE_RELEASE_VERSION: '' is no release such as 0.19" in answer.errors[0], answer.err
+
+
 def test_an_unknown_run(tmp_path: Path) -> None:
     stored_run(tmp_path / "runs", "there")
     answer = moe_harness("plan", "calibrate", "their", here=tmp_path)

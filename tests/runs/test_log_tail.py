@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from harness.runs.watch.log_tail import LogTail
-from harness.training.log.parser import LogParser, read_log
+from harness.training.log.parser import LogParser
 
 LOG = Path(__file__).parents[1] / "fixtures/logs/megatron-0.19.log"
 
@@ -19,7 +19,10 @@ def test_a_growing_log_states_what_the_whole_one_does(tmp_path: Path) -> None:
             parser.feed(line)
     assert tail.read_lines() is None
     assert [sample.iteration for sample in parser.log().samples] == [1, 2, 3, 4, 5, 6]
-    assert parser.log() == read_log(LOG, LogParser())
+    whole = LogParser()
+    for line in LOG.read_text().splitlines():
+        whole.feed(line)
+    assert parser.log() == whole.log()
 
 
 def test_a_log_that_is_cut_short_begins_anew_without_the_half_line_of_before(tmp_path: Path) -> None:

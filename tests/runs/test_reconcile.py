@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from stored_records import load_version, result_of
+from stored_records import RECORDS, load_version, result_of
 
 from harness.errors import EnvironmentProblem
 from harness.launch.attempts import AttemptFacts, read_attempts, read_exits
@@ -26,7 +27,7 @@ from harness.runs.log_reading import LogReading
 from harness.runs.reconcile.attempt_history import attempts_of
 from harness.runs.reconcile.reconcile import reconcile_all, reconcile_one
 from harness.runs.reconcile.recover_job import recovered
-from harness.runs.record import RunRecord, epoch_of, utc_at
+from harness.runs.record import SCHEMA_VERSION, RunRecord, epoch_of, utc_at
 from harness.runs.record_file import save
 from harness.runs.samples_file import load_samples
 from harness.runs.store import StoredRun, copy_path, list_runs, load_run, reread
@@ -581,3 +582,18 @@ def test_a_supervisor_that_was_killed_leaves_a_run_that_is_told_when_its_ranks_a
     assert record.status == "failed" and record.error is not None and record.error.cause is not None
     assert record.error.cause.name == "supervisor-gone"
     assert record.ended is not None and epoch_of(record.ended) >= NOW
+
+
+def test_a_run_of_an_older_version_that_runs_again_keeps_its_samples(tmp_path: Path) -> None:
+    """Someone submitted its script again by hand."""
+    document = json.loads((RECORDS / "version-2.json").read_text())
+    document["job"] |= {"on": "slurm", "job_id": "4711"}
+    (folder := tmp_path / document["run_id"]).mkdir()
+    (folder / "record.json").write_text(json.dumps(document))
+    (folder / "attempts/5").mkdir(parents=True)
+    (folder / "attempts/5/facts").write_text("job=4712\nstarted=1900000000\n")
+    job = JobState(job_id="4712", state="RUNNING", nodes=("n1",), started_s=1_900_000_000)
+    running, _ = reconcile_one(load_run(folder), QueueView(states={"4712": job}))
+    assert (running.problem, running.record.status) == (None, "running")
+    assert json.loads(running.paths.record.read_text())["schema_version"] == SCHEMA_VERSION
+    assert load_samples(running.paths) == document["samples"]

@@ -64,6 +64,29 @@ def test_the_samples_of_an_older_record_stand_in_the_record(paths: RunPaths, ver
     assert [sample["iteration"] for sample in load_samples(paths)] == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_older_record_that_is_written_anew_loses_no_samples(paths: RunPaths, version: int) -> None:
+    paths.record.write_text((RECORDS / f"version-{version}.json").read_text())
+    before = load_samples(paths)
+    save_samples(None, RECORD, paths)
+    save(RECORD, paths.record, {})
+    assert load_samples(paths) == before
+    save_samples(None, RECORD, paths)
+    assert load_samples(paths) == before
+
+
+def test_where_there_are_none_no_file_is_made(paths: RunPaths) -> None:
+    save_samples((), RECORD, paths)
+    save_samples(None, RECORD, paths)
+    assert not paths.samples.exists()
+
+
+def test_a_line_ends_where_json_says_so(paths: RunPaths) -> None:
+    odd = replace(SAMPLES[0], other={"odd\u2028name\x85\u2029": 3.0})
+    save_samples([odd, *SAMPLES[1:3]], RECORD, paths)
+    assert decode(tuple[StepSample, ...], load_samples(paths)) == (odd, *SAMPLES[1:3])
+
+
 def test_damage_is_told_and_hides_no_run(paths: RunPaths) -> None:
     paths.samples.write_text('{"iteration": 1}\n{"iter')
     with pytest.raises(UnreadableSamples, match=r"samples\.jsonl: these samples are damaged: not JSON lines"):

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import EnvironmentProblem
-from harness.training.log.parser import LogParser, RunLog, read_log
+from harness.launch.log.log_file import read_lines
+from harness.training.log.parser import LogParser, RunLog
 from harness.training.log.samples import CheckpointSaved, StepSample
 
 LOGS = Path(__file__).parents[1] / "fixtures" / "logs"
@@ -35,6 +36,12 @@ def line(iteration: int, *, loss: str = "9.000000E+00", ms: str = "100.0", norm:
 def parse(*lines: str) -> RunLog:
     parser = LogParser()
     for text in lines:
+        parser.feed(text)
+    return parser.log()
+
+
+def read_log(path: Path, parser: LogParser) -> RunLog:
+    for text in read_lines(path):
         parser.feed(text)
     return parser.log()
 

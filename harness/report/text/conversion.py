@@ -22,10 +22,6 @@ def _rows(result: ConversionResult) -> list[tuple[str, str]]:
     ]
 
 
-def _cells(result: ConversionResult) -> dict[str, str]:
-    return {"model": result.facts.family} if result.facts else {}
-
-
 def _data(result: ConversionResult | None) -> dict[str, Any]:
     facts = result.facts if result else None
     return {
@@ -38,4 +34,4 @@ def _data(result: ConversionResult | None) -> dict[str, Any]:
     }
 
 
-CONVERSION_VIEW = KindView(rows=_rows, cells=_cells, data=_data)
+CONVERSION_VIEW = KindView(rows=_rows, cells=lambda _result: {}, data=_data)

@@ -12,8 +12,6 @@ LIST_COLUMNS = ("GPUs", "step time", "tokens/s/GPU", "TFLOP/s/GPU", "loss")
 class KindView[R: Result](NamedTuple):
     """`rows` are those of `runs show`, `cells` those of `runs list` by LIST_COLUMNS, both of a result that is there.
 
-    A `model` among the cells stands where the run's configuration names none.
-
     `data` holds the figures that programs read, the same names with a result and without, null where not known.
     """
 

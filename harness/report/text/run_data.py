@@ -17,7 +17,7 @@ def run_data(run: StoredRun) -> dict[str, Any]:
             "run_id": record.run_id,
             "kind": record.kind,
             "status": record.status,
-            "model": record.resolved.text("MODEL"),
+            "model": record.model,
             "on": record.job.on,
             "job_id": record.job.job_id,
             "created": record.created,

@@ -54,6 +54,6 @@ def _run_row(record: RunRecord, why: str | None) -> tuple[str, ...]:
     return (
         record.run_id,
         f"{record.status} ({why})" if why else record.status,
-        record.resolved.text("MODEL") or cells.get("model", MISSING),
+        record.model or MISSING,
         *(cells.get(column, MISSING) for column in LIST_COLUMNS),
     )

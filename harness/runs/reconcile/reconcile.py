@@ -86,8 +86,7 @@ def _keep(run: StoredRun, record: RunRecord, samples: Sequence[Any] | None = Non
         if stamp_of(run.paths.record) != run.stamp:
             return reread(run)  # someone wrote it meanwhile, and may have known more
         run.folder.mkdir(exist_ok=True)
-        if samples is not None:
-            save_samples(samples, record, run.paths)
+        save_samples(samples, record, run.paths)
         save(record, run.paths.record)
         if record.status not in UNFINISHED:
             copy_path(run.folder).unlink(missing_ok=True)

@@ -1,9 +1,8 @@
 """Parse a training log, line by line while it grows, or as a whole."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from harness.launch.log.log_file import clean, read_lines
+from harness.launch.log.log_file import clean
 from harness.training.effective import InEffect
 from harness.training.log import lines as log_lines
 from harness.training.log.engine_statement import parse_peak_memory
@@ -122,10 +121,3 @@ class LogParser:
             self._checkpoints.append(checkpoint)
         self._statements.read(line)
         self._peak_memory = parse_peak_memory(line) or self._peak_memory
-
-
-def read_log(path: Path, parser: LogParser) -> RunLog:
-    """Parse the log of a run that has ended or still goes on. EnvironmentProblem if it cannot be read."""
-    for line in read_lines(path):
-        parser.feed(line)
-    return parser.log()
