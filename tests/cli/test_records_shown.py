@@ -53,3 +53,12 @@ def test_runs_list_has_the_same_figures_and_the_same_words(version: int, tmp_pat
     (listed,) = json.loads(answer.out)
     assert LISTED.items() <= listed.items()
     assert listed["sweep"] == (None if version == 1 else {"sweep": "a-sweep", "point": "EP=4 MBS=2"})
+
+
+def test_damaged_samples_are_no_run_without_steps(tmp_path: Path) -> None:
+    (tmp_path / RUN).mkdir()
+    shutil.copy(RECORDS / "version-3.json", tmp_path / RUN / "record.json")
+    (tmp_path / RUN / "samples.jsonl").write_text('{"iter')
+    answer = moe_harness("runs", "show", RUN, "--json", "--output-path", str(tmp_path), here=tmp_path)
+    assert (answer.code, json.loads(answer.out)["samples"]) == (1, [])
+    assert "these samples are damaged" in answer.err
