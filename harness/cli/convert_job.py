@@ -32,8 +32,6 @@ def convert_recorded(
 ) -> None:
     """Convert in this process, as a run with a folder and a record of its own."""
     resolved, rendered = _rendered("local", target, arguments, threads=threads)
-    if output_path_of(resolved).is_relative_to(target.absolute()):
-        raise ConfigError(f"{target}: runs are kept there; choose another target, or set OUTPUT_PATH=FOLDER")
     run = open_run(resolved, rendered)
     run_in_process(run, resolved, work, screen)
 
@@ -60,4 +58,6 @@ def _rendered(
         environ = {name: text for name, text in environ.items() if name in _NEEDED_HERE or name not in SETTINGS}
     asked = Request(environ=environ, default_cluster=cluster, executor=executor)
     resolved = resolve_cluster(asked, Roots.standard(), needed=_NEEDED)
+    if output_path_of(resolved).is_relative_to(target.absolute()):
+        raise ConfigError(f"{target}: runs are kept there; choose another target, or set OUTPUT_PATH=FOLDER")
     return resolved, render_job(resolved, conversion_job(resolved, executor, target, arguments, threads=threads))

@@ -122,6 +122,12 @@ def test_a_target_that_can_be_no_new_folder_leaves_nothing(source: Path, tmp_pat
     assert not (tmp_path / "runs").exists() and "run:" not in refused.err
 
 
+def test_a_job_is_refused_the_folder_of_its_runs_before_it_is_queued(source: Path, tmp_path: Path) -> None:
+    environ = {"ACCOUNT": "a", "PARTITION": "p"}
+    refused = moe_harness("convert", "--on", "slurm", "--dry-run", "hf", "runs", here=tmp_path, environ=environ)
+    assert (refused.code, refused.out) == (2, "") and "runs: runs are kept there" in refused.errors[0], refused.err
+
+
 def test_settings_of_a_launch_are_none_of_its_concern(source: Path, tmp_path: Path) -> None:
     environ = {"TP": "x", "RUN_TIME": "never", "MODEL": "DeepSeek-V3"}
     done = moe_harness("convert", "hf", "target", here=tmp_path, environ=environ)
