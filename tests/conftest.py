@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from engine_jobs import Ranks, start_server
+from hypothesis import settings
 
 from harness.config.megatron_args import ArgValue, MegatronArgs
 from harness.config.provenance import Entry, Origin, Resolved, SettingValue
@@ -15,6 +16,9 @@ from harness.config.roots import Roots, shipped_root
 from harness.config.schema import SETTINGS
 from harness.config.secrets import SECRETS
 from harness.config.sources import resolve_request
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no fault
+settings.load_profile("untimed")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

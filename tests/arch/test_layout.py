@@ -41,7 +41,7 @@ def layouts(draw: st.DrawFn) -> tuple[str, int, int, int]:
     return "".join(body), pp, num_layers, mtp_layers
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(layouts())
 def test_a_layout_is_refused_exactly_where_megatron_refuses_it(drawn: tuple[str, int, int, int]) -> None:
     layout, pp, num_layers, mtp_layers = drawn
@@ -55,7 +55,7 @@ def test_stages_are_those_that_megatron_reads(layout: str) -> None:
     assert [[str(kind.name) for kind in stage] for stage in megatron.parse_str_to_list(layout)] == stages
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 80), st.sampled_from([2, 4, 8]), st.sampled_from([1, 2, 4]), st.integers(0, 3), st.integers(0, 2))
 def test_what_is_chosen_is_a_layout_that_megatron_takes(layers: int, pp: int, vpp: int, dense: int, mtp: int) -> None:
     if pp * vpp > layers:

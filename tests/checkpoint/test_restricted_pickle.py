@@ -152,7 +152,7 @@ def test_containers_and_states_of_generators(protocol: int) -> None:
     assert isinstance(found["stream"], Inert)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(min_value=0), st.integers(0, 255), st.integers(0, 400))
 def test_a_damaged_pickle_is_a_message(position: int, value: int, cut: int) -> None:
     """Whatever byte is changed and wherever it ends: an object, or a ConfigError; never another error."""

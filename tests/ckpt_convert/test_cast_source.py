@@ -75,7 +75,7 @@ def test_fp32_ties_infinities_and_nans_are_rounded_as_torch_does() -> None:
     _assert_fp32_as_torch(np.array(_TIES, np.uint32).reshape(512, -1))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(arrays(np.uint32, st.tuples(st.integers(1, 9), st.integers(1, 33))))
 def test_any_fp32_pattern_is_rounded_as_torch_does(bits: NDArray[np.uint32]) -> None:
     _assert_fp32_as_torch(bits)

@@ -46,7 +46,7 @@ def test_every_code_times_every_kind_of_scale(asked: Dtype) -> None:
     assert np.array_equal(ours.view(f"u{asked.itemsize}"), theirs.view(f"u{asked.itemsize}"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=8))
 def test_every_code_times_any_scale(scales: list[float]) -> None:
     """Scales beside each other in one row of blocks."""
@@ -74,7 +74,7 @@ def test_half_blocks(asked: Dtype) -> None:
     assert np.array_equal(ours, _by_torch(codes, scales, (128, 128), asked))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_any_rows_of_any_blocks(data: st.DataObject) -> None:
     rows, columns = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 40))

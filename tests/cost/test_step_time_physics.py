@@ -51,20 +51,20 @@ def faster(of: Gpu, name: str, factor: float) -> Gpu:
     return replace(of, **{name: value * factor})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(it=jobs, of=gpus, name=st.sampled_from(FASTER), factor=factors)
 def test_a_faster_part_never_slows_a_step(it: Training, of: Gpu, name: str, factor: float) -> None:
     assert total_s(it, faster(of, name, factor)) <= total_s(it, of) * NOT_EXACT
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(it=jobs, of=gpus, imbalance=factors)
 def test_an_uneven_load_never_speeds_a_step(it: Training, of: Gpu, imbalance: float) -> None:
     uneven = replace(it, imbalance=it.imbalance * imbalance, capacity_factor=None)
     assert total_s(uneven, of) >= total_s(replace(it, capacity_factor=None), of) / NOT_EXACT
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(it=jobs, of=gpus, modules=st.sets(st.sampled_from(MODULES), min_size=1), more=st.sampled_from(MODULES))
 def test_recomputing_more_never_speeds_a_step(it: Training, of: Gpu, modules: set[str], more: str) -> None:
     none = replace(it, recompute=Recompute())
@@ -79,7 +79,7 @@ def test_recomputing_more_never_speeds_a_step(it: Training, of: Gpu, modules: se
     assert times[0] < times[3]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(it=jobs, of=gpus, times=st.integers(2, 8))
 def test_longer_sequences_and_larger_batches_take_longer(it: Training, of: Gpu, times: int) -> None:
     size = it.batch
@@ -87,7 +87,7 @@ def test_longer_sequences_and_larger_batches_take_longer(it: Training, of: Gpu, 
         assert total_s(replace(it, batch=larger), of) > total_s(it, of)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(it=jobs, of=gpus)
 def test_no_gpu_computes_beyond_its_peak(it: Training, of: Gpu) -> None:
     peak = of.peak(it.precision)

@@ -40,7 +40,7 @@ def _write_megatrons(prefix: Path, vocab_size: int, documents: list[list[int]]) 
     builder.finalize(str(idx_path(prefix)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_corpora())
 def test_files_equal_megatrons_byte_for_byte_and_both_readers_agree(corpus: tuple[int, list[list[int]]]) -> None:
     vocab_size, documents = corpus

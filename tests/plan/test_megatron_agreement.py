@@ -58,7 +58,7 @@ def tally(examples: int) -> Counter[str]:
 
     calm = list(HealthCheck)
 
-    @settings(max_examples=examples, derandomize=True, deadline=None, database=None, suppress_health_check=calm)
+    @settings(max_examples=examples, derandomize=True, database=None, suppress_health_check=calm)
     @given(configurations())
     def compare(drawn: Configuration) -> None:
         ours = check(drawn.args, drawn.world_size, gpu=drawn.gpu, te=drawn.te, env=drawn.env)

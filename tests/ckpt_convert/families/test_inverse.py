@@ -82,7 +82,7 @@ def sizes(name: str) -> st.SearchStrategy[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", TINY)
 @given(data=st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_there_and_back_is_nothing(name: str, data: st.DataObject) -> None:
     model = model_of_config(data.draw(sizes(name)), "config.json")
     tensors = infos(model.table().shapes())

@@ -44,7 +44,7 @@ def _entries(**changed: tuple[object, object, object]) -> dict[str, object]:
     }
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.dictionaries(st.text(max_size=8).filter(lambda name: name != "__metadata__"), _INFOS, max_size=6))
 def test_the_library_reads_what_we_render(infos: dict[str, TensorInfo]) -> None:
     size_bytes = sum(info.size_bytes for info in infos.values())
@@ -61,7 +61,7 @@ def test_the_library_reads_what_we_render(infos: dict[str, TensorInfo]) -> None:
         begin += info.size_bytes
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.dictionaries(st.text(max_size=8).filter(lambda name: name != "__metadata__"), _INFOS, max_size=6))
 def test_what_the_library_writes_is_read_and_rendered_alike(infos: dict[str, TensorInfo]) -> None:
     tensors = {name: torch.zeros(info.shape, dtype=_TORCH[info.dtype]) for name, info in infos.items()}
