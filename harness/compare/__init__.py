@@ -1,0 +1,1 @@
+"""What two results have in common, and whether they differ beyond noise."""

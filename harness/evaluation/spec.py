@@ -1,0 +1,93 @@
+"""What an evaluation measures: the one value that the command makes, the job carries and every rank reads."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+type Part = Literal["loss", "routing", "speed", "cost", "tasks"]
+type DataFormat = Literal["text", "npy", "indexed"]
+
+PARTS: tuple[Part, ...] = ("loss", "routing", "speed", "cost", "tasks")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatedCheckpoint:
+    """One checkpoint: the `folder` that holds its weights, and its training `step`, None for weights of no step.
+
+    `fingerprint` tells these weights from others that may lie there later.
+    """
+
+    folder: str
+    step: int | None = None
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationData:
+    """The tokens that loss and routing are measured on.
+
+    `files` are text files, token `.npy` shards or prefixes of Megatron's `.bin` and `.idx`, as `format` says.
+    `tokenizer` is the folder of a Hugging Face tokenizer, None for the byte-level one. `fingerprint` tells these files
+    from others under the same names.
+    """
+
+    files: tuple[str, ...]
+    format: DataFormat = "text"
+    tokenizer: str | None = None
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskOptions:
+    """What lm-eval is asked. `batch_size` 0 means auto: as many as fit; `limit` is documents a task, below 1 a share."""
+
+    tasks: tuple[str, ...]
+    num_fewshot: int | None = None
+    limit: float | None = None
+    batch_size: int = 0
+    log_samples: bool = False
+    include_path: str | None = None
+    apply_chat_template: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedOptions:
+    """How latency is measured: `warmup` passes that do not count, then `repeats`; `decode_tokens` a sequence."""
+
+    warmup: int = 2
+    repeats: int = 5
+    decode_tokens: int = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSpec:
+    """What is measured of which checkpoints, and where results go.
+
+    `seq_len` is tokens a window, `batch_size` windows a micro-batch and `max_tokens` the most tokens that are evaluated.
+    `ep` is the expert parallel size for which the load of ranks is told. `settings` and `model_args` are what results
+    say of the configuration.
+    """
+
+    model: str
+    checkpoints: tuple[EvaluatedCheckpoint, ...]
+    parts: tuple[Part, ...]
+    data: ValidationData
+    output_dir: str
+    seq_len: int
+    batch_size: int
+    max_tokens: int
+    seed: int = 1337
+    ep: int = 1
+    tasks: TaskOptions | None = None
+    speed: SpeedOptions = SpeedOptions()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    model_args: Mapping[str, str] = field(default_factory=dict)
+
+    def identity(self, checkpoint: EvaluatedCheckpoint) -> str:
+        """A name of what is measured of one checkpoint, by which a result that is there already is found again."""
+        measured = {**asdict(self), "checkpoint": asdict(checkpoint)}
+        for name in ("checkpoints", "output_dir", "model"):
+            del measured[name]
+        return hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()
