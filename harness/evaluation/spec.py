@@ -41,7 +41,7 @@ class ValidationData:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskOptions:
-    """What lm-eval is asked. `batch_size` 0 means auto: as many as fit; `limit` is documents a task, below 1 a share."""
+    """What lm-eval is asked: `batch_size` 0 is auto, as many as fit; `limit` is documents a task, below 1 a share."""
 
     tasks: tuple[str, ...]
     num_fewshot: int | None = None
@@ -65,7 +65,7 @@ class SpeedOptions:
 class EvaluationSpec:
     """What is measured of which checkpoints, and where results go.
 
-    `seq_len` is tokens a window, `batch_size` windows a micro-batch and `max_tokens` the most tokens that are evaluated.
+    `seq_len` is tokens a window, `batch_size` windows a micro-batch, `max_tokens` the most tokens that are evaluated.
     `ep` is the expert parallel size for which the load of ranks is told. `settings` and `model_args` are what results
     say of the configuration.
     """
