@@ -24,7 +24,7 @@ def write_logits(tokens_file: Path, output: Path) -> None:
     tokens = _read_tokens(tokens_file)
     session = ModelSession.start(seq_length=tokens.shape[1], problems=lambda args: _problems(args, tokens))
     session.load(find_checkpoint(Path(session.args.load)).folder)
-    found = _run(session, torch.from_numpy(tokens).cuda())
+    found = _run(session, torch.from_numpy(tokens))
     if found and mpu.get_tensor_model_parallel_rank() == 0 and mpu.get_data_parallel_rank() == 0:
         _write(output, found)
     session.close()

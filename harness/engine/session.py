@@ -3,8 +3,9 @@
 Legend: b sequences, s tokens each, v padded vocabulary, tp ranks.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -88,23 +89,31 @@ class ModelSession:
         """
         load_weights(self.args, self.model, checkpoint)
 
-    @torch.no_grad()
     def forward_logits(self, tokens: torch.Tensor) -> torch.Tensor | None:
         """Tokens [b, s] → logits [b, s, v/tp] on the ranks of the last pipeline stage, None on the others.
 
         What pads the vocabulary has logits of -inf.
         """
-        outputs = get_forward_backward_func()(
-            forward_step_func=_step,
-            data_iterator=iter([tokens]),
+        found = self.forward([tokens], self.without_padding)
+        return found[0] if found else None
+
+    @torch.no_grad()
+    def forward[T](self, batches: Sequence[torch.Tensor], take: Callable[[torch.Tensor], T]) -> list[T]:
+        """Run micro-batches of tokens, [b, s] each: what `take` makes of each one's logits [b, s, v/tp].
+
+        Nothing on the ranks of all pipeline stages but the last one.
+        """
+        found: list[T] = get_forward_backward_func()(
+            forward_step_func=partial(_step, take),
+            data_iterator=iter(batches),
             model=self.model,
-            num_microbatches=1,
-            seq_length=tokens.size(1),
-            micro_batch_size=tokens.size(0),
+            num_microbatches=len(batches),
+            seq_length=batches[0].size(1),
+            micro_batch_size=batches[0].size(0),
             forward_only=True,
             collect_non_loss_data=True,
         )
-        return self.without_padding(outputs[0]) if outputs else None
+        return found
 
     def without_padding(self, logits: torch.Tensor) -> torch.Tensor:
         """Set what pads the vocabulary to -inf, in place, in logits [..., v/tp]."""
@@ -151,8 +160,8 @@ def _not_carried_out(args: Any) -> Iterator[str]:
         yield "--moe-router-force-load-balancing and --moe-router-force-biased route at random; leave them out"
 
 
-def _step(tokens: Any, stage: Any) -> tuple[torch.Tensor, None]:
-    """The stage's output: hidden states, and on the last stage logits [b, s, v/tp]; there is no loss."""
-    batch = next(tokens)
+def _step(take: Callable[[torch.Tensor], Any], batches: Iterator[torch.Tensor], stage: Any) -> Any:
+    """Megatron's forward step: a stage's output for the next batch, and what is kept of it on the last stage."""
+    batch = next(batches).cuda(non_blocking=True)
     positions = torch.arange(batch.size(1), device=batch.device).expand_as(batch)
-    return stage(batch, positions, None), None
+    return stage(batch, positions, None), lambda logits, non_loss_data: take(logits)
