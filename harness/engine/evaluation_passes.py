@@ -7,7 +7,7 @@ padding, k experts a token.
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,19 +18,11 @@ from numpy.typing import NDArray
 from harness.engine.routing_record import DROPPED, Choices, RoutingRecord
 from harness.engine.session import ModelSession
 from harness.engine.token_losses import TokenLosses
-
-
-class MeasuredWindows(Protocol):
-    """What is read of windows: `tokens` [n, s + 1], and how many of the first s are real, `lengths` [n]."""
-
-    @property
-    def tokens(self) -> NDArray[np.int32]: ...
-    @property
-    def lengths(self) -> NDArray[np.int64]: ...
+from harness.evaluation.windows import Windows
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class WindowMeasurements:
     """What was measured of n windows: losses in nats, any number where a window has no target; experts by layer.
 
     `nll` [n, s] and `mtp_nll` [d, n, s] are None where losses, or predicting layers, were not asked for or absent.
@@ -55,12 +47,15 @@ class _Part:
 
 
 def measure(
-    session: ModelSession, windows: MeasuredWindows, batch_size: int, *, loss: bool, routing: bool
-) -> Measured | None:
+    session: ModelSession, windows: Windows, batch_size: int, *, loss: bool, routing: bool
+) -> WindowMeasurements | None:
     """Losses and routing of all windows, on the first rank; None on the others. Every rank calls it.
 
     Micro-batches are dealt to the data-parallel ranks in turn. All of them make the same number of passes, for they
     exchange tokens of experts: what is missing are windows of padding alone, which count nowhere.
+
+    An MTP layer of depth i reads the token 1 + i places on: the last 1 + i tokens of a window are routed there with
+    token 0 in its place.
     """
     dealt = _dealt(len(windows.lengths), batch_size, mpu.get_data_parallel_rank(), mpu.get_data_parallel_world_size())
     batches = [_filled(windows.tokens, mine, batch_size) for mine in dealt]
@@ -91,7 +86,7 @@ def _filled(tokens: NDArray[np.int32], mine: NDArray[np.int64], batch_size: int)
 
 
 def _part(
-    windows: MeasuredWindows,
+    windows: Windows,
     dealt: Sequence[NDArray[np.int64]],
     batch_size: int,
     losses: TokenLosses,
@@ -127,7 +122,7 @@ def _received() -> Iterator[_Part | None]:
         yield held[0]
 
 
-def _together(args: Any, windows: MeasuredWindows, parts: Sequence[_Part]) -> Measured:
+def _together(args: Any, windows: Windows, parts: Sequence[_Part]) -> WindowMeasurements:
     """The parts in the order of the windows."""
     shape = (len(windows.lengths), windows.tokens.shape[1] - 1)
     nll: NDArray[np.float32] | None = None
@@ -146,7 +141,7 @@ def _together(args: Any, windows: MeasuredWindows, parts: Sequence[_Part]) -> Me
             whole = experts.setdefault(name, np.full((int(ends[-1]), chosen.shape[1]), DROPPED, np.uint16))
             whole[tokens] = chosen
     in_order = dict(sorted(experts.items(), key=_by_number))
-    return Measured(
+    return WindowMeasurements(
         nll=nll, mtp_nll=mtp_nll, experts=in_order, num_experts=args.num_experts, groups=args.moe_router_num_groups
     )
 

@@ -19,6 +19,7 @@ from megatron.training.arguments import parse_args, validate_args
 from megatron.training.global_vars import set_global_variables
 from megatron.training.initialize import initialize_megatron
 
+from harness.checkpoint.folder import find_checkpoint
 from harness.engine import lazy_imports, router
 from harness.engine.data import embedding_ranks, use_built_helpers
 from harness.engine.load import load_weights
@@ -83,11 +84,15 @@ class ModelSession:
         return cls(args=args, model=model)
 
     def load(self, checkpoint: Path) -> None:
-        """Load the weights in the folder `checkpoint`, in place of those that were there.
+        """Load a checkpoint, in place of the weights that were there: the folder of an iteration, or one with a tracker.
 
-        ConfigError names what Megatron cannot load, and what stays unfilled on any rank.
+        ConfigError names what is missing of it, what Megatron cannot load, and what stays unfilled on any rank.
         """
-        load_weights(self.args, self.model, checkpoint)
+        try:
+            weights = find_checkpoint(checkpoint).folder
+        except ConfigError as error:
+            raise ConfigError(f"engine: {error}") from None
+        load_weights(self.args, self.model, weights)
 
     def forward_logits(self, tokens: torch.Tensor) -> torch.Tensor | None:
         """Tokens [b, s] → logits [b, s, v/tp] on the ranks of the last pipeline stage, None on the others.

@@ -3,7 +3,7 @@
 import math
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,15 +12,19 @@ from megatron.core.datasets.gpt_dataset import MockGPTLowLevelDataset
 from megatron.core.transformer import multi_token_prediction
 from megatron.core.transformer.enums import AttnMaskType
 from megatron.core.transformer.transformer_config import TransformerConfig
-from numpy.typing import NDArray
 
-from harness.checkpoint.folder import find_checkpoint
-from harness.engine import forward, pretrain, training
+from harness.engine import evaluate, forward, pretrain, training
 from harness.engine.attention import CoreAttention
 from harness.engine.context_parallel import held_chunks
 from harness.engine.evaluation_passes import measure
 from harness.engine.session import ModelSession
+from harness.evaluation.windows import Windows
 
+# What windows say of where their tokens are from.
+NO_TEXT: Any = {
+    **dict.fromkeys(("text_bytes", "end_of_document", "documents")),
+    **{"files": (), "sha256": "", "truncated": False, "rule": ""},
+}
 # Of Megatron's 100,000 documents every rank would shuffle six million samples, and a test takes forty.
 MockGPTLowLevelDataset.size = 100
 
@@ -171,13 +175,6 @@ class _Alone:
         return 1
 
 
-class _Windows(NamedTuple):
-    """Windows of tokens as a test made them."""
-
-    tokens: NDArray[np.int32]
-    lengths: NDArray[np.int64]
-
-
 def measure_windows() -> None:
     """Measure windows with each of a list of batch sizes; the arguments begin with their file, an output, the sizes.
 
@@ -186,9 +183,9 @@ def measure_windows() -> None:
     source, out, sizes = sys.argv[1:4]
     del sys.argv[1:4]
     with np.load(source) as arrays:
-        windows = _Windows(**arrays)
+        windows = Windows(**arrays, **NO_TEXT)
     session = ModelSession.start(seq_length=windows.tokens.shape[1] - 1)
-    session.load(find_checkpoint(Path(session.args.load)).folder)
+    session.load(Path(session.args.load))
     found: dict[str, Any] = {}
     for size in sizes.split(","):
         measured = measure(session, windows, int(size), loss=True, routing=True)
@@ -198,3 +195,9 @@ def measure_windows() -> None:
     if torch.distributed.get_rank() == 0:
         np.savez(out, **found)
     session.close()
+
+
+def evaluate_checkpoints() -> None:
+    """Evaluate, from the entry point; the CPU ranks are installed here already."""
+    evaluate.entry.install_device = lambda: True
+    evaluate.main()
