@@ -84,7 +84,7 @@ class ModelSession:
         return cls(args=args, model=model)
 
     def load(self, checkpoint: Path) -> None:
-        """Load a checkpoint, in place of the weights that were there: the folder of an iteration, or one with a tracker.
+        """Load a checkpoint in place of what was there: the folder of an iteration, or one with a tracker.
 
         ConfigError names what is missing of it, what Megatron cannot load, and what stays unfilled on any rank.
         """

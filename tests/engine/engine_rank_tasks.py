@@ -23,7 +23,10 @@ from harness.evaluation.windows import Windows
 # What windows say of where their tokens are from.
 NO_TEXT: Any = {
     **dict.fromkeys(("text_bytes", "end_of_document", "documents")),
-    **{"files": (), "sha256": "", "truncated": False, "rule": ""},
+    "files": (),
+    "sha256": "",
+    "truncated": False,
+    "rule": "",
 }
 # Of Megatron's 100,000 documents every rank would shuffle six million samples, and a test takes forty.
 MockGPTLowLevelDataset.size = 100
