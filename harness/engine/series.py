@@ -17,13 +17,14 @@ from harness.evaluation.recorded_experts import read_experts, write_experts
 from harness.evaluation.result_file import find_result, read_result, write_result
 from harness.evaluation.routing.saturation import saturation
 from harness.evaluation.spec import EvaluatedCheckpoint, EvaluationSpec
-from harness.evaluation.statements import EVALUATED, EVALUATING, SATURATION, evaluated
+from harness.evaluation.statements import DATA, EVALUATED, EVALUATING, SATURATION, evaluated, evaluation_data
 
 
 def evaluate_series(spec: EvaluationSpec, *, on_cpu: bool) -> None:
     """Evaluate what `spec` names and has no result yet, with `sys.argv` as Megatron's command line."""
     session = ModelSession.start(seq_length=spec.seq_len, problems=lambda _args: _problems(spec))
-    windows = read_evaluated(spec, session)
+    if windows := read_evaluated(spec, session):
+        effect.state(DATA, evaluation_data(windows))
     for number, checkpoint in enumerate(spec.checkpoints, start=1):
         if path := _finished(spec, checkpoint):
             effect.state(EVALUATED, evaluated(read_result(path), str(path), kept=True))

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-EVALUATING, EVALUATED, SATURATION = "evaluating", "evaluated", "router saturation"
-"""Each behind `moe-harness: `: a checkpoint's evaluation begins, its result is there, and what a series adds."""
+from harness.evaluation.windows import Windows
+
+DATA, EVALUATING, EVALUATED, SATURATION = "evaluation data", "evaluating", "evaluated", "router saturation"
+"""Each behind `moe-harness: `: what is read, a checkpoint's evaluation begins, its result is there, a series adds."""
 
 _FIGURES = (
     ("loss", "validation", "loss"),
@@ -15,6 +17,17 @@ _FIGURES = (
 )
 _MEANS = ("avg_gini_coefficient", "avg_coefficient_of_variation", "avg_expert_utilization_rate")
 _STDERR = "_stderr"
+
+
+def evaluation_data(windows: Windows) -> dict[str, Any]:
+    """The statement of validation data: how much of it there is, and how it was cut into windows."""
+    return {
+        "tokens": int(windows.lengths.sum()),
+        "windows": len(windows.lengths),
+        "documents": windows.documents,
+        "truncated": windows.truncated,
+        "rule": windows.rule,
+    }
 
 
 def evaluated(document: Mapping[str, Any], output_file: str, *, kept: bool) -> dict[str, Any]:

@@ -92,6 +92,8 @@ def test_a_series_is_evaluated_once(series: Series, tmp_path: Path, world_size: 
     """Loss and expert counts are transformers' at each checkpoint, with one model built; the second time none is."""
     spec = replace(series.spec, output_dir=str(tmp_path / "eval"))
     job = series.run(spec, *mapping, world_size=world_size)
+    (data,) = statements(job, "evaluation data")
+    assert (data["tokens"], data["windows"]) == (TOKENS, WINDOWS)
     begun, done = statements(job, "evaluating"), statements(job, "evaluated")
     assert [(one["step"], one["number"], one["total"]) for one in begun] == [(100, 1, 2), (200, 2, 2)]
     for stated, expected in zip(done, series.expected, strict=True):
