@@ -1,6 +1,7 @@
 """Tiny models converted to Megatron checkpoints, and the arguments that make Megatron's model of them."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +21,9 @@ class TinyCheckpoint:
     flags: tuple[str, ...]
 
 
-def convert_tiny(family: str, folder: Path) -> TinyCheckpoint:
-    """Make a tiny model of one of `tiny_models.FAMILIES` in fp32, and convert it."""
-    source = make_tiny(family, folder / "hf")
+def convert_tiny(family: str, folder: Path, changes: Mapping[str, object] | None = None) -> TinyCheckpoint:
+    """Make a tiny model of one of `tiny_models.FAMILIES` in fp32, with `changes` to its config, and convert it."""
+    source = make_tiny(family, folder / "hf", changes=changes)
     target = folder / "megatron"
     conversion = plan_conversion(open_folder(source), to=None, dtype=None, exact=None)
     convert(conversion, target, resume=False, threads=2, progress=Silent())

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from harness.engine.token_logits import TokenLogits, is_decider, told_by_decider
 
@@ -32,12 +33,12 @@ class Decoding:
     seed: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Prompt:
-    """Tokens to go on from. `number` tells prompts apart: each has draws of its own, whatever batch it is in."""
+    """Tokens [s] to go on from. `number` tells prompts apart: each has draws of its own, whatever batch it is in."""
 
     number: int
-    tokens: tuple[int, ...]
+    tokens: NDArray[np.int32]
 
 
 def generate(
@@ -51,7 +52,7 @@ def generate(
     device = torch.cuda.current_device()
     lengths = [len(prompt.tokens) for prompt in prompts]
     cache = model.cache(len(prompts), max(lengths) + decoding.max_new_tokens)
-    fed = torch.tensor([prompt.tokens[: min(lengths)] for prompt in prompts], device=device)
+    fed = torch.from_numpy(np.stack([prompt.tokens[: min(lengths)] for prompt in prompts])).long().to(device)
     rows = torch.arange(len(prompts), device=device)
     place, is_over = min(lengths), False
     while not is_over:
@@ -62,8 +63,8 @@ def generate(
         if is_decider():
             assert logits is not None
             step = torch.tensor(_decided(texts, logits, place, decoding), device=device)
-        *tokens, is_over = told_by_decider(step).tolist()
-        fed = step[:-1, None]
+        step = told_by_decider(step)
+        fed, is_over = step[:-1, None], bool(step[-1])
         place += 1
     if is_decider():
         found.update({text.number: text.chosen for text in texts})
@@ -105,7 +106,7 @@ class _Text:
     def take(self, place: int, choice: int) -> int:
         """The token at `place`: the prompt's own while it lasts, then `choice`, which may be the last."""
         if place < len(self._prompt):
-            return self._prompt[place]
+            return int(self._prompt[place])
         if not self.is_over:
             if choice == self._decoding.end:
                 self.is_over = True

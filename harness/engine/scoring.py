@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from harness.engine.token_logits import TokenLogits, is_decider
 
@@ -17,11 +18,11 @@ class Continuation:
     targets: tuple[int, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Scored:
-    """A sequence of tokens, read once, and the continuations to be scored at its end."""
+    """A sequence of tokens [s], read once, and the continuations to be scored at its end."""
 
-    tokens: tuple[int, ...]
+    tokens: NDArray[np.int32]
     continuations: tuple[Continuation, ...]
 
 
@@ -46,8 +47,9 @@ def score(model: TokenLogits, batch: Sequence[Scored], found: dict[int, Score]) 
     ]
     device = torch.cuda.current_device()
     row, place, target, number = torch.tensor(rows, device=device).T
-    longest = max(len(scored.tokens) for scored in batch)
-    padded = [[*scored.tokens, *[0] * (longest - len(scored.tokens))] for scored in batch]
+    padded = np.zeros((len(batch), max(len(scored.tokens) for scored in batch)), dtype=np.int64)
+    for tokens, scored in zip(padded, batch, strict=True):
+        tokens[: len(scored.tokens)] = scored.tokens
     yield
 
     def read(logits: torch.Tensor, chosen: slice) -> torch.Tensor:
@@ -56,7 +58,7 @@ def score(model: TokenLogits, batch: Sequence[Scored], found: dict[int, Score]) 
         likelihood = logits.log_softmax(dim=1).gather(1, wanted)
         return torch.cat((likelihood, (logits.argmax(dim=1, keepdim=True) == wanted).float()), dim=1)
 
-    answers = model.read(torch.tensor(padded, device=device), (row, place), read)
+    answers = model.read(torch.from_numpy(padded).to(device), (row, place), read)
     if is_decider():
         assert answers is not None
         found.update(_summed(number, answers))

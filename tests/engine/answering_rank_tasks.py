@@ -1,16 +1,20 @@
 """What ranks that answer requests do in tests; each function is one rank's whole job."""
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed
+from local_tasks import record_answers
 from megatron.core import mpu
 from megatron.core.tensor_parallel.mappings import gather_from_tensor_model_parallel_region
 
 from harness.engine.session import ModelSession
 from harness.engine.token_logits import TokenLogits
+from harness.evaluation.spec import EvaluationSpec, TaskOptions, ValidationData
 
 LENGTH = 24
 
@@ -44,3 +48,39 @@ def _session() -> ModelSession:
     session = ModelSession.start(seq_length=64)
     session.load(checkpoint)
     return session
+
+
+def answer_lm_eval() -> None:
+    """Ask the tasks that a file describes; write the section of the result and what lm-eval was answered."""
+    asked = json.loads(Path(sys.argv.pop(1)).read_text())
+    from harness.engine import tasks
+    from harness.engine.lm_eval_model import MoeHarnessLM
+
+    answers = record_answers(MoeHarnessLM)
+    session = _session()
+    section = tasks.answer_tasks(session, evaluation_spec(asked))
+    assert (section is not None) == (torch.distributed.get_rank() == 0)
+    if section is not None:
+        Path(asked["output_dir"], "answers.json").write_text(json.dumps({"section": section, "answers": answers}))
+    session.close()
+
+
+def measure_speed_of_ranks() -> None:
+    """Measure as a file describes, and write the section."""
+    asked = json.loads(Path(sys.argv.pop(1)).read_text())
+    from harness.engine.speed import measure_speed
+
+    session = _session()
+    section = measure_speed(session, evaluation_spec(asked))
+    if section is not None:
+        Path(asked["output_dir"], "speed.json").write_text(json.dumps(section))
+    session.close()
+
+
+def evaluation_spec(asked: dict[str, Any]) -> EvaluationSpec:
+    """The spec that the fields of a JSON object say; the rest is of no matter to tasks."""
+    options = asked.pop("tasks", None)
+    asked["data"] = ValidationData(files=(), tokenizer=asked.pop("tokenizer", None))
+    asked["tasks"] = TaskOptions(**{**options, "tasks": tuple(options["tasks"])}) if options else None
+    rest = {"model": "tiny", "checkpoints": (), "parts": ("tasks",), "seq_len": 64, "batch_size": 2, "max_tokens": 0}
+    return EvaluationSpec(**{**rest, **asked})
