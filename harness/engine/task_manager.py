@@ -8,6 +8,7 @@ from lm_eval.tasks import TaskManager
 
 from harness.errors import ConfigError, nearest
 from harness.evaluation.spec import TaskOptions
+from harness.evaluation.task_names import reached
 
 
 class MergingTaskManager(TaskManager):
@@ -63,24 +64,7 @@ def _local(options: TaskOptions) -> MergingTaskManager | None:
         return None
     manager = MergingTaskManager(include_path=options.include_path, include_defaults=False)
     index = manager.task_index
-    seen: set[str] = set()
-    waiting = list(options.tasks)
-    while waiting:
-        name = waiting.pop()
-        if name not in index:
-            return None
-        if name not in seen:
-            seen.add(name)
-            waiting += _members(index[name])
-    return manager
-
-
-def _members(entry: Any) -> Iterable[str]:
-    """The names of what a group or a tag holds."""
-    listed = (entry.cfg or {}).get("task")
-    if not isinstance(listed, list):
-        return entry.tags if entry.cfg is None else ()
-    return [item if isinstance(item, str) else str(item.get("task", item.get("group"))) for item in listed]
+    return manager if reached(options.tasks, index) <= index.keys() else None
 
 
 def _not_alike(name: str, known: dict[str, Any], loaded: dict[str, Any]) -> list[str]:

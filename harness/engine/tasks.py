@@ -21,7 +21,7 @@ from harness.evaluation.spec import EvaluationSpec, TaskOptions
 type Section = dict[str, Any]
 
 # lm-eval's own results of a task that are of interest beside the metrics.
-_TAKEN_OVER = ("results", "groups", "n-shot", "n-samples", "versions", "higher_is_better")
+_TAKEN_OVER = ("results", "n-shot", "n-samples", "versions", "higher_is_better")
 
 
 def answer_tasks(session: ModelSession, spec: EvaluationSpec) -> Section | None:
@@ -148,7 +148,9 @@ def _is_number(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it: numpy's numbers are numbers, tuples are lists."""
+    """A value as JSON has it: numpy's numbers are numbers, tuples are lists; what lm-eval calls N/A is None."""
+    if isinstance(value, str):
+        return None if value == "N/A" else value
     if isinstance(value, Mapping):
         return {str(name): _plain(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):

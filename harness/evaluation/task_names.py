@@ -1,9 +1,10 @@
 """The names of lm-eval's tasks: whether those that are asked for exist, found out before anything is launched."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from harness.errors import nearest
 from harness.evaluation.spec import TaskOptions
@@ -49,6 +50,38 @@ def task_folders(options: TaskOptions) -> list[Path]:
     spec = find_spec("lm_eval")
     own = [Path(folder) / "tasks" for folder in (spec.submodule_search_locations or () if spec else ())]
     return own if options.include_path is None else [*own, Path(options.include_path)]
+
+
+def members(entry: Any) -> Collection[str]:
+    """The names of what a group or a tag of lm-eval's index holds; nothing for a task."""
+    if entry.cfg is None:
+        tags: Collection[str] = entry.tags
+        return tags
+    listed = entry.cfg.get("task")
+    if not isinstance(listed, list):
+        return ()
+    return [item if isinstance(item, str) else str(item.get("task", item.get("group"))) for item in listed]
+
+
+def reached(names: Iterable[str], index: Mapping[str, Any]) -> set[str]:
+    """These names of lm-eval's index, and all that groups and tags among them hold, at any depth."""
+    seen: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        if (name := waiting.pop()) not in seen:
+            seen.add(name)
+            waiting += members(index[name]) if name in index else ()
+    return seen
+
+
+def without_members(options: TaskOptions) -> tuple[str, ...]:
+    """The tasks asked for, without those that a group among them holds: lm-eval's own command refuses them twice."""
+    from lm_eval.tasks import TaskManager
+
+    index = TaskManager(include_path=options.include_path).task_index
+    names = tuple(dict.fromkeys(options.tasks))
+    held = {name: reached([name], index) - {name} for name in names}
+    return tuple(name for name in names if not any(name in held[other] for other in names))
 
 
 def _is_file(name: str) -> bool:

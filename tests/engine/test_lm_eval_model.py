@@ -87,7 +87,9 @@ def test_answers_and_scores_are_those_of_the_hf_model(
     for task in NAMES:
         for metric, value in expected["results"][task].items():
             ours = found["section"]["results"][task][metric]
-            assert ours == (pytest.approx(value, abs=1e-4, rel=1e-4) if isinstance(value, float) else value), metric
+            if isinstance(value, float):
+                value = pytest.approx(value, abs=1e-4, rel=1e-4)
+            assert ours == (None if value == "N/A" else value), metric
 
 
 def answered(ranks: Any, tiny: Tiny, asked: Path, world_size: int, argv: tuple[str, ...]) -> dict[str, Any]:
