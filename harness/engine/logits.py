@@ -14,7 +14,6 @@ from megatron.core.tensor_parallel.mappings import gather_from_tensor_model_para
 from megatron.core.utils import get_attr_wrapped_model
 from numpy.typing import NDArray
 
-from harness.checkpoint.folder import find_checkpoint
 from harness.engine.session import ModelSession
 from harness.errors import ConfigError
 
@@ -23,8 +22,8 @@ def write_logits(tokens_file: Path, output: Path) -> None:
     """Compute what `harness.engine.forward` promises, with `sys.argv` as Megatron's command line."""
     tokens = _read_tokens(tokens_file)
     session = ModelSession.start(seq_length=tokens.shape[1], problems=lambda args: _problems(args, tokens))
-    session.load(find_checkpoint(Path(session.args.load)).folder)
-    found = _run(session, torch.from_numpy(tokens).cuda())
+    session.load(Path(session.args.load))
+    found = _run(session, torch.from_numpy(tokens))
     if found and mpu.get_tensor_model_parallel_rank() == 0 and mpu.get_data_parallel_rank() == 0:
         _write(output, found)
     session.close()

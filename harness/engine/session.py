@@ -3,8 +3,9 @@
 Legend: b sequences, s tokens each, v padded vocabulary, tp ranks.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +19,7 @@ from megatron.training.arguments import parse_args, validate_args
 from megatron.training.global_vars import set_global_variables
 from megatron.training.initialize import initialize_megatron
 
+from harness.checkpoint.folder import find_checkpoint
 from harness.engine import lazy_imports, router
 from harness.engine.data import embedding_ranks, use_built_helpers
 from harness.engine.load import load_weights
@@ -84,29 +86,41 @@ class ModelSession:
         return cls(args=args, model=model)
 
     def load(self, checkpoint: Path) -> None:
-        """Load the weights in the folder `checkpoint`, in place of those that were there.
+        """Load a checkpoint in place of what was there: the folder of an iteration, or one with a tracker.
 
-        ConfigError names what Megatron cannot load, and what stays unfilled on any rank.
+        ConfigError names what is missing of it, what Megatron cannot load, and what stays unfilled on any rank.
         """
-        load_weights(self.args, self.model, checkpoint)
+        try:
+            weights = find_checkpoint(checkpoint).folder
+        except ConfigError as error:
+            raise ConfigError(f"engine: {error}") from None
+        load_weights(self.args, self.model, weights)
 
-    @torch.no_grad()
     def forward_logits(self, tokens: torch.Tensor) -> torch.Tensor | None:
         """Tokens [b, s] → logits [b, s, v/tp] on the ranks of the last pipeline stage, None on the others.
 
         What pads the vocabulary has logits of -inf.
         """
-        outputs = get_forward_backward_func()(
-            forward_step_func=_step,
-            data_iterator=iter([tokens]),
+        found = self.forward([tokens], self.without_padding)
+        return found[0] if found else None
+
+    @torch.no_grad()
+    def forward[T](self, batches: Sequence[torch.Tensor], take: Callable[[torch.Tensor], T]) -> list[T]:
+        """Run micro-batches of tokens, [b, s] each: what `take` makes of each one's logits [b, s, v/tp].
+
+        Nothing on the ranks of all pipeline stages but the last one.
+        """
+        found: list[T] = get_forward_backward_func()(
+            forward_step_func=partial(_step, take),
+            data_iterator=iter(batches),
             model=self.model,
-            num_microbatches=1,
-            seq_length=tokens.size(1),
-            micro_batch_size=tokens.size(0),
+            num_microbatches=len(batches),
+            seq_length=batches[0].size(1),
+            micro_batch_size=batches[0].size(0),
             forward_only=True,
             collect_non_loss_data=True,
         )
-        return self.without_padding(outputs[0]) if outputs else None
+        return found
 
     def without_padding(self, logits: torch.Tensor) -> torch.Tensor:
         """Set what pads the vocabulary to -inf, in place, in logits [..., v/tp]."""
@@ -153,8 +167,8 @@ def _not_carried_out(args: Any) -> Iterator[str]:
         yield "--moe-router-force-load-balancing and --moe-router-force-biased route at random; leave them out"
 
 
-def _step(tokens: Any, stage: Any) -> tuple[torch.Tensor, None]:
-    """The stage's output: hidden states, and on the last stage logits [b, s, v/tp]; there is no loss."""
-    batch = next(tokens)
+def _step(take: Callable[[torch.Tensor], Any], batches: Iterator[torch.Tensor], stage: Any) -> Any:
+    """Megatron's forward step: a stage's output for the next batch, and what is kept of it on the last stage."""
+    batch = next(batches).cuda(non_blocking=True)
     positions = torch.arange(batch.size(1), device=batch.device).expand_as(batch)
-    return stage(batch, positions, None), None
+    return stage(batch, positions, None), lambda logits, non_loss_data: take(logits)
