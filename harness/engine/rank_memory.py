@@ -1,10 +1,19 @@
 """The memory that a rank uses."""
 
 import resource
+from typing import TypedDict
 
 import torch
 
 _GB = 1e9
+
+
+class RankMemory(TypedDict):
+    """The most memory that was in use so far, in 10^9 bytes, and of which kind."""
+
+    memory_allocated_gb: float
+    memory_reserved_gb: float | None
+    memory_kind: str
 
 
 def is_cpu_rank() -> bool:
@@ -12,16 +21,17 @@ def is_cpu_rank() -> bool:
     return isinstance(torch.cuda.current_device(), torch.device)
 
 
-def memory_gb() -> dict[str, float | str]:
-    """What is allocated and reserved at most, in 10^9 bytes, and its `memory_kind`.
-
-    On a CPU rank both are the resident memory of the process.
-    """
+def rank_memory() -> RankMemory:
+    """What tensors take of the GPU, and what torch holds of it; the resident memory of a CPU rank's process."""
     if is_cpu_rank():
-        resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / _GB  # Linux counts in KiB
-        return {"memory_allocated_gb": resident, "memory_reserved_gb": resident, "memory_kind": "resident, peak"}
+        resident_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+        return {
+            "memory_allocated_gb": resident_bytes / _GB,
+            "memory_reserved_gb": None,
+            "memory_kind": "resident, peak",
+        }
     return {
         "memory_allocated_gb": torch.cuda.max_memory_allocated() / _GB,
         "memory_reserved_gb": torch.cuda.max_memory_reserved() / _GB,
-        "memory_kind": "cuda, peak",
+        "memory_kind": "CUDA, peak",
     }

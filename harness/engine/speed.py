@@ -12,7 +12,7 @@ import torch
 import torch.distributed
 from megatron.core import mpu
 
-from harness.engine.rank_memory import memory_gb
+from harness.engine.rank_memory import RankMemory, rank_memory
 from harness.engine.session import ModelSession
 from harness.engine.token_logits import TokenLogits
 from harness.evaluation.spec import EvaluationSpec
@@ -30,21 +30,26 @@ def measure_speed(session: ModelSession, spec: EvaluationSpec) -> dict[str, Any]
     forward_s = _times(lambda: session.forward_logits(tokens), spec)
     cached = _CachedRun(TokenLogits(session), tokens, spec.speed.decode_tokens)
     runs = _repeated(cached.run, spec)
-    memory = _largest(memory_gb())
+    memory = _of_fullest_rank(rank_memory())
     if torch.distributed.get_rank() != 0:
         return None
     copies = mpu.get_data_parallel_world_size()
-    forward = _rates(forward_s, tokens.numel() * copies)
+    prefill_s, decode_s = [run[0] for run in runs], [step for run in runs for step in run[1:]]
     return {
-        "latency_ms": forward["latency_ms"],
-        "throughput_tokens_per_sec": forward["throughput_tokens_per_sec"],
+        **_spread("latency_ms", forward_s),
+        "throughput_tokens_per_sec": _throughput(tokens.numel() * copies, forward_s),
         **memory,
-        "forward": forward,
-        "prefill": _rates([run[0] for run in runs], cached.prompt.numel() * copies),
-        "decode": _rates([step for run in runs for step in run[1:]], len(tokens) * copies),
+        "prefill": {
+            **_spread("latency_ms", prefill_s),
+            "tokens_per_s": _throughput(cached.prompt.numel() * copies, prefill_s),
+            "tokens": cached.prompt.size(1),
+        },
+        "decode": {
+            **_spread("ms_per_token", decode_s),
+            "tokens_per_s": _throughput(len(tokens) * copies, decode_s),
+        },
         "batch_size": len(tokens),
-        "sequence_length": tokens.size(1),
-        "prompt_length": cached.prompt.size(1),
+        "seq_len": tokens.size(1),
         "decode_tokens": spec.speed.decode_tokens,
         "warmup": spec.speed.warmup,
         "repeats": spec.speed.repeats,
@@ -94,19 +99,19 @@ def _timed(work: Callable[[], object]) -> float:
     return float(seconds.item())
 
 
-def _rates(seconds: Sequence[float], tokens: int) -> dict[str, float]:
-    """Median and spread of latencies, and the throughput at the median, for so many tokens at each."""
-    low, median, high = np.percentile(seconds, (5, 50, 95))
-    return {
-        "latency_ms": float(median * 1e3),
-        "latency_p05_ms": float(low * 1e3),
-        "latency_p95_ms": float(high * 1e3),
-        "throughput_tokens_per_sec": float(tokens / median),
-    }
+def _spread(name: str, seconds: Sequence[float]) -> dict[str, float]:
+    """The median of durations in ms under `name`, and their 5th and 95th percentiles."""
+    low, median, high = np.percentile(seconds, (5, 50, 95)) * 1e3
+    return {name: float(median), f"{name}_p05": float(low), f"{name}_p95": float(high)}
 
 
-def _largest(memory: dict[str, float | str]) -> dict[str, float | str]:
-    """Each of these memories on the rank that uses most of it."""
+def _throughput(tokens: int, seconds: Sequence[float]) -> float:
+    """Tokens a second at the median duration."""
+    return float(tokens / np.median(seconds))
+
+
+def _of_fullest_rank(memory: RankMemory) -> RankMemory:
+    """The memory of the rank that uses most of it."""
     by_rank: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(by_rank, memory)
-    return {name: max(rank[name] for rank in by_rank) for name in memory}
+    return max(by_rank, key=lambda rank: rank["memory_reserved_gb"] or rank["memory_allocated_gb"])

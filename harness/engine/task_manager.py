@@ -1,6 +1,7 @@
 """lm-eval's tasks by name, each loaded once, whether it is asked for alone, in a group, or in several."""
 
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ class MergingTaskManager(TaskManager):
         return merged
 
 
-def open_tasks(options: TaskOptions) -> tuple[MergingTaskManager, list[str]]:
+@cache
+def open_tasks(options: TaskOptions) -> tuple[MergingTaskManager, tuple[str, ...]]:
     """A manager that knows the tasks asked for, and their names, patterns such as `mmlu_*` matched, without repeats.
 
     ConfigError names all that are unknown. The index of lm-eval's own 14,000 tasks is not built for tasks that all lie
@@ -55,7 +57,7 @@ def open_tasks(options: TaskOptions) -> tuple[MergingTaskManager, list[str]]:
             problems.append(f"tasks: unknown task {asked!r}; {nearest(asked, manager.all_tasks)}")
     if problems:
         raise ConfigError(problems)
-    return manager, list(dict.fromkeys(names))
+    return manager, tuple(dict.fromkeys(names))
 
 
 def _local(options: TaskOptions) -> MergingTaskManager | None:

@@ -59,7 +59,7 @@ def _asked(answerer: Answerer, session: ModelSession, spec: EvaluationSpec, opti
     with _one_process():
         results = simple_evaluate(
             model=model,
-            tasks=names,
+            tasks=list(names),
             num_fewshot=options.num_fewshot,
             limit=options.limit,
             log_samples=options.log_samples,
@@ -75,7 +75,7 @@ def _asked(answerer: Answerer, session: ModelSession, spec: EvaluationSpec, opti
         "seeds": _seeds(spec.seed),
         "chat_template_sha": None if template is None else hashlib.sha256(template.encode()).hexdigest(),
         "tokenizer": tokenizer.name,
-        "tasks": names,
+        "tasks": list(names),
         "limit": options.limit,
         "max_length": max_length,
         "batch": _told(answerer.limit),
