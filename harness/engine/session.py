@@ -54,6 +54,8 @@ _NO_TRAINING = {
     # training alone.
     "sequence_parallel": False,
     "tp_comm_overlap": False,
+    # The dispatcher that takes any number of tokens from each rank: copies of the model read sequences of their own.
+    "moe_token_dispatcher_type": "alltoall",
 }
 
 
