@@ -91,3 +91,7 @@ class EvaluationSpec:
         for name in ("checkpoints", "output_dir", "model"):
             del measured[name]
         return hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()
+
+    def as_json(self) -> str:
+        """The whole of it as JSON text, by which the job's ranks get it."""
+        return json.dumps(asdict(self), ensure_ascii=False)
