@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from harness.config.provenance import Resolved
@@ -16,6 +17,7 @@ from harness.launch.job_problems import job_problems
 from harness.launch.mounts import Mount, path_problem, source_of
 from harness.launch.parse_job import container_of, whole_nodes
 from harness.launch.script.quoting import unquotable
+from harness.plan.verdict import located_violations
 
 KIND = "evaluation"
 ENGINE_MODULE = "harness.engine.evaluate"
@@ -38,7 +40,8 @@ def evaluation_job(
     interpreter = "python" if container else python
     flags = evaluation_flags(resolved, spec.seq_len)
     argv = (interpreter, "-u", "-m", ENGINE_MODULE, spec.as_json(), *flags.argv())
-    program = [*_argument_problems(argv), *mapping_problems(resolved), *_mount_problems(container)]
+    refused = located_violations(replace(resolved, megatron_args=flags))
+    program = [*_argument_problems(argv), *(list(mapping_problems(resolved)) or refused), *_mount_problems(container)]
     if problems := job_problems(resolved, executor, program=program, slurm_options=slurm_options):
         raise ConfigError(problems)
     return Job(

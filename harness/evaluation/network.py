@@ -67,9 +67,10 @@ def _saved_flags(args: Mapping[str, Any], folder: Path, metadata: DcpMetadata) -
     if embedding is None:
         raise ConfigError(f"{folder}: no {_EMBEDDING} in it; is this a language model's checkpoint?")
     router_dtype = args.get("moe_router_dtype")
+    grouped = flags.switch("--group-query-attention")  # without it Megatron saves as many groups as heads all the same
     return MegatronArgs(
         {
-            **flags,
+            **{flag: value for flag, value in flags.items() if grouped or flag != "--num-query-groups"},
             "--vocab-size": str(saved_vocab_size(args, embedding.shape[0])),
             **({"--moe-router-dtype": str(router_dtype)} if router_dtype else {}),
         }

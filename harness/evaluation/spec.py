@@ -67,7 +67,7 @@ class EvaluationSpec:
 
     `seq_len` is tokens a window, `batch_size` windows a micro-batch, `max_tokens` the most tokens that are evaluated.
     `ep` is the expert parallel size for which the load of ranks is told. `settings` and `model_args` are what results
-    say of the configuration.
+    say of the configuration. `again` sets a repetition apart from what was measured before.
     """
 
     model: str
@@ -84,6 +84,7 @@ class EvaluationSpec:
     speed: SpeedOptions = SpeedOptions()
     settings: Mapping[str, str] = field(default_factory=dict)
     model_args: Mapping[str, str] = field(default_factory=dict)
+    again: str = ""
 
     def identity(self, checkpoint: EvaluatedCheckpoint) -> str:
         """A name of what is measured of one checkpoint, by which a result that is there already is found again."""
