@@ -22,6 +22,8 @@ from harness.plan.verdict import located_violations
 KIND = "evaluation"
 ENGINE_MODULE = "harness.engine.evaluate"
 
+_TYPED = ("environment", "command line")
+
 
 def evaluation_job(
     resolved: Resolved,
@@ -46,13 +48,21 @@ def evaluation_job(
         raise ConfigError(problems)
     return Job(
         kind=KIND,
-        name=resolved.text("RUN_NAME") or "eval-" + re.sub(r"[^A-Za-z0-9_.-]+", "_", spec.model)[:96],
+        name=_name(resolved, spec),
         executor=executor,
         resources=whole_nodes(resolved, slurm_options),
         container=container,
         program=Program(argv=argv, env=engine_environment(resolved.env, container), python=interpreter),
         retries=resolved.integer("RETRIES"),
     )
+
+
+def _name(resolved: Resolved, spec: EvaluationSpec) -> str:
+    """The RUN_NAME that was typed, for a cluster's own is that of its benchmarks; or else one after the model."""
+    origin = resolved.origin("RUN_NAME")
+    if origin and origin.layer in _TYPED and resolved.text("RUN_NAME"):
+        return resolved.text("RUN_NAME")
+    return "eval-" + re.sub(r"[^A-Za-z0-9_.-]+", "_", spec.model)[:96]
 
 
 def _argument_problems(argv: Sequence[str]) -> Iterator[str]:
@@ -74,11 +84,12 @@ def _container(resolved: Resolved, executor: Executor, spec: EvaluationSpec, pac
 
 
 def folders_of(spec: EvaluationSpec) -> tuple[str, ...]:
-    """The folders that the ranks read and write: of checkpoints, results, data, tokenizer and tasks."""
-    folders = [str(Path(checkpoint.folder).parent) for checkpoint in spec.checkpoints]
-    folders += [str(Path(spec.output_dir).parent), *(str(Path(file).parent) for file in spec.data.files)]
+    """The folders that ranks read and write: checkpoints, results, data, tokenizer and tasks; outer ones first."""
+    files = [*spec.data.files, spec.output_dir]
+    folders = [checkpoint.folder for checkpoint in spec.checkpoints]
+    folders += [path if (parent := str(Path(path).parent)) == "/" else parent for path in files]
     folders += [path for path in (spec.data.tokenizer, spec.tasks.include_path if spec.tasks else None) if path]
-    return tuple(dict.fromkeys(folders))
+    return tuple(sorted(dict.fromkeys(folders), key=len))
 
 
 def _mount_problems(container: Container | None) -> Iterator[str]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-type Part = Literal["loss", "routing", "speed", "cost", "tasks"]
+type EvaluatedPart = Literal["loss", "routing", "speed", "cost", "tasks"]
 type DataFormat = Literal["text", "npy", "indexed"]
 
-PARTS: tuple[Part, ...] = ("loss", "routing", "speed", "cost", "tasks")
+PARTS: tuple[EvaluatedPart, ...] = ("loss", "routing", "speed", "cost", "tasks")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class EvaluationSpec:
 
     model: str
     checkpoints: tuple[EvaluatedCheckpoint, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[EvaluatedPart, ...]
     data: ValidationData
     output_dir: str
     seq_len: int
