@@ -67,7 +67,7 @@ def series(ranks: Ranks, tmp_path_factory: pytest.TempPathFactory) -> Series:
             checkpoints=tuple(
                 EvaluatedCheckpoint(folder=str(folder / f"megatron{seed}/release"), step=seed * 100) for seed in (1, 2)
             ),
-            parts=("loss", "routing", "cost"),
+            parts=("loss", "routing", "speed", "cost"),
             data=ValidationData(files=(str(folder / "tokens.npy"),), format="npy"),
             output_dir="",
             seq_len=SEQ_LEN,
@@ -106,7 +106,8 @@ def test_a_series_is_evaluated_once(series: Series, tmp_path: Path, world_size: 
             assert min(expected.margins[layer][series.real]) > 1e-5
             assert document["routing_stats"][layer]["tokens_per_expert"] == counts.tolist()
         assert document["mapping"]["ranks"] == world_size
-        assert document["computational_cost"]["tflops"] > 0
+        assert document["computational_cost"]["tflops_per_s"] > 0
+        assert document["inference_performance"]["latency_ms"] == stated["latency_ms"] > 0
         assert document["step"] == stated["step"]
         assert stated["walltime_s"] < 20
     (saturation,) = statements(job, "router saturation")
