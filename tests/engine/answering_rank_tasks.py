@@ -13,6 +13,7 @@ from local_tasks import record_answers
 from megatron.core import mpu
 from megatron.core.tensor_parallel.mappings import gather_from_tensor_model_parallel_region
 
+from harness.engine import entry
 from harness.engine.answerer import Answerer
 from harness.engine.batching import BatchLimit
 from harness.engine.generation import Decoding, Prompt
@@ -21,7 +22,7 @@ from harness.engine.session import ModelSession
 from harness.engine.text_tokenizer import ByteText
 from harness.engine.token_logits import TokenLogits
 from harness.errors import ConfigError
-from harness.evaluation.spec import EvaluationSpec, TaskOptions, ValidationData
+from harness.evaluation.spec import EvaluationSpec, SpeedOptions, TaskOptions, ValidationData
 
 LENGTH = 24
 
@@ -59,6 +60,10 @@ def _session() -> ModelSession:
 
 def answer_lm_eval() -> None:
     """Ask the tasks that a file describes; write the section of the result and what lm-eval was answered."""
+    entry.run(_answer_lm_eval)
+
+
+def _answer_lm_eval() -> None:
     asked = json.loads(Path(sys.argv.pop(1)).read_text())
     from harness.engine import tasks
     from harness.engine.lm_eval_model import MoeHarnessLM
@@ -87,6 +92,7 @@ def measure_speed_of_ranks() -> None:
 def evaluation_spec(asked: dict[str, Any]) -> EvaluationSpec:
     """The spec that the fields of a JSON object say; the rest is of no matter to tasks."""
     options = asked.pop("tasks", None)
+    asked["speed"] = SpeedOptions(**asked.pop("speed", {}))
     asked["data"] = ValidationData(files=(), tokenizer=asked.pop("tokenizer", None))
     asked["tasks"] = TaskOptions(**{**options, "tasks": tuple(options["tasks"])}) if options else None
     rest = {"model": "tiny", "checkpoints": (), "parts": ("tasks",), "seq_len": 64, "batch_size": 2, "max_tokens": 0}
