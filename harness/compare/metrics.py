@@ -1,0 +1,134 @@
+"""The metrics that an evaluation's result document holds, each with the direction that is better.
+
+The names are those of the document: a metric of the section `routing_stats` is `layer_3.gini_coefficient`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, Literal
+
+from harness.evaluation.spec import Part
+
+type Direction = Literal["lower", "higher", "neither"]
+type Document = Mapping[str, Any]
+
+SECTIONS: Mapping[Part, str] = {
+    "loss": "validation",
+    "routing": "routing_stats",
+    "speed": "inference_performance",
+    "cost": "computational_cost",
+    "tasks": "lm_eval",
+}
+"""Where a result document keeps what each part measured."""
+
+DIRECTIONS: Mapping[Part, Mapping[str, Direction]] = {
+    "loss": {"loss": "lower", "perplexity": "lower", "bits_per_byte": "lower", "mtp_loss": "lower"},
+    "routing": {
+        "gini_coefficient": "lower",
+        "coefficient_of_variation": "lower",
+        "expert_utilization_rate": "higher",
+        "max_over_mean": "lower",
+        "max_violation": "lower",
+        "entropy": "higher",
+        "dead_experts": "lower",
+        "balancedness": "higher",
+        "avg_gini_coefficient": "lower",
+        "avg_coefficient_of_variation": "lower",
+        "avg_expert_utilization_rate": "higher",
+    },
+    "speed": {
+        "latency_ms": "lower",
+        "throughput_tokens_per_sec": "higher",
+        "memory_allocated_gb": "lower",
+        "memory_reserved_gb": "lower",
+    },
+    "cost": {"tflops": "neither", "active_params_billions": "neither"},
+}
+"""By the last part of a metric's name; what else a section holds is no metric. Tasks say it themselves."""
+
+_NOT_MEASURED = frozenset({"noise"})
+"""Keys under which a section keeps what a metric is held against."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One value of a document; `stderr` is its standard error, None where it is not known."""
+
+    part: Part
+    name: str
+    direction: Direction
+    value: float
+    stderr: float | None = None
+
+
+def section(document: Document, part: Part) -> Mapping[str, Any]:
+    """What the part measured; empty where it was not."""
+    found = document.get(SECTIONS[part])
+    return found if isinstance(found, Mapping) else {}
+
+
+def read_metrics(document: Document, part: Part) -> dict[str, Metric]:
+    """The metrics of a part by their names, in the document's order; those that are missing or not finite left out."""
+    found = _task_metrics(document) if part == "tasks" else _plain_metrics(document, part)
+    return {metric.name: metric for metric in found}
+
+
+def finite(value: object) -> float | None:
+    """A number of a document; None for what is none, not finite, or missing."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if isfinite(value) else None
+
+
+def split_task_metric(name: str) -> tuple[str, str, str]:
+    """`mmlu acc,none` → task, metric, filter."""
+    task, _, key = name.rpartition(" ")
+    metric, _, filter_name = key.partition(",")
+    return task, metric, filter_name
+
+
+def _plain_metrics(document: Document, part: Part) -> Iterator[Metric]:
+    for path, value in _leaves(section(document, part), ()):
+        named = next((name for name in reversed(path) if not name.isdigit()), "")
+        direction = DIRECTIONS[part].get(named)
+        if direction is not None:
+            yield Metric(part=part, name=".".join(path), direction=direction, value=value)
+
+
+def _leaves(value: object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], float]]:
+    """Every number, with the keys that lead to it; a list's are its indices."""
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            if key not in _NOT_MEASURED:
+                yield from _leaves(below, (*path, str(key)))
+    elif isinstance(value, list):
+        for at, below in enumerate(value):
+            yield from _leaves(below, (*path, str(at)))
+    elif (number := finite(value)) is not None:
+        yield path, number
+
+
+def _task_metrics(document: Document) -> Iterator[Metric]:
+    """lm-eval's: `results` {task: {"acc,none": value, "acc_stderr,none": its standard error}}."""
+    said = section(document, "tasks")
+    higher = said.get("higher_is_better") or {}
+    for task, results in (said.get("results") or {}).items():
+        for key, value in results.items():
+            metric, _, filter_name = key.partition(",")
+            number = finite(value)
+            if number is None or not filter_name or metric.endswith("_stderr"):
+                continue
+            yield Metric(
+                part="tasks",
+                name=f"{task} {key}",
+                direction=_task_direction((higher.get(task) or {}).get(metric)),
+                value=number,
+                stderr=finite(results.get(f"{metric}_stderr,{filter_name}")),
+            )
+
+
+def _task_direction(higher_is_better: object) -> Direction:
+    if not isinstance(higher_is_better, bool):
+        return "neither"
+    return "higher" if higher_is_better else "lower"

@@ -1,0 +1,200 @@
+"""Evaluations side by side, on whole result documents."""
+
+import math
+from typing import Any
+
+import pytest
+from evaluation_documents import LAYERS, ROLLING, TASK, Change, evaluation_document
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.compare.comparison import ComparedMetric, EvaluationComparison, compare_evaluations
+from harness.errors import ConfigError
+from harness.evaluation.spec import PARTS
+
+
+def _metric(found: EvaluationComparison, name: str) -> ComparedMetric:
+    return next(metric for metric in found.metrics if metric.name == name)
+
+
+def _beyond(found: EvaluationComparison, name: str) -> bool | None:
+    (contrast,) = _metric(found, name).contrasts
+    assert contrast is not None
+    return contrast.significance.beyond
+
+
+@given(st.integers(0, 50), st.floats(1, 6))
+def test_a_document_is_no_different_from_itself(noise: int, loss: float) -> None:
+    document = evaluation_document(noise=noise, loss=loss)
+    for metric in compare_evaluations([document, document]).metrics:
+        (contrast,) = metric.contrasts
+        assert contrast is not None
+        assert (contrast.difference, metric.better) == (0, None)
+        assert not contrast.significance.beyond
+
+
+@given(st.integers(0, 50), st.integers(51, 99), st.floats(-0.1, 0.1))
+def test_swapping_turns_signs_and_keeps_p(one: int, other: int, apart: float) -> None:
+    a, b = evaluation_document(100, noise=one), evaluation_document(200, noise=other, loss=3 + apart)
+    there, back = compare_evaluations([a, b]), compare_evaluations([b, a])
+    for metric in there.metrics:
+        turned = _metric(back, metric.name)
+        (forth,), (backward,) = metric.contrasts, turned.contrasts
+        assert forth is not None and backward is not None
+        assert forth.difference == -backward.difference
+        assert forth.significance.p == backward.significance.p
+        assert forth.significance.beyond == backward.significance.beyond
+        assert metric.better == (None if turned.better is None else 1 - turned.better)
+
+
+def test_all_parts_and_metrics_are_there_in_their_order() -> None:
+    found = compare_evaluations([evaluation_document(100), evaluation_document(200, noise=1)])
+    assert [part for part in PARTS if any(metric.part == part for metric in found.metrics)] == list(PARTS)
+    names = [metric.name for metric in found.metrics]
+    assert {"loss", "mtp_loss.0", "layer_1.gini_coefficient", f"{TASK} acc,none", "latency_ms", "tflops"} <= set(names)
+    assert not [name for name in names if "noise" in name or "p95" in name or "tokens_per_expert" in name]
+    assert found.names == ("iter_0000100", "iter_0000200")
+
+
+def test_a_lower_loss_is_better_and_beyond_the_noise_of_its_windows() -> None:
+    found = compare_evaluations([evaluation_document(100), evaluation_document(200, noise=1, loss=2.9)])
+    for name in ("loss", "perplexity", "bits_per_byte"):
+        assert (_metric(found, name).better, _beyond(found, name)) == (1, True)
+    (contrast,) = _metric(found, "loss").contrasts
+    assert contrast is not None and contrast.significance.method == "paired t over 40 windows"
+    assert _beyond(found, "mtp_loss.0") is None
+
+
+def test_perplexity_is_told_in_its_own_units() -> None:
+    found = compare_evaluations([evaluation_document(100), evaluation_document(200, noise=1)])
+    loss, perplexity = (_metric(found, name).contrasts[0] for name in ("loss", "perplexity"))
+    assert loss is not None and perplexity is not None and loss.significance.least is not None
+    base = _metric(found, "perplexity").values[0]
+    assert base is not None
+    assert perplexity.significance.least == pytest.approx(base * math.expm1(loss.significance.least))
+    assert perplexity.significance.p == loss.significance.p
+
+
+def test_balance_is_held_against_the_floor_of_its_layer_and_of_all_layers() -> None:
+    near = compare_evaluations([evaluation_document(), evaluation_document(balance=0.31)])
+    far = compare_evaluations([evaluation_document(), evaluation_document(balance=0.33)])
+    for name in ("layer_0.gini_coefficient", "aggregate.avg_gini_coefficient"):
+        assert (_beyond(near, name), _beyond(far, name)) == (False, True)
+        assert _metric(far, name).better == 0
+    assert _beyond(far, f"layer_{LAYERS - 1}.expert_utilization_rate") is None
+
+
+def test_scores_of_documents_are_paired_where_both_kept_them() -> None:
+    a, b = evaluation_document(), evaluation_document(noise=3)
+    name = f"{TASK} acc,none"
+    (kept,) = _metric(compare_evaluations([a, b]), name).contrasts
+    assert kept is not None and kept.significance.method.startswith("McNemar exact over 200 documents")
+    del a["lm_eval"]["samples"]
+    (lost,) = _metric(compare_evaluations([a, b]), name).contrasts
+    assert lost is not None and lost.significance.method.startswith("z from")
+    assert _beyond(compare_evaluations([a, b]), f"{ROLLING} bits_per_byte,none") is None
+
+
+def test_a_metric_that_is_no_mean_of_its_scores_is_not_paired() -> None:
+    a, b = evaluation_document(), evaluation_document(noise=3)
+    for document in (a, b):
+        document["lm_eval"]["results"][TASK]["acc,none"] += 0.1
+    (contrast,) = _metric(compare_evaluations([a, b]), f"{TASK} acc,none").contrasts
+    assert contrast is not None and contrast.significance.method.startswith("z from")
+
+
+def test_scores_of_another_filter_are_left_alone() -> None:
+    documents = [evaluation_document(), evaluation_document(noise=3)]
+    for document in documents:
+        rows = document["lm_eval"]["samples"][TASK]
+        document["lm_eval"]["samples"][TASK] = [
+            row | {"filter": kept, "acc": row["acc"] if kept == "none" else 0.0}
+            for row in rows
+            for kept in ("strict", "none")
+        ]
+    (contrast,) = _metric(compare_evaluations(documents), f"{TASK} acc,none").contrasts
+    assert contrast is not None and contrast.significance.method.startswith("McNemar exact over 200 documents")
+
+
+def test_speed_is_apart_where_its_ranges_are() -> None:
+    near = compare_evaluations([evaluation_document(), evaluation_document(noise=10)])
+    far = compare_evaluations([evaluation_document(), evaluation_document(noise=30)])
+    assert [_beyond(found, "latency_ms") for found in (near, far)] == [False, True]
+    assert _beyond(far, "memory_allocated_gb") is None
+
+
+def test_a_part_that_one_lacks_is_told_and_left_out() -> None:
+    found = compare_evaluations([evaluation_document(100), evaluation_document(200, parts=("loss", "cost"))])
+    assert {metric.part for metric in found.metrics} == {"loss", "cost"}
+    assert found.left_out == tuple(
+        f"{part} is left out: only iter_0000100 measured it" for part in ("routing", "speed", "tasks")
+    )
+
+
+def test_a_metric_that_one_lacks_is_missing_not_zero() -> None:
+    other = evaluation_document(200)
+    other["validation"]["bits_per_byte"] = None
+    found = _metric(compare_evaluations([evaluation_document(100), other]), "bits_per_byte")
+    assert found.values[1] is None
+    assert (found.contrasts, found.better) == ((None,), None)
+
+
+def test_the_best_of_three() -> None:
+    documents = [evaluation_document(step, loss=loss) for step, loss in ((1, 3.0), (2, 2.5), (3, 2.8))]
+    found = _metric(compare_evaluations(documents), "loss")
+    assert (found.better, len(found.contrasts)) == (1, 2)
+
+
+UNLIKE: dict[str, tuple[Change, str]] = {
+    "tokens": (
+        lambda it: it["validation"]["data"].update(sha256="b" * 64),
+        f"evaluated tokens (sha256) (validation.data.sha256): {'b' * 64}, not {'a' * 64}",
+    ),
+    "length": (lambda it: it["validation"].update(seq_len=256), "sequence length (validation.seq_len): 256, not 128"),
+    "precision": (lambda it: it["validation"].update(precision="bf16"), "precision (validation.precision): bf16"),
+    "schema": (lambda it: it.update(schema_version=2), "schema version (schema_version): 2, not 1"),
+    "batch": (lambda it: it["inference_performance"].update(batch_size=1), "batch size of the speed test"),
+    "device": (lambda it: it["inference_performance"].update(device="NVIDIA H200"), "NVIDIA H200, not cpu"),
+    "convention": (lambda it: it["computational_cost"].update(convention="6ND"), "convention of FLOPs"),
+    "task version": (lambda it: it["lm_eval"]["versions"].update({TASK: 2.0}), f"of {TASK}: 2.0, not 1.0"),
+    "task": (lambda it: it["lm_eval"]["versions"].pop(TASK), f"versions of tasks of {TASK}: none, not 1.0"),
+    "shots": (lambda it: it["lm_eval"]["n-shot"].update({TASK: 5}), f"few-shot examples of {TASK}: 5, not 0"),
+    "limit": (lambda it: it["lm_eval"]["config"].update(limit=10), "limit of documents"),
+    "template": (lambda it: it["lm_eval"].update(chat_template_sha="c0ffee"), "c0ffee, not none"),
+}
+
+
+@pytest.mark.parametrize("name", UNLIKE)
+def test_unlike_evaluations_are_refused_by_naming_the_difference(name: str) -> None:
+    change, said = UNLIKE[name]
+    other = evaluation_document(200)
+    change(other)
+    with pytest.raises(ConfigError) as error:
+        compare_evaluations([evaluation_document(100), other])
+    assert error.value.problems[0].startswith("iter_0000200 is unlike iter_0000100: ")
+    assert said in error.value.problems[0]
+    assert len(error.value.problems) == 2  # a difference that two parts share is told once, and what to do
+
+
+def test_all_differences_of_all_documents_at_once() -> None:
+    documents: list[dict[str, Any]] = [evaluation_document(step) for step in (1, 2, 3)]
+    documents[1]["validation"]["seq_len"] = 256
+    documents[2]["schema_version"] = 2
+    documents[2]["lm_eval"]["config"]["limit"] = 5
+    with pytest.raises(ConfigError) as error:
+        compare_evaluations(documents)
+    assert [problem.split(" is unlike ")[0] for problem in error.value.problems[:-1]] == [
+        "iter_0000002",
+        "iter_0000003",
+        "iter_0000003",
+    ]
+
+
+def test_a_condition_of_a_part_that_one_lacks_does_not_count() -> None:
+    other = evaluation_document(200, parts=("loss",))
+    compare_evaluations([evaluation_document(100), other])
+
+
+def test_one_result_is_no_comparison() -> None:
+    with pytest.raises(ConfigError, match="two results or more, not 1"):
+        compare_evaluations([evaluation_document()])
