@@ -1,26 +1,30 @@
 """Result documents of evaluations, made up: what a comparison and a series read of them."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
+from functools import cache
 from math import exp, log
 from typing import Any
 
 import numpy as np
 
+from harness.evaluation.routing.stats import routing_stats
 from harness.evaluation.spec import PARTS
 
 type Change = Callable[[dict[str, Any]], object]
 
 TASK, ROLLING = "chapters", "verses"
-EXPERTS, LAYERS, WINDOW = 8, 2, 128
+EXPERTS, LAYERS, WINDOW, WINDOWS, LAST = 8, 2, 128, 40, 17
+TOKENS = WINDOW * (WINDOWS - 1) + LAST
 
 
 def evaluation_document(
-    step: int = 100, *, loss: float = 3.0, noise: int = 0, parts: Sequence[str] = PARTS, balance: float = 0.3
+    step: int = 100, *, loss: float = 3.0, noise: int = 0, parts: Sequence[str] = PARTS, skew: float = 0.05
 ) -> dict[str, Any]:
-    """One result; `loss` is about the mean a token, `balance` the Gini coefficient, `noise` seeds what varies."""
+    """One result; `loss` is about the mean a token, `skew` how uneven the routing, `noise` seeds what varies."""
     made = {
         "loss": ("validation", _validation(loss, noise)),
-        "routing": ("routing_stats", _routing(balance)),
+        "routing": ("routing_stats", deepcopy(_routing(skew, noise))),
         "speed": ("inference_performance", _performance(noise)),
         "cost": ("computational_cost", {"tflops": 0.5, "active_params_billions": 0.01, "convention": "megatron"}),
         "tasks": ("lm_eval", _lm_eval(noise)),
@@ -30,17 +34,25 @@ def evaluation_document(
         "step": step,
         "checkpoint_dir": f"/ckpt/iter_{step:07d}",
         "output_file": f"/ckpt/eval/eval_results_{step}.json",
-        "eval_timestamp": "2026-01-01T00:00:00+00:00",
+        "evaluation": {
+            "data": {"files": ["held-out.txt"], "format": "text", "tokenizer": None},
+            "seq_len": WINDOW,
+            "batch_size": 8,
+            "ep": 2,
+            "tasks": {"tasks": [TASK, ROLLING], "num_fewshot": None, "limit": None, "apply_chat_template": False},
+            "speed": {"warmup": 2, "repeats": 5, "decode_tokens": 16},
+        },
+        "eval_timestamp": "2026-01-01T00:00:00Z",
         **{key: value for part, (key, value) in made.items() if part in parts},
     }
 
 
 def _validation(loss: float, noise: int) -> dict[str, Any]:
     """Forty windows, the last one short, whose difficulty is the same for every model."""
-    hard = np.random.default_rng(7).normal(0, 0.5, 40)
-    own = np.random.default_rng(1000 + noise).normal(0, 0.02, 40)
-    tokens = np.full(40, WINDOW)
-    tokens[-1] = 17
+    hard = np.random.default_rng(7).normal(0, 0.5, WINDOWS)
+    own = np.random.default_rng(1000 + noise).normal(0, 0.02, WINDOWS)
+    tokens = np.full(WINDOWS, WINDOW)
+    tokens[-1] = LAST
     nll = tokens * (loss + hard + own)
     mean = float(nll.sum() / tokens.sum())
     return {
@@ -49,30 +61,26 @@ def _validation(loss: float, noise: int) -> dict[str, Any]:
         "bits_per_byte": mean / log(2),
         "mtp_loss": [mean + 0.5],
         "tokens": int(tokens.sum()),
-        "seq_len": WINDOW,
-        "precision": "fp32",
-        "data": {"sha256": "a" * 64, "tokenizer": None},
+        "sha256": "a" * 64,
+        "rule": "windows without overlap",
         "windows": [[float(total), int(count)] for total, count in zip(nll, tokens, strict=True)],
     }
 
 
-def _routing(balance: float) -> dict[str, Any]:
-    layers = {
-        f"layer_{at}": {
-            "gini_coefficient": balance + at / 100,
-            "coefficient_of_variation": 2 * balance,
-            "expert_utilization_rate": 1.0,
-            "tokens_per_expert": [10] * EXPERTS,
-            "noise": {"gini_coefficient": 0.02, "coefficient_of_variation": 0.04},
-        }
-        for at in range(LAYERS)
-    }
-    aggregate = {
-        "avg_gini_coefficient": balance + 0.005,
-        "avg_coefficient_of_variation": 2 * balance,
-        "avg_expert_utilization_rate": 1.0,
-    }
-    return {**layers, "aggregate": aggregate}
+@cache
+def _routing(skew: float, noise: int) -> dict[str, Any]:
+    """Two of eight experts a token, of which the first are the more likely the higher `skew` is."""
+    rng = np.random.default_rng(3000 + noise)
+    likely = rng.gumbel(size=(LAYERS, TOKENS, EXPERTS)) - skew * np.arange(EXPERTS)
+    experts = np.argsort(-likely, axis=-1)[..., :2].astype(np.uint16)
+    return routing_stats(
+        {f"layer_{at}": of for at, of in enumerate(experts)},
+        rng.integers(0, 256, TOKENS, np.int32),
+        num_experts=EXPERTS,
+        batch_tokens=[TOKENS],
+        groups=None,
+        ep=2,
+    )
 
 
 def _performance(noise: int) -> dict[str, Any]:
@@ -83,8 +91,6 @@ def _performance(noise: int) -> dict[str, Any]:
         "latency_ms_p95": latency + 1,
         "throughput_tokens_per_sec": 51_200.0,
         "memory_allocated_gb": 0.25,
-        "batch_size": 8,
-        "seq_len": WINDOW,
         "device": "cpu",
     }
 
@@ -99,6 +105,5 @@ def _lm_eval(noise: int) -> dict[str, Any]:
         "versions": {TASK: 1.0, ROLLING: 1.0},
         "n-shot": {TASK: 0, ROLLING: 0},
         "n-samples": {TASK: {"original": 200, "effective": 200}},
-        "config": {"limit": None},
         "samples": {TASK: [{"doc_id": at, "acc": float(one)} for at, one in enumerate(right)]},
     }

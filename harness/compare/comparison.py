@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from harness.compare.evidence import weigh
+from harness.compare.evidence import ComparedPair
 from harness.compare.likeness import left_out, refuse_unlike, shared_parts
-from harness.compare.metrics import Direction, Document, Metric, read_metrics
+from harness.compare.metrics import Direction, Metric, ResultDocument, read_metrics
 from harness.compare.significance import Significance
 from harness.errors import ConfigError
 from harness.evaluation.spec import Part
@@ -45,20 +45,21 @@ class EvaluationComparison:
     left_out: tuple[str, ...]
 
 
-def compare_evaluations(documents: Sequence[Document]) -> EvaluationComparison:
+def compare_evaluations(documents: Sequence[ResultDocument]) -> EvaluationComparison:
     """Compare the first with each of the others. ConfigError for fewer than two, and for unlike ones."""
     if len(documents) < 2:
         raise ConfigError(f"a comparison takes two results or more, not {len(documents)}")
     names = evaluation_names(documents)
     refuse_unlike(documents, names)
+    pairs = [ComparedPair(documents[0], document) for document in documents[1:]]
     return EvaluationComparison(
         names=names,
-        metrics=tuple(metric for part in shared_parts(documents) for metric in _compared(documents, part)),
+        metrics=tuple(metric for part in shared_parts(documents) for metric in _compared(documents, pairs, part)),
         left_out=tuple(left_out(documents, names)),
     )
 
 
-def evaluation_names(documents: Sequence[Document]) -> tuple[str, ...]:
+def evaluation_names(documents: Sequence[ResultDocument]) -> tuple[str, ...]:
     """A short name of each: its checkpoint's folder where those differ, else its result's file, else its place."""
     for key in ("checkpoint_dir", "output_file"):
         names = [PurePath(str(document.get(key) or "")).name for document in documents]
@@ -67,7 +68,9 @@ def evaluation_names(documents: Sequence[Document]) -> tuple[str, ...]:
     return tuple(f"result {at}" for at in range(1, len(documents) + 1))
 
 
-def _compared(documents: Sequence[Document], part: Part) -> Iterator[ComparedMetric]:
+def _compared(
+    documents: Sequence[ResultDocument], pairs: Sequence[ComparedPair], part: Part
+) -> Iterator[ComparedMetric]:
     found = [read_metrics(document, part) for document in documents]
     for name in dict.fromkeys(name for metrics in found for name in metrics):
         metrics = [of_one.get(name) for of_one in found]
@@ -78,17 +81,16 @@ def _compared(documents: Sequence[Document], part: Part) -> Iterator[ComparedMet
             direction=direction,
             values=tuple(metric.value if metric else None for metric in metrics),
             contrasts=tuple(
-                _contrast(documents[0], document, metrics[0], metric)
-                for document, metric in zip(documents[1:], metrics[1:], strict=True)
+                _contrast(pair, metrics[0], metric) for pair, metric in zip(pairs, metrics[1:], strict=True)
             ),
             better=_better(metrics, direction),
         )
 
 
-def _contrast(first: Document, second: Document, a: Metric | None, b: Metric | None) -> Contrast | None:
+def _contrast(pair: ComparedPair, a: Metric | None, b: Metric | None) -> Contrast | None:
     if a is None or b is None:
         return None
-    return Contrast(difference=b.value - a.value, significance=weigh(first, second, a, b))
+    return Contrast(difference=b.value - a.value, significance=pair.weigh(a, b))
 
 
 def _better(metrics: Sequence[Metric | None], direction: Direction) -> int | None:

@@ -1,13 +1,18 @@
-"""What an evaluation kept beside a metric that tells a difference from noise: windows, documents, floors, spreads."""
+"""What evaluations kept beside a metric that tells a difference from noise: windows, documents, counts, spreads."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from math import expm1
 from typing import Any
 
-from harness.compare.metrics import Document, Metric, finite, section, split_task_metric
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.compare.metrics import Metric, ResultDocument, finite, section, split_task_metric
+from harness.compare.redraws import by_redraws, mean_of_layers, redrawn_differences
 from harness.compare.significance import (
     Significance,
-    against_floor,
     by_spread,
     from_errors,
     paired_means,
@@ -16,23 +21,39 @@ from harness.compare.significance import (
 )
 from harness.evaluation.spec import Part
 
-type Evidence = Callable[[Document, Document, Metric, Metric], Significance]
-
-FLOOR = "the noise floor of uniform random routing"
 SPREAD = "the ranges from p05 to p95 of the repeats"
 
 
-def weigh(first: Document, second: Document, a: Metric, b: Metric) -> Significance:
-    """Whether the metric `b` of the second document differs from `a`, the same of the first, beyond the noise."""
-    return _EVIDENCE[a.part](first, second, a, b)
+@dataclass(frozen=True)
+class ComparedPair:
+    """Two results, the baseline first, with what both kept."""
+
+    first: ResultDocument
+    second: ResultDocument
+
+    def weigh(self, a: Metric, b: Metric) -> Significance:
+        """Whether the metric `b` of the second differs from `a`, the same of the first, beyond the noise."""
+        return _EVIDENCE[a.part](self, a, b)
+
+    @cached_property
+    def redrawn(self) -> dict[str, dict[str, NDArray[np.float64]]]:
+        """By the name of a layer, differences of its figures from noise alone; `aggregate` is the decoder's mean."""
+        first, second = (section(document, "routing") for document in (self.first, self.second))
+        layers = {
+            name: redrawn_differences(counts, others)
+            for name in first
+            if (counts := _load(first, name)) and (others := _load(second, name)) and len(counts) == len(others)
+        }
+        decoder = [redrawn for name, redrawn in layers.items() if name.startswith("layer_")]
+        return layers | ({"aggregate": mean_of_layers(decoder)} if decoder else {})
 
 
-def _of_loss(first: Document, second: Document, a: Metric, b: Metric) -> Significance:
+def _of_loss(pair: ComparedPair, a: Metric, b: Metric) -> Significance:
     """Loss by its windows; perplexity and bits a byte rise with it over the same tokens, so its test is theirs."""
     if a.name not in ("loss", "perplexity", "bits_per_byte"):
         return untested("no windows were kept of it")
-    test = _of_windows(first, second)
-    loss = finite(section(first, "loss").get("loss"))
+    test = _of_windows(pair)
+    loss = finite(section(pair.first, "loss").get("loss"))
     if test.least is None or a.name == "loss":
         return test
     if a.name == "perplexity":
@@ -40,8 +61,8 @@ def _of_loss(first: Document, second: Document, a: Metric, b: Metric) -> Signifi
     return test.scaled(a.value / loss) if loss else untested("no loss to scale it by")
 
 
-def _of_windows(first: Document, second: Document) -> Significance:
-    a, b = section(first, "loss").get("windows"), section(second, "loss").get("windows")
+def _of_windows(pair: ComparedPair) -> Significance:
+    a, b = section(pair.first, "loss").get("windows"), section(pair.second, "loss").get("windows")
     if not a or not b:
         return untested("no losses of windows were kept")
     if [tokens for _, tokens in a] != [tokens for _, tokens in b]:
@@ -49,9 +70,9 @@ def _of_windows(first: Document, second: Document) -> Significance:
     return paired_ratios([nll for nll, _ in a], [nll for nll, _ in b], [tokens for _, tokens in a], unit="windows")
 
 
-def _of_tasks(first: Document, second: Document, a: Metric, b: Metric) -> Significance:
+def _of_tasks(pair: ComparedPair, a: Metric, b: Metric) -> Significance:
     """By the scores of the same documents where both kept them and the metric is their mean, else by its errors."""
-    scores, others = _scores(first, a), _scores(second, b)
+    scores, others = _scores(pair.first, a), _scores(pair.second, b)
     if scores.keys() == others.keys() and _is_mean(scores, a) and _is_mean(others, b):
         return paired_means(list(scores.values()), [others[key] for key in scores], unit="documents")
     if a.stderr is None or b.stderr is None:
@@ -59,7 +80,7 @@ def _of_tasks(first: Document, second: Document, a: Metric, b: Metric) -> Signif
     return from_errors(b.value - a.value, a.stderr, b.stderr)
 
 
-def _scores(document: Document, metric: Metric) -> dict[object, float]:
+def _scores(document: ResultDocument, metric: Metric) -> dict[object, float]:
     """The score of each document of a task, by its id; empty where they were not kept."""
     task, name, filter_name = split_task_metric(metric.name)
     kept = section(document, "tasks").get("samples") or {}
@@ -77,37 +98,41 @@ def _is_mean(scores: Mapping[object, float], metric: Metric) -> bool:
     return bool(scores) and abs(sum(scores.values()) / len(scores) - metric.value) <= 1e-6 * max(1.0, abs(metric.value))
 
 
-def _of_routing(first: Document, second: Document, a: Metric, b: Metric) -> Significance:
-    floors = [floor for document in (first, second) if (floor := _floor(document, a.name)) is not None]
-    if len(floors) < 2:
-        return untested("no noise floor is known")
-    return against_floor(b.value - a.value, max(floors), FLOOR)
+def _of_routing(pair: ComparedPair, a: Metric, b: Metric) -> Significance:
+    scope, _, figure = a.name.rpartition(".")
+    if figure == "mean_over_max":
+        ranks = [
+            _at(section(document, "routing"), f"{scope}.tokens_per_rank") for document in (pair.first, pair.second)
+        ]
+        if not all(ranks) or len(ranks[0]) != len(ranks[1]):
+            return untested("no loads of as many ranks were kept")
+        return by_redraws(b.value - a.value, redrawn_differences(*ranks)[figure])
+    redrawn = pair.redrawn.get(scope, {}).get(figure.removeprefix("avg_"))
+    if redrawn is None:
+        return untested("no counts of it were kept")
+    return by_redraws(b.value - a.value, redrawn)
 
 
-def _floor(document: Document, name: str) -> float | None:
-    """The noise floor of a layer's metric; of an average over layers the mean of theirs, which is above its own."""
-    scope, _, leaf = name.rpartition(".")
-    routing = section(document, "routing")
-    if scope != "aggregate":
-        return _noise(routing.get(scope), leaf)
-    floors = [_noise(layer, leaf.removeprefix("avg_")) for key, layer in routing.items() if key.startswith("layer_")]
-    known = [floor for floor in floors if floor is not None]
-    return sum(known) / len(known) if known and len(known) == len(floors) else None
+def _load(routing: Mapping[str, Any], layer: str) -> list[int]:
+    """The assignments of each expert of a layer; empty where they were not kept, or there are none."""
+    load = _at(routing, f"{layer}.tokens_per_expert") or []
+    return load if any(load) else []
 
 
-def _noise(layer: Any, leaf: str) -> float | None:
-    noise = layer.get("noise") if isinstance(layer, Mapping) else None
-    return finite(noise.get(leaf)) if isinstance(noise, Mapping) else None
+def _at(holder: Any, path: str) -> Any:
+    for key in path.split("."):
+        holder = holder.get(key) if isinstance(holder, Mapping) else None
+    return holder
 
 
-def _of_speed(first: Document, second: Document, a: Metric, b: Metric) -> Significance:
-    ranges = [_spread(document, a.name) for document in (first, second)]
+def _of_speed(pair: ComparedPair, a: Metric, b: Metric) -> Significance:
+    ranges = [_spread(document, a.name) for document in (pair.first, pair.second)]
     if ranges[0] is None or ranges[1] is None:
         return untested("no spread of it was kept")
     return by_spread(ranges[0], ranges[1], SPREAD)
 
 
-def _spread(document: Document, name: str) -> tuple[float, float] | None:
+def _spread(document: ResultDocument, name: str) -> tuple[float, float] | None:
     """p05 and p95 of the repeats."""
     scope, _, leaf = name.rpartition(".")
     holder: Any = section(document, "speed")
@@ -117,11 +142,11 @@ def _spread(document: Document, name: str) -> tuple[float, float] | None:
     return None if low is None or high is None else (low, high)
 
 
-def _of_cost(first: Document, second: Document, a: Metric, b: Metric) -> Significance:
+def _of_cost(pair: ComparedPair, a: Metric, b: Metric) -> Significance:
     return Significance(method="computed, without noise", beyond=a.value != b.value)
 
 
-_EVIDENCE: Mapping[Part, Evidence] = {
+_EVIDENCE: Mapping[Part, Callable[[ComparedPair, Metric, Metric], Significance]] = {
     "loss": _of_loss,
     "routing": _of_routing,
     "speed": _of_speed,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from harness.compare.metrics import Document, section
+from harness.compare.metrics import ResultDocument, section
 from harness.errors import ConfigError
 from harness.evaluation.spec import PARTS, Part
 
@@ -17,40 +17,42 @@ class _Condition(NamedTuple):
 
 _ALWAYS = (_Condition("schema_version", "schema version"),)
 
+_TOKENS = (
+    _Condition("validation.sha256", "evaluated tokens"),
+    _Condition("evaluation.data.tokenizer", "tokenizer"),
+    _Condition("evaluation.seq_len", "sequence length"),
+)
+
 _CONDITIONS: Mapping[Part, Sequence[_Condition]] = {
-    "loss": (
-        _Condition("validation.data.sha256", "evaluated tokens (sha256)"),
-        _Condition("validation.data.tokenizer", "tokenizer"),
-        _Condition("validation.seq_len", "sequence length"),
-        _Condition("validation.tokens", "number of tokens"),
-        _Condition("validation.precision", "precision"),
-    ),
-    "routing": (
-        _Condition("validation.data.sha256", "evaluated tokens (sha256)"),
-        _Condition("validation.seq_len", "sequence length"),
-    ),
+    "loss": (*_TOKENS, _Condition("validation.tokens", "number of tokens"), _Condition("validation.rule", "rule")),
+    "routing": (*_TOKENS, _Condition("evaluation.ep", "expert parallel size of the loads")),
     "speed": (
-        _Condition("inference_performance.batch_size", "batch size of the speed test"),
-        _Condition("inference_performance.seq_len", "sequence length of the speed test"),
         _Condition("inference_performance.device", "device"),
+        _Condition("evaluation.batch_size", "batch size"),
+        _Condition("evaluation.seq_len", "sequence length"),
+        _Condition("evaluation.speed", "measuring of speed"),
     ),
-    "cost": (_Condition("computational_cost.convention", "convention of FLOPs"),),
+    "cost": (
+        _Condition("computational_cost.convention", "convention of FLOPs"),
+        _Condition("evaluation.seq_len", "sequence length"),
+    ),
     "tasks": (
         _Condition("lm_eval.versions", "versions of tasks"),
         _Condition("lm_eval.n-shot", "few-shot examples"),
-        _Condition("lm_eval.n-samples", "documents a task"),
-        _Condition("lm_eval.config.limit", "limit of documents"),
-        _Condition("lm_eval.chat_template_sha", "chat template"),
+        _Condition("evaluation.tasks.num_fewshot", "few-shot examples asked for"),
+        _Condition("evaluation.tasks.limit", "limit of documents"),
+        _Condition("evaluation.tasks.apply_chat_template", "chat template"),
+        _Condition("lm_eval.chat_template_sha", "hash of the chat template"),
     ),
 }
 
 
-def shared_parts(documents: Sequence[Document]) -> list[Part]:
+def shared_parts(documents: Sequence[ResultDocument]) -> list[Part]:
     """The parts that all of them measured."""
     return [part for part in PARTS if all(section(document, part) for document in documents)]
 
 
-def left_out(documents: Sequence[Document], names: Sequence[str]) -> list[str]:
+def left_out(documents: Sequence[ResultDocument], names: Sequence[str]) -> list[str]:
     """A sentence for each part that only some of them measured; `names` are those of the documents."""
     sentences = []
     for part in PARTS:
@@ -60,7 +62,7 @@ def left_out(documents: Sequence[Document], names: Sequence[str]) -> list[str]:
     return sentences
 
 
-def refuse_unlike(documents: Sequence[Document], names: Sequence[str]) -> None:
+def refuse_unlike(documents: Sequence[ResultDocument], names: Sequence[str]) -> None:
     """ConfigError with every difference from the first that makes evaluations unlike, in the parts that all have."""
     conditions = [*_ALWAYS, *(condition for part in shared_parts(documents) for condition in _CONDITIONS[part])]
     problems = [
@@ -73,19 +75,19 @@ def refuse_unlike(documents: Sequence[Document], names: Sequence[str]) -> None:
         raise ConfigError([*problems, "evaluate them alike, or compare those that are"])
 
 
-def _differences(condition: _Condition, first: Document, second: Document) -> Iterator[str]:
+def _differences(condition: _Condition, first: ResultDocument, second: ResultDocument) -> Iterator[str]:
     a, b = _at(first, condition.path), _at(second, condition.path)
     if a == b:
         return
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         for key in dict.fromkeys((*a, *b)):
             if a.get(key) != b.get(key):
-                yield f"{condition.words} of {key}: {_said(b.get(key))}, not {_said(a.get(key))}"
+                yield f"{condition.words}: {key} {_said(b.get(key))}, not {_said(a.get(key))}"
         return
     yield f"{condition.words} ({condition.path}): {_said(b)}, not {_said(a)}"
 
 
-def _at(document: Document, path: str) -> object:
+def _at(document: ResultDocument, path: str) -> object:
     value: object = document
     for key in path.split("."):
         value = value.get(key) if isinstance(value, Mapping) else None

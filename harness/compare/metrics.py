@@ -11,7 +11,7 @@ from typing import Any, Literal
 from harness.evaluation.spec import Part
 
 type Direction = Literal["lower", "higher", "neither"]
-type Document = Mapping[str, Any]
+type ResultDocument = Mapping[str, Any]
 
 SECTIONS: Mapping[Part, str] = {
     "loss": "validation",
@@ -28,11 +28,16 @@ DIRECTIONS: Mapping[Part, Mapping[str, Direction]] = {
         "gini_coefficient": "lower",
         "coefficient_of_variation": "lower",
         "expert_utilization_rate": "higher",
-        "max_over_mean": "lower",
-        "max_violation": "lower",
-        "entropy": "higher",
         "dead_experts": "lower",
-        "balancedness": "higher",
+        "dropped_assignments": "lower",
+        "max_over_mean": "lower",
+        "max_vio": "lower",
+        "max_vio_batch.mean": "lower",
+        "max_vio_batch.max": "lower",
+        "entropy": "higher",
+        "balancedness.mean_over_max": "higher",
+        "vocabulary_specialization.mean": "neither",
+        "vocabulary_specialization.repeated_mean": "neither",
         "avg_gini_coefficient": "lower",
         "avg_coefficient_of_variation": "lower",
         "avg_expert_utilization_rate": "higher",
@@ -45,7 +50,7 @@ DIRECTIONS: Mapping[Part, Mapping[str, Direction]] = {
     },
     "cost": {"tflops": "neither", "active_params_billions": "neither"},
 }
-"""By the last part of a metric's name; what else a section holds is no metric. Tasks say it themselves."""
+"""By the end of a metric's name; what else a section holds is no metric. lm-eval says it of tasks."""
 
 _NOT_MEASURED = frozenset({"noise"})
 """Keys under which a section keeps what a metric is held against."""
@@ -62,13 +67,13 @@ class Metric:
     stderr: float | None = None
 
 
-def section(document: Document, part: Part) -> Mapping[str, Any]:
+def section(document: ResultDocument, part: Part) -> Mapping[str, Any]:
     """What the part measured; empty where it was not."""
     found = document.get(SECTIONS[part])
     return found if isinstance(found, Mapping) else {}
 
 
-def read_metrics(document: Document, part: Part) -> dict[str, Metric]:
+def read_metrics(document: ResultDocument, part: Part) -> dict[str, Metric]:
     """The metrics of a part by their names, in the document's order; those that are missing or not finite left out."""
     found = _task_metrics(document) if part == "tasks" else _plain_metrics(document, part)
     return {metric.name: metric for metric in found}
@@ -88,11 +93,11 @@ def split_task_metric(name: str) -> tuple[str, str, str]:
     return task, metric, filter_name
 
 
-def _plain_metrics(document: Document, part: Part) -> Iterator[Metric]:
+def _plain_metrics(document: ResultDocument, part: Part) -> Iterator[Metric]:
     for path, value in _leaves(section(document, part), ()):
-        named = next((name for name in reversed(path) if not name.isdigit()), "")
-        direction = DIRECTIONS[part].get(named)
-        if direction is not None:
+        named = [name for name in path if not name.isdigit()]  # mtp_loss.0 is an mtp_loss
+        ends = (".".join(named[-1:]), ".".join(named[-2:]))
+        if direction := next((DIRECTIONS[part][end] for end in ends if end in DIRECTIONS[part]), None):
             yield Metric(part=part, name=".".join(path), direction=direction, value=value)
 
 
@@ -109,7 +114,7 @@ def _leaves(value: object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, .
         yield path, number
 
 
-def _task_metrics(document: Document) -> Iterator[Metric]:
+def _task_metrics(document: ResultDocument) -> Iterator[Metric]:
     """lm-eval's: `results` {task: {"acc,none": value, "acc_stderr,none": its standard error}}."""
     said = section(document, "tasks")
     higher = said.get("higher_is_better") or {}

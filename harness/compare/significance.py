@@ -78,11 +78,6 @@ def from_errors(difference: float, first_error: float, second_error: float) -> S
     return Significance(method="z from the two standard errors, unpaired", beyond=p < ALPHA, p=p, least=least)
 
 
-def against_floor(difference: float, floor: float, what: str) -> Significance:
-    """Hold a difference against a level that `what` alone reaches: no test, a yardstick."""
-    return Significance(method=f"no test: held against {what}", beyond=abs(difference) > floor, least=floor)
-
-
 def by_spread(first: tuple[float, float], second: tuple[float, float], what: str) -> Significance:
     """Whether two ranges, each (low, high) of repeats, lie apart: no test, as repeats of one run hang together."""
     apart = max(first[0], second[0]) > min(first[1], second[1])

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from evaluation_documents import LAYERS, ROLLING, TASK, Change, evaluation_document
+from evaluation_documents import ROLLING, TASK, Change, evaluation_document
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,13 +75,21 @@ def test_perplexity_is_told_in_its_own_units() -> None:
     assert perplexity.significance.p == loss.significance.p
 
 
-def test_balance_is_held_against_the_floor_of_its_layer_and_of_all_layers() -> None:
-    near = compare_evaluations([evaluation_document(), evaluation_document(balance=0.31)])
-    far = compare_evaluations([evaluation_document(), evaluation_document(balance=0.33)])
-    for name in ("layer_0.gini_coefficient", "aggregate.avg_gini_coefficient"):
+def test_balance_is_held_against_redraws_of_its_assignments() -> None:
+    near = compare_evaluations([evaluation_document(), evaluation_document(noise=1)])
+    far = compare_evaluations([evaluation_document(), evaluation_document(noise=1, skew=0.15)])
+    for name in ("layer_0.gini_coefficient", "aggregate.avg_gini_coefficient", "layer_1.entropy", "layer_0.max_vio"):
         assert (_beyond(near, name), _beyond(far, name)) == (False, True)
         assert _metric(far, name).better == 0
-    assert _beyond(far, f"layer_{LAYERS - 1}.expert_utilization_rate") is None
+    assert _beyond(far, "layer_0.balancedness.mean_over_max") is True
+    assert _beyond(far, "layer_0.max_vio_batch.mean") is None
+
+
+def test_counts_of_another_number_of_experts_are_not_redrawn() -> None:
+    other = evaluation_document(noise=1)
+    other["routing_stats"]["layer_0"]["tokens_per_expert"] = [1000] * 4
+    found = compare_evaluations([evaluation_document(), other])
+    assert (_beyond(found, "layer_0.gini_coefficient"), _beyond(found, "layer_1.gini_coefficient")) == (None, False)
 
 
 def test_scores_of_documents_are_paired_where_both_kept_them() -> None:
@@ -147,19 +155,20 @@ def test_the_best_of_three() -> None:
 
 UNLIKE: dict[str, tuple[Change, str]] = {
     "tokens": (
-        lambda it: it["validation"]["data"].update(sha256="b" * 64),
-        f"evaluated tokens (sha256) (validation.data.sha256): {'b' * 64}, not {'a' * 64}",
+        lambda it: it["validation"].update(sha256="b" * 64),
+        f"evaluated tokens (validation.sha256): {'b' * 64}, not {'a' * 64}",
     ),
-    "length": (lambda it: it["validation"].update(seq_len=256), "sequence length (validation.seq_len): 256, not 128"),
-    "precision": (lambda it: it["validation"].update(precision="bf16"), "precision (validation.precision): bf16"),
+    "tokenizer": (lambda it: it["evaluation"]["data"].update(tokenizer="/t"), "tokenizer (evaluation.data.tokenizer)"),
+    "length": (lambda it: it["evaluation"].update(seq_len=256), "sequence length (evaluation.seq_len): 256, not 128"),
     "schema": (lambda it: it.update(schema_version=2), "schema version (schema_version): 2, not 1"),
-    "batch": (lambda it: it["inference_performance"].update(batch_size=1), "batch size of the speed test"),
+    "batch": (lambda it: it["evaluation"].update(batch_size=1), "batch size (evaluation.batch_size): 1, not 8"),
+    "repeats": (lambda it: it["evaluation"]["speed"].update(repeats=50), "measuring of speed: repeats 50, not 5"),
     "device": (lambda it: it["inference_performance"].update(device="NVIDIA H200"), "NVIDIA H200, not cpu"),
     "convention": (lambda it: it["computational_cost"].update(convention="6ND"), "convention of FLOPs"),
-    "task version": (lambda it: it["lm_eval"]["versions"].update({TASK: 2.0}), f"of {TASK}: 2.0, not 1.0"),
-    "task": (lambda it: it["lm_eval"]["versions"].pop(TASK), f"versions of tasks of {TASK}: none, not 1.0"),
-    "shots": (lambda it: it["lm_eval"]["n-shot"].update({TASK: 5}), f"few-shot examples of {TASK}: 5, not 0"),
-    "limit": (lambda it: it["lm_eval"]["config"].update(limit=10), "limit of documents"),
+    "task version": (lambda it: it["lm_eval"]["versions"].update({TASK: 2.0}), f"{TASK} 2.0, not 1.0"),
+    "task": (lambda it: it["lm_eval"]["versions"].pop(TASK), f"versions of tasks: {TASK} none, not 1.0"),
+    "shots": (lambda it: it["lm_eval"]["n-shot"].update({TASK: 5}), f"few-shot examples: {TASK} 5, not 0"),
+    "limit": (lambda it: it["evaluation"]["tasks"].update(limit=10), "limit of documents"),
     "template": (lambda it: it["lm_eval"].update(chat_template_sha="c0ffee"), "c0ffee, not none"),
 }
 
@@ -178,9 +187,9 @@ def test_unlike_evaluations_are_refused_by_naming_the_difference(name: str) -> N
 
 def test_all_differences_of_all_documents_at_once() -> None:
     documents: list[dict[str, Any]] = [evaluation_document(step) for step in (1, 2, 3)]
-    documents[1]["validation"]["seq_len"] = 256
+    documents[1]["evaluation"]["seq_len"] = 256
     documents[2]["schema_version"] = 2
-    documents[2]["lm_eval"]["config"]["limit"] = 5
+    documents[2]["evaluation"]["tasks"]["limit"] = 5
     with pytest.raises(ConfigError) as error:
         compare_evaluations(documents)
     assert [problem.split(" is unlike ")[0] for problem in error.value.problems[:-1]] == [

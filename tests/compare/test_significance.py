@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from harness.compare.significance import (
     ALPHA,
-    against_floor,
     by_spread,
     from_errors,
     paired_means,
@@ -56,15 +55,14 @@ def test_z_of_two_standard_errors() -> None:
     assert from_errors(0.1, 0.0, 0.0).beyond is None
 
 
-def test_floors_and_spreads_are_no_tests() -> None:
-    assert [against_floor(x, 0.02, "it").beyond for x in (0.01, -0.03)] == [False, True]
+def test_spreads_are_no_test() -> None:
     assert [by_spread((1, 2), other, "they").beyond for other in ((2, 3), (2.1, 3), (0, 0.9), (0, 5))] == [
         False,
         True,
         True,
         False,
     ]
-    assert against_floor(1, 2, "it").p is None
+    assert by_spread((1, 2), (3, 4), "they").p is None
 
 
 @pytest.mark.parametrize(("first", "second"), [([], []), ([0.3], [0.4]), ([0.25] * 3, [0.75] * 3)])
@@ -80,11 +78,11 @@ def test_swapping_keeps_p_and_itself_is_no_difference(scores: list[tuple[float, 
     assert (same := paired_means(a, a, unit="documents")).beyond is False and same.p == 1
 
 
-REPEATS = 2000
+REPEATS = 1000
 
 
 def test_noise_is_seldom_called_a_difference() -> None:
-    """Of windows of unequal size, of skewed scores and of 0 and 1: at p < 0.01, at most 1.5 % of 2,000 each."""
+    """Of windows of unequal size, of skewed scores and of 0 and 1: at p < 0.01, at most 1.5 % of 1,000 each."""
     rng = np.random.default_rng(14)
     alarms = np.zeros(3)
     tokens = rng.integers(100, 1025, 60)
