@@ -21,7 +21,7 @@ from harness.compare.significance import (
 )
 from harness.evaluation.spec import Part
 
-SPREAD = "the ranges from p05 to p95 of the repeats"
+SPREAD = "p05 to p95 of the repeats"
 
 
 @dataclass(frozen=True)

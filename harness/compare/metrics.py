@@ -38,9 +38,11 @@ DIRECTIONS: Mapping[Part, Mapping[str, Direction]] = {
         "balancedness.mean_over_max": "higher",
         "vocabulary_specialization.mean": "neither",
         "vocabulary_specialization.repeated_mean": "neither",
+        "saturation": "neither",
         "avg_gini_coefficient": "lower",
         "avg_coefficient_of_variation": "lower",
         "avg_expert_utilization_rate": "higher",
+        "avg_saturation": "neither",
     },
     "speed": {
         "latency_ms": "lower",

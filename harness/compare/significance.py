@@ -81,7 +81,7 @@ def from_errors(difference: float, first_error: float, second_error: float) -> S
 def by_spread(first: tuple[float, float], second: tuple[float, float], what: str) -> Significance:
     """Whether two ranges, each (low, high) of repeats, lie apart: no test, as repeats of one run hang together."""
     apart = max(first[0], second[0]) > min(first[1], second[1])
-    return Significance(method=f"no test: whether {what} overlap", beyond=apart)
+    return Significance(method=f"no test: whether {what} lie apart", beyond=apart)
 
 
 def _is_binary(scores: NDArray[np.float64]) -> bool:

@@ -1,0 +1,54 @@
+"""A series of evaluations as one table over steps."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+from harness.compare.metrics import ResultDocument, split_task_metric
+from harness.compare.series import EvaluationSeries, SeriesLine, read_series
+from harness.evaluation.spec import Part
+from harness.report.text.figure import show_figure
+from harness.report.text.plain_table import plain_table, show_known
+from harness.report.text.spark_line import spark_line
+
+_COLUMNS: Sequence[tuple[str, Part, str]] = (
+    ("loss", "loss", "loss"),
+    ("perplexity", "loss", "perplexity"),
+    ("bits/byte", "loss", "bits_per_byte"),
+    ("Gini", "routing", "aggregate.avg_gini_coefficient"),
+    ("CV", "routing", "aggregate.avg_coefficient_of_variation"),
+    ("utilisation", "routing", "aggregate.avg_expert_utilization_rate"),
+    ("saturation", "routing", "aggregate.avg_saturation"),
+    ("latency (ms)", "speed", "latency_ms"),
+    ("tokens/s", "speed", "throughput_tokens_per_sec"),
+)
+"""Header, part and name of the metrics that stand in the table; of tasks it is the first metric of each."""
+
+
+def show_series(documents: Sequence[ResultDocument]) -> str:
+    """One row a checkpoint, by step, and under each column how it went; metrics that none has are left out."""
+    series = read_series(documents)
+    columns = list(_columns(series))
+    rows = [
+        [show_known(step, str), *(show_known(line.values[at], show_figure) for _, line in columns)]
+        for at, step in enumerate(series.steps)
+    ]
+    if len(rows) > 1:
+        rows.append(["", *(spark_line(line.values) for _, line in columns)])
+    return plain_table(rows, ["step", *(header for header, _ in columns)])
+
+
+def _columns(series: EvaluationSeries) -> Iterator[tuple[str, SeriesLine]]:
+    named = ((header, series.line(part, name)) for header, part, name in _COLUMNS)
+    return ((header, line) for header, line in chain(named, _task_columns(series)) if line)
+
+
+def _task_columns(series: EvaluationSeries) -> Iterator[tuple[str, SeriesLine]]:
+    """The first metric of each task, as lm-eval orders them, without the tasks that a group sums up."""
+    seen = set(series.subtasks)
+    for line in series.lines:
+        if line.part != "tasks":
+            continue
+        task, metric, _ = split_task_metric(line.name)
+        if task not in seen:
+            seen.add(task)
+            yield f"{task} {metric}", line
