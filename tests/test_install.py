@@ -7,6 +7,12 @@ from pathlib import Path
 
 import pytest
 
+_READ_SCHEMA = """
+import json
+from importlib.resources import files
+json.loads((files("harness.evaluation") / "eval_results.schema.json").read_text())
+"""
+
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
@@ -28,6 +34,7 @@ def test_every_verb_works_without_torch(installed: Path, tmp_path: Path) -> None
     python = installed.with_name("python")
     assert subprocess.run([python, "-c", "import torch"], capture_output=True).returncode != 0
     assert "DeepSeek-V3" in run("models")
+    assert subprocess.run([python, "-c", _READ_SCHEMA], cwd=tmp_path).returncode == 0
     assert json.loads(run("resolve", "--json", "MODEL=DeepSeek-V3"))["argv"]
     assert "EP = 32" in run("explain", "EP", "MODEL=DeepSeek-V3", "EP=32")
     assert "can run on 1024 ranks" in run("check", "--on", "slurm", "MODEL=DeepSeek-V3")

@@ -15,7 +15,7 @@ from statistics import NormalDist
 import numpy as np
 
 NOISE_RULE = (
-    "noise: uniform random routing of as many tokens, k different experts each;"
+    "(noise): uniform random routing of as many tokens, k different experts each;"
     " its CV is sqrt((E-k)/(T*k)), its Gini CV*sqrt((E-1)/(pi*E))"
 )
 TOO_FEW_RULE = "too few tokens: the CV is within two spreads of that of the noise, which is CV/sqrt(2(E-1)) wide"
