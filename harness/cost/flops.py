@@ -1,6 +1,6 @@
-"""Floating-point operations of a training step, under three conventions that must not be mixed.
+"""Floating-point operations of a training step or a forward pass, under conventions that must not be mixed.
 
-`Counting` says what each one counts. A multiply-add is two operations. All count a whole step on all GPUs, attention
+`Counting` says what each one counts. A multiply-add is two operations. All count what all GPUs do together, attention
 under a causal mask, and the MTP modules with a layer and logits each.
 """
 
@@ -71,6 +71,19 @@ def model_flops_per_step(arch: ModelArch, *, sequences: int, seq_len: int) -> in
     A sequence has seq_len·(seq_len + 1)/2 causal pairs of query and key.
     """
     return sequences * _product_flops(arch, seq_len, arch.vocab_size)
+
+
+def forward_flops(arch: ModelArch, counting: Counting, *, sequences: int, seq_len: int) -> int:
+    """Operations of one forward pass without gradients: a third of a training step's, as each convention counts it.
+
+    `Counting.HARDWARE` counts what a forward pass carries out: model FLOPs over the padded vocabulary.
+    """
+    if counting is Counting.MEGATRON:
+        training = megatron_flops_per_step(arch, sequences=sequences, seq_len=seq_len)
+    else:
+        rows = arch.vocab_size if counting is Counting.MODEL else arch.padded_vocab_size
+        training = sequences * _product_flops(arch, seq_len, rows)
+    return training * FORWARD_FLOPS_PER_MAC // TRAINING_FLOPS_PER_MAC  # without a rest: every term is a multiple of 3
 
 
 def hardware_flops_per_step(job: Training) -> int:

@@ -1,10 +1,12 @@
 """Documents out of text files: a .jsonl holds one a line, any other file is one document."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from harness.data.indexed import MAX_DOCUMENT_TOKENS
+
+_PROBLEMS_SHOWN = 20
 
 
 def problems_of(files: Sequence[Path]) -> list[str]:
@@ -25,6 +27,26 @@ def documents(file: Path, problems: list[str]) -> Iterator[bytes]:
                 yield text
     except OSError as error:
         problems.append(f"{file}: cannot read: {error.strerror}")
+
+
+def batches(texts: Iterable[bytes], size_bytes: int) -> Iterator[list[bytes]]:
+    """Documents in groups of some `size_bytes`: enough for a tokenizer to work on in parallel, little to hold."""
+    batch: list[bytes] = []
+    size = 0
+    for text in texts:
+        batch.append(text)
+        size += len(text)
+        if size >= size_bytes:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def shortened(problems: list[str]) -> list[str]:
+    """The first problems, and how many more there are."""
+    hidden = len(problems) - _PROBLEMS_SHOWN
+    return problems if hidden <= 0 else [*problems[:_PROBLEMS_SHOWN], f"… and {hidden} more like these"]
 
 
 def _problem_of(file: Path) -> str | None:

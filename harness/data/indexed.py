@@ -2,8 +2,9 @@
 
 PREFIX.idx, little-endian: magic (9 bytes), version u64, token type u8, sequences u64, documents + 1 u64;
 then sequence lengths in tokens (i32), sequence offsets in bytes (i64), first sequence of each document and one
-past the last (i64). Here every document is one sequence. As in Megatron, the files are in this host's byte order,
-which is little-endian wherever Megatron runs.
+past the last (i64). Written here, every document is one sequence; Megatron may write several (sentences), and a mode
+a sequence (i8) behind it all, which is not read. As in Megatron, the files are in this host's byte order, which is
+little-endian wherever Megatron runs.
 """
 
 import mmap
@@ -12,7 +13,7 @@ import struct
 from array import array
 from collections.abc import Buffer, Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -21,11 +22,12 @@ from harness.data.pending import PendingFile
 from harness.errors import ConfigError
 
 type TokenCode = Literal["H", "i"]  # array's letters for u16 and i32
+type StoredCode = Literal["B", "b", "h", "i", "q", "H"]  # and for u8, i8, i16 and i64, which others may have written
 
 MAX_DOCUMENT_TOKENS = 2**31 - 1  # a sequence length is an i32
 _HEADER = struct.Struct("<9sQBQQ")
 _MAGIC = b"MMIDIDX\x00\x00"
-_TYPE_NUMBERS: dict[TokenCode, int] = {"H": 8, "i": 4}
+_TYPE_NUMBERS: dict[StoredCode, int] = {"B": 1, "b": 2, "h": 3, "i": 4, "q": 5, "H": 8}  # 6 and 7 are floats
 _U16_VOCAB_LIMIT = 65500
 
 
@@ -42,6 +44,11 @@ def bin_path(prefix: Path) -> Path:
 def idx_path(prefix: Path) -> Path:
     """The file of lengths and offsets."""
     return prefix.with_name(prefix.name + ".idx")
+
+
+def prefix_of(path: Path) -> Path:
+    """The prefix of a data set that is named by it, by its .bin or by its .idx."""
+    return path.with_suffix("") if path.suffix in (".bin", ".idx") else path
 
 
 class IndexedWriter:
@@ -99,10 +106,9 @@ class IndexedWriter:
 class IndexedReader:
     """A written data set, its tokens mapped into memory rather than read."""
 
-    code: TokenCode
-    lengths: array[int]  # tokens a document
-    offsets: array[int]  # bytes from the start of the .bin
-    tokens: Buffer
+    code: StoredCode
+    starts: array[int]  # the first token of each document, and one past the last
+    tokens: memoryview  # of all documents, one after the other
 
     @classmethod
     def open(cls, prefix: Path) -> Self:
@@ -111,24 +117,22 @@ class IndexedReader:
             index = idx_path(prefix).read_bytes()
             with bin_path(prefix).open("rb") as stream:
                 size = os.fstat(stream.fileno()).st_size
-                tokens: Buffer = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+                content: Buffer = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
         except OSError as error:
             raise ConfigError(f"{error.filename}: cannot read the data set: {error.strerror}") from error
-        code, lengths, offsets = _parse_index(index, idx_path(prefix))
-        expected = sum(lengths) * array(code).itemsize
+        code, starts = _parse_index(index, idx_path(prefix))
+        expected = starts[-1] * array(code).itemsize
         if size != expected:
             raise ConfigError(f"{bin_path(prefix)}: holds {size} bytes, its index says {expected}: prepare it again")
-        return cls(code=code, lengths=lengths, offsets=offsets, tokens=tokens)
+        return cls(code=code, starts=starts, tokens=memoryview(content).cast("B").cast(code))
 
     def __len__(self) -> int:
         """The number of documents."""
-        return len(self.lengths)
+        return len(self.starts) - 1
 
     def __getitem__(self, document: int) -> memoryview:
-        """The tokens of one document, without a copy."""
-        start, count = self.offsets[document], self.lengths[document]
-        view = memoryview(self.tokens)[start : start + count * array(self.code).itemsize]
-        return view.cast(self.code)
+        """The tokens of one document (from 0), without a copy."""
+        return self.tokens[self.starts[document] : self.starts[document + 1]]
 
     def __iter__(self) -> Iterator[memoryview]:
         """All documents in order."""
@@ -144,17 +148,36 @@ def _index(lengths: array[int], code: TokenCode) -> bytes:
     return header + lengths.tobytes() + offsets.tobytes() + documents.tobytes()
 
 
-def _parse_index(index: bytes, path: Path) -> tuple[TokenCode, array[int], array[int]]:
-    """Token type, lengths and offsets out of the .idx file's content."""
+def _parse_index(index: bytes, path: Path) -> tuple[StoredCode, array[int]]:
+    """Token type, and where each document starts (in tokens; one more for the end), out of the .idx file's content."""
     if len(index) < _HEADER.size or not index.startswith(_MAGIC):
         raise ConfigError(f"{path}: not an index of Megatron's data sets (wrong first bytes)")
     _, version, number, sequences, documents = _HEADER.unpack_from(index)
     code = next((code for code, known in _TYPE_NUMBERS.items() if known == number), None)
     if version != 1 or code is None:
-        raise ConfigError(f"{path}: version {version}, token type {number}; readable are version 1, types 4 and 8")
-    if len(index) < _HEADER.size + 12 * sequences + 8 * documents:
-        raise ConfigError(f"{path}: ends before the last of its {sequences} documents: prepare it again")
-    lengths, offsets = array("i"), array("q")
-    lengths.frombytes(index[_HEADER.size :][: 4 * sequences])
-    offsets.frombytes(index[_HEADER.size + 4 * sequences :][: 8 * sequences])
-    return code, lengths, offsets
+        readable = "types 1 to 5 and 8 (whole numbers)"
+        raise ConfigError(f"{path}: version {version}, token type {number}; readable are version 1, {readable}")
+    if documents < 1 or len(index) < _HEADER.size + 12 * sequences + 8 * documents:
+        raise ConfigError(f"{path}: ends before the last of its {max(0, documents - 1)} documents: prepare it again")
+    lengths, offsets, first_sequences = array("i"), array("q"), array("q")
+    position = _HEADER.size
+    for column, count in ((lengths, sequences), (offsets, sequences), (first_sequences, documents)):
+        column.frombytes(index[position : position + column.itemsize * count])
+        position += column.itemsize * count
+    return code, _document_starts(lengths, offsets, first_sequences, array(code).itemsize, path)
+
+
+def _document_starts(
+    lengths: array[int], offsets: array[int], first_sequences: array[int], itemsize: int, path: Path
+) -> array[int]:
+    """The first token of each document and one past the last; ConfigError where the index contradicts itself.
+
+    Megatron writes sequences one after the other, and documents so that each sequence is in one.
+    """
+    starts = array("q", accumulate(lengths, initial=0))
+    if (lengths and min(lengths) < 0) or array("q", (start * itemsize for start in starts[:-1])) != offsets:
+        raise ConfigError(f"{path}: its sequences do not lie one after the other: prepare it again")
+    ends_well = (first_sequences[0], first_sequences[-1]) == (0, len(lengths))
+    if not ends_well or any(first > following for first, following in pairwise(first_sequences)):
+        raise ConfigError(f"{path}: its documents are not all of its {len(lengths)} sequences: prepare it again")
+    return array("q", (starts[first] for first in first_sequences))

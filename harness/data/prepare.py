@@ -1,16 +1,15 @@
 """Text files made into one of Megatron's indexed data sets: what `moe-harness data prepare` does."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.data.documents import documents, problems_of
+from harness.data.documents import batches, documents, problems_of, shortened
 from harness.data.indexed import IndexedWriter, bin_path, idx_path, token_code
 from harness.data.tokenizers import ByteTokenizer, Tokenizer
 from harness.errors import ConfigError
 
 _BATCH_BYTES = 16 * 2**20
-_PROBLEMS_SHOWN = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +39,7 @@ def prepare(
         raise ConfigError(problems)
     count = tokens = text_bytes = empty = 0
     with IndexedWriter(prefix, token_code(tokenizer.vocab_size)) as writer:
-        for batch in _batches(document for file in files for document in documents(file, problems)):
+        for batch in batches((text for file in files for text in documents(file, problems)), _BATCH_BYTES):
             filled = [document for document in batch if document]
             for encoded in tokenizer.encode(filled):
                 tokens += writer.add(encoded)
@@ -50,7 +49,7 @@ def prepare(
         if not (count or problems):
             problems.append(f"{', '.join(map(str, files))}: no document in it")
         if problems:
-            raise ConfigError(_shortened(problems))
+            raise ConfigError(shortened(problems))
     return Prepared(prefix=prefix, documents=count, tokens=tokens, text_bytes=text_bytes, empty_documents=empty)
 
 
@@ -58,23 +57,3 @@ def _problems_of_output(prefix: Path, *, overwrite: bool) -> list[str]:
     """Output files that exist already."""
     existing = [path for path in (bin_path(prefix), idx_path(prefix)) if path.exists()]
     return [] if overwrite else [f"{path}: exists already; choose another prefix, or overwrite it" for path in existing]
-
-
-def _batches(texts: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Documents in groups of some megabytes: enough for a tokenizer to work on in parallel, little to hold."""
-    batch: list[bytes] = []
-    size = 0
-    for text in texts:
-        batch.append(text)
-        size += len(text)
-        if size >= _BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def _shortened(problems: list[str]) -> list[str]:
-    """The first problems, and how many more there are."""
-    hidden = len(problems) - _PROBLEMS_SHOWN
-    return problems if hidden <= 0 else [*problems[:_PROBLEMS_SHOWN], f"… and {hidden} more like these"]

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.data.indexed import token_code
+from harness.data.text_bytes import bytes_of_tokens
 from harness.errors import ConfigError, EnvironmentProblem
 
 
 class Tokenizer(Protocol):
-    """What `prepare` needs of a tokenizer."""
+    """What training data and evaluation need of a tokenizer."""
 
     @property
     def vocab_size(self) -> int:
@@ -23,6 +24,9 @@ class Tokenizer(Protocol):
 
     def encode(self, documents: Sequence[bytes]) -> Iterator[Buffer]:
         """Each document's tokens and the end of document, in the type that `token_code(vocab_size)` names."""
+
+    def encode_measured(self, documents: Sequence[bytes]) -> Iterator[tuple[Buffer, array[int]]]:
+        """The same, each with the bytes of text (i32) that its tokens stand for; an end of document stands for none."""
 
 
 class ByteTokenizer:
@@ -42,6 +46,11 @@ class ByteTokenizer:
             tokens[-1] = 1  # 256 is the bytes 0, 1
             yield tokens
 
+    def encode_measured(self, documents: Sequence[bytes]) -> Iterator[tuple[bytearray, array[int]]]:
+        """Each token is one byte, the end of document none."""
+        for tokens in self.encode(documents):
+            yield tokens, array("i", [1]) * (len(tokens) // 2 - 1) + array("i", [0])
+
 
 class HuggingFaceTokenizer:
     """A tokenizer saved in a folder (tokenizer.json), as it comes with a model."""
@@ -53,12 +62,24 @@ class HuggingFaceTokenizer:
 
     def encode(self, documents: Sequence[bytes]) -> Iterator[array[int]]:
         """No special tokens are added but the end of document."""
-        code = token_code(self.vocab_size)
+        for _, encoding in self._encoded(documents):
+            yield self._tokens(encoding)
+
+    def encode_measured(self, documents: Sequence[bytes]) -> Iterator[tuple[array[int], array[int]]]:
+        """Bytes are told by the characters that the tokenizer says a token came from."""
+        for text, encoding in self._encoded(documents):
+            yield self._tokens(encoding), bytes_of_tokens(text, encoding.offsets) + array("i", [0])
+
+    def _encoded(self, documents: Sequence[bytes]) -> Iterator[tuple[str, Any]]:
+        """Each document's text and what the tokenizer made of it."""
         texts = [document.decode() for document in documents]
-        for encoding in self._tokenizer.encode_batch(texts, add_special_tokens=False):
-            tokens = array(code, encoding.ids)
-            tokens.append(self.end_of_document)
-            yield tokens
+        return zip(texts, self._tokenizer.encode_batch(texts, add_special_tokens=False), strict=True)
+
+    def _tokens(self, encoding: Any) -> array[int]:
+        """The numbers of one document's tokens, its end included."""
+        tokens = array(token_code(self.vocab_size), encoding.ids)
+        tokens.append(self.end_of_document)
+        return tokens
 
 
 def load_tokenizer(path: Path | None = None) -> Tokenizer:

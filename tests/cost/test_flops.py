@@ -1,12 +1,12 @@
 """Operations against Megatron's own counter, in the release that is installed."""
 
-import argparse
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from megatron_counter import megatron_counts
 
 from harness.arch.model import model_arch
 from harness.config.megatron_args import MegatronArgs
@@ -21,17 +21,6 @@ from harness.cost.training import Recompute
 from harness.cost.training_flags import training
 
 FLAGS = json.loads((Path(__file__).parents[1] / "arch" / "published_flags.json").read_text())
-
-
-def megatron_counts(args: MegatronArgs, sequences: int) -> float:
-    """`num_floating_point_operations` on what Megatron's own parser makes of these flags."""
-    arguments = pytest.importorskip("megatron.training.arguments")
-    training = pytest.importorskip("megatron.training.training")
-    parser = argparse.ArgumentParser(allow_abbrev=False)
-    arguments.add_megatron_arguments(parser)
-    namespace = parser.parse_args(args.argv())
-    namespace.padded_vocab_size = model_arch(args).padded_vocab_size
-    return training.num_floating_point_operations(namespace, sequences)
 
 
 @pytest.mark.parametrize("mtp", ["0", "1", "2"])

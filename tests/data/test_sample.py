@@ -8,7 +8,7 @@ from pathlib import Path
 import harness.data.sample as sample
 from harness.config.rules.data import SAMPLE
 from harness.data.indexed import IndexedReader
-from harness.data.sample import CHAPTERS, prepare_sample
+from harness.data.sample import HELD_OUT, TRAINING_CHAPTERS, prepare_sample
 
 
 def test_the_sample_is_twelve_chapters_of_plain_text() -> None:
@@ -20,9 +20,19 @@ def test_the_sample_is_twelve_chapters_of_plain_text() -> None:
     assert "public domain" in (Path(sample.__file__).parent / "README.md").read_text(encoding="utf-8").lower()
 
 
+def test_no_line_of_the_held_out_chapter_is_trained_on(tmp_path: Path) -> None:
+    assert HELD_OUT.name == "12-alices-evidence.txt"
+    prefix = tmp_path / SAMPLE
+    prepare_sample(prefix)
+    trained = b"\n".join(bytes(document.tolist()[:-1]) for document in IndexedReader.open(prefix))
+    lines = [line for line in HELD_OUT.read_bytes().splitlines() if len(line) > 50]
+    assert len(lines) > 100
+    assert not [line for line in lines if line in trained]
+
+
 def test_a_new_text_needs_a_new_folder() -> None:
-    digest = sha256(b"".join(chapter.read_bytes() for chapter in CHAPTERS)).hexdigest()[:12]
-    assert (SAMPLE, digest) == ("data/sample-1/alice_text_document", "181d3e19b963"), (
+    digest = sha256(b"".join(chapter.read_bytes() for chapter in TRAINING_CHAPTERS)).hexdigest()[:12]
+    assert (SAMPLE, digest) == ("data/sample-2/alice_text_document", "a47f07200618"), (
         "change the number in SAMPLE with the text"
     )
 
@@ -33,7 +43,7 @@ def test_the_second_call_changes_nothing(tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in prefix.parent.iterdir()}
     assert not prepare_sample(prefix)
     assert {path: path.stat().st_mtime_ns for path in prefix.parent.iterdir()} == before
-    assert len(IndexedReader.open(prefix)) == 12
+    assert len(IndexedReader.open(prefix)) == 11
 
 
 def test_processes_at_once_agree_and_leave_one_folder(tmp_path: Path) -> None:
@@ -53,5 +63,5 @@ def test_processes_at_once_agree_and_leave_one_folder(tmp_path: Path) -> None:
         child.stdin.flush()
     answers = [child.communicate() for child in children]
     assert [stderr for _, stderr in answers] == [""] * 6
-    assert len(IndexedReader.open(tmp_path / SAMPLE)) == 12
-    assert [path.name for path in (tmp_path / "data").iterdir()] == ["sample-1"]
+    assert len(IndexedReader.open(tmp_path / SAMPLE)) == 11
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["sample-2"]

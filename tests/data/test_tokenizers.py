@@ -3,13 +3,17 @@
 import json
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harness.data.indexed import IndexedReader
 from harness.data.prepare import prepare
-from harness.data.tokenizers import HuggingFaceTokenizer, load_tokenizer
+from harness.data.text_bytes import bytes_of_tokens
+from harness.data.tokenizers import ByteTokenizer, HuggingFaceTokenizer, load_tokenizer
 from harness.errors import ConfigError, EnvironmentProblem
 
 tokenizers: Any = pytest.importorskip("tokenizers")
@@ -53,6 +57,26 @@ def test_documents_come_back_whole_and_end_with_eos(tmp_path: Path, eos: object)
     assert reference.decode(ids[:-1]) == _TEXT, "the saved truncation to 8 tokens must not apply"
     assert len(ids) == done.tokens < done.text_bytes / 2
     assert tokenizer.vocab_size == reference.get_vocab_size()
+
+
+@settings(max_examples=30)
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=3))
+def test_bytes_of_tokens_sum_to_the_text(texts: list[str]) -> None:
+    documents = [text.encode("utf-8", "ignore") for text in texts]
+    with TemporaryDirectory() as parent:
+        for tokenizer in (ByteTokenizer(), HuggingFaceTokenizer(_save(Path(parent) / "tokenizer"))):
+            measured = list(tokenizer.encode_measured(documents))
+            assert [bytes(tokens) for tokens, _ in measured] == [
+                bytes(tokens) for tokens in tokenizer.encode(documents)
+            ]
+            assert [sum(sizes) for _, sizes in measured] == list(map(len, documents))
+            assert all(len(sizes) == memoryview(tokens).nbytes // 2 for tokens, sizes in measured)
+            assert all(sizes[-1] == 0 and min(sizes) >= 0 for _, sizes in measured)
+
+
+def test_a_split_character_counts_with_its_first_token_and_dropped_spaces_with_the_next() -> None:
+    assert bytes_of_tokens("ß cat  ", [(0, 1), (0, 1), (2, 4), (4, 5)]).tolist() == [2, 0, 3, 3]
+    assert bytes_of_tokens("", []).tolist() == []
 
 
 @pytest.mark.slow

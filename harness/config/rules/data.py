@@ -10,7 +10,7 @@ from harness.config.releases import Release
 from harness.config.setting_flags import FLAG_OF_SETTING
 
 NULL_COUNTS_EOD = Release(0, 18)  # from here on NullTokenizer's --vocab-size includes the end-of-document token
-SAMPLE = "data/sample-1/alice_text_document"  # in OUTPUT_PATH; a new text gets a new number, see harness/data/sample
+SAMPLE = "data/sample-2/alice_text_document"  # in OUTPUT_PATH; a new text gets a new number, see harness/data/sample
 BYTE_EOD = 256  # the byte-level tokenizer's end of document, see harness/data/tokenizers.py
 
 

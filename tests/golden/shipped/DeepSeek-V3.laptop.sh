@@ -107,7 +107,7 @@ program=(
   --moe-grouped-gemm
   --moe-layer-freq '([0]*1+[1]*3)'
   --rope-type yarn
-  --data-path /home/user/runs/data/sample-1/alice_text_document
+  --data-path /home/user/runs/data/sample-2/alice_text_document
   --tokenizer-type NullTokenizer
   --null-tokenizer-eod-id 256
   --vocab-size 257

@@ -87,7 +87,7 @@ program=(
   --no-bias-swiglu-fusion
   --no-bias-dropout-fusion
   --moe-token-dispatcher-type alltoall
-  --data-path /home/user/runs/data/sample-1/alice_text_document
+  --data-path /home/user/runs/data/sample-2/alice_text_document
   --tokenizer-type NullTokenizer
   --null-tokenizer-eod-id 256
   --vocab-size 257
