@@ -26,7 +26,10 @@ def evaluation_document(
         "loss": ("validation", _validation(loss, noise)),
         "routing": ("routing_stats", deepcopy(_routing(skew, noise))),
         "speed": ("inference_performance", _performance(noise)),
-        "cost": ("computational_cost", {"tflops": 0.5, "active_params_billions": 0.01, "convention": "megatron"}),
+        "cost": (
+            "computational_cost",
+            {"tflops": 0.5, "active_params_billions": 0.01, "convention": {"flops": "forward"}},
+        ),
         "tasks": ("lm_eval", _lm_eval(noise)),
     }
     return {
@@ -34,8 +37,10 @@ def evaluation_document(
         "step": step,
         "checkpoint_dir": f"/ckpt/iter_{step:07d}",
         "output_file": f"/ckpt/eval/eval_results_{step}.json",
+        "config": {"PR": "fp32"},
         "evaluation": {
-            "data": {"files": ["held-out.txt"], "format": "text", "tokenizer": None},
+            "data": {"files": ["held-out.txt"], "format": "text", "tokenizer": None, "fingerprint": "f0"},
+            "max_tokens": 100_000,
             "seq_len": WINDOW,
             "batch_size": 8,
             "ep": 2,
@@ -59,10 +64,9 @@ def _validation(loss: float, noise: int) -> dict[str, Any]:
         "loss": mean,
         "perplexity": exp(mean),
         "bits_per_byte": mean / log(2),
-        "mtp_loss": [mean + 0.5],
+        "mtp_loss": {"mtp_0": mean + 0.5},
         "tokens": int(tokens.sum()),
-        "sha256": "a" * 64,
-        "rule": "windows without overlap",
+        "data": {"files": ["held-out.txt"], "sha256": "a" * 64, "seq_len": WINDOW, "rule": "windows without overlap"},
         "windows": [[float(total), int(count)] for total, count in zip(nll, tokens, strict=True)],
     }
 

@@ -1,7 +1,7 @@
 """What evaluations kept beside a metric that tells a difference from noise: windows, documents, counts, spreads."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import expm1
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.compare.metrics import Metric, ResultDocument, finite, section, split_task_metric
+from harness.compare.metrics import Metric, finite, mapping_at, section, split_task_metric
 from harness.compare.redraws import by_redraws, mean_of_layers, redrawn_differences
 from harness.compare.significance import (
     Significance,
@@ -19,6 +19,7 @@ from harness.compare.significance import (
     paired_ratios,
     untested,
 )
+from harness.evaluation.document import ResultDocument
 from harness.evaluation.spec import Part
 
 SPREAD = "p05 to p95 of the repeats"
@@ -51,23 +52,29 @@ class ComparedPair:
 def _of_loss(pair: ComparedPair, a: Metric, b: Metric) -> Significance:
     """Loss by its windows; perplexity and bits a byte rise with it over the same tokens, so its test is theirs."""
     if a.name not in ("loss", "perplexity", "bits_per_byte"):
-        return untested("no windows were kept of it")
-    test = _of_windows(pair)
-    loss = finite(section(pair.first, "loss").get("loss"))
+        return untested("no windows of it were kept")
+    test, loss = _of_windows(pair), finite(section(pair.first, "loss").get("loss"))
     if test.least is None or a.name == "loss":
         return test
     if a.name == "perplexity":
-        return test.scaled(a.value * expm1(test.least) / test.least)
-    return test.scaled(a.value / loss) if loss else untested("no loss to scale it by")
+        return replace(test, least=a.value * expm1(test.least))
+    return replace(test, least=a.value / loss * test.least if loss else None)
 
 
 def _of_windows(pair: ComparedPair) -> Significance:
-    a, b = section(pair.first, "loss").get("windows"), section(pair.second, "loss").get("windows")
+    a, b = _windows(pair.first), _windows(pair.second)
     if not a or not b:
         return untested("no losses of windows were kept")
     if [tokens for _, tokens in a] != [tokens for _, tokens in b]:
         return untested("the windows are not the same")
     return paired_ratios([nll for nll, _ in a], [nll for nll, _ in b], [tokens for _, tokens in a], unit="windows")
+
+
+def _windows(document: ResultDocument) -> list[tuple[float, float]]:
+    """The sum of losses and the number of tokens of each window; empty where one of them is not known."""
+    kept = section(document, "loss").get("windows") or []
+    found = [(nll, tokens) for window in kept for nll, tokens in [map(finite, window)] if nll is not None and tokens]
+    return found if len(found) == len(kept) else []
 
 
 def _of_tasks(pair: ComparedPair, a: Metric, b: Metric) -> Significance:
@@ -83,8 +90,8 @@ def _of_tasks(pair: ComparedPair, a: Metric, b: Metric) -> Significance:
 def _scores(document: ResultDocument, metric: Metric) -> dict[object, float]:
     """The score of each document of a task, by its id; empty where they were not kept."""
     task, name, filter_name = split_task_metric(metric.name)
-    kept = section(document, "tasks").get("samples") or {}
-    rows = [row for row in kept.get(task) or () if row.get("filter", filter_name) == filter_name]
+    kept = mapping_at(section(document, "tasks"), "samples").get(task) or []
+    rows = [row for row in kept if row.get("filter", filter_name) == filter_name]
     found = {row.get("doc_id"): _score(row.get(name)) for row in rows}
     return {key: score for key, score in found.items() if score is not None} if len(found) == len(rows) else {}
 
@@ -101,28 +108,25 @@ def _is_mean(scores: Mapping[object, float], metric: Metric) -> bool:
 def _of_routing(pair: ComparedPair, a: Metric, b: Metric) -> Significance:
     scope, _, figure = a.name.rpartition(".")
     if figure == "mean_over_max":
-        ranks = [
-            _at(section(document, "routing"), f"{scope}.tokens_per_rank") for document in (pair.first, pair.second)
-        ]
-        if not all(ranks) or len(ranks[0]) != len(ranks[1]):
-            return untested("no loads of as many ranks were kept")
-        return by_redraws(b.value - a.value, redrawn_differences(*ranks)[figure])
-    redrawn = pair.redrawn.get(scope, {}).get(figure.removeprefix("avg_"))
-    if redrawn is None:
-        return untested("no counts of it were kept")
-    return by_redraws(b.value - a.value, redrawn)
+        redrawn = _redrawn_ranks(pair, scope).get(figure)
+    else:
+        redrawn = pair.redrawn.get(scope, {}).get(figure.removeprefix("avg_"))
+    return untested("no counts of it were kept") if redrawn is None else by_redraws(b.value - a.value, redrawn)
+
+
+def _redrawn_ranks(pair: ComparedPair, scope: str) -> dict[str, NDArray[np.float64]]:
+    """Differences of figures of the loads of ranks, from noise alone; `scope` is `layer_3.balancedness`."""
+    counts, others = (
+        mapping_at(section(document, "routing"), *scope.split(".")).get("tokens_per_rank") or []
+        for document in (pair.first, pair.second)
+    )
+    return redrawn_differences(counts, others) if counts and len(counts) == len(others) else {}
 
 
 def _load(routing: Mapping[str, Any], layer: str) -> list[int]:
     """The assignments of each expert of a layer; empty where they were not kept, or there are none."""
-    load = _at(routing, f"{layer}.tokens_per_expert") or []
+    load = mapping_at(routing, layer).get("tokens_per_expert") or []
     return load if any(load) else []
-
-
-def _at(holder: Any, path: str) -> Any:
-    for key in path.split("."):
-        holder = holder.get(key) if isinstance(holder, Mapping) else None
-    return holder
 
 
 def _of_speed(pair: ComparedPair, a: Metric, b: Metric) -> Significance:
@@ -135,14 +139,14 @@ def _of_speed(pair: ComparedPair, a: Metric, b: Metric) -> Significance:
 def _spread(document: ResultDocument, name: str) -> tuple[float, float] | None:
     """p05 and p95 of the repeats."""
     scope, _, leaf = name.rpartition(".")
-    holder: Any = section(document, "speed")
-    for key in filter(None, scope.split(".")):
-        holder = holder.get(key)
+    holder = mapping_at(section(document, "speed"), *filter(None, scope.split(".")))
     low, high = (finite(holder.get(f"{leaf}_{quantile}")) for quantile in ("p05", "p95"))
     return None if low is None or high is None else (low, high)
 
 
 def _of_cost(pair: ComparedPair, a: Metric, b: Metric) -> Significance:
+    if a.direction != "neither":
+        return untested("it follows from the latency")
     return Significance(method="computed, without noise", beyond=a.value != b.value)
 
 

@@ -3,46 +3,49 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from harness.compare.metrics import ResultDocument, section
+from harness.compare.metrics import section
 from harness.errors import ConfigError
+from harness.evaluation.document import ResultDocument
 from harness.evaluation.spec import PARTS, Part
 
 
 class _Condition(NamedTuple):
-    """What must be equal: the `path` of keys in the document, and what it is in words."""
+    """What must be equal, in words, and the keys that lead to it; of several paths the first that both have."""
 
-    path: str
     words: str
+    paths: Sequence[str]
 
 
-_ALWAYS = (_Condition("schema_version", "schema version"),)
-
+_ALWAYS = (_Condition("schema version", ["schema_version"]),)
+_SEQ_LEN = _Condition("sequence length", ["evaluation.seq_len"])
+_BATCH_SIZE = _Condition("batch size", ["evaluation.batch_size"])
+_PRECISION = _Condition("precision", ["config.PR"])
 _TOKENS = (
-    _Condition("validation.sha256", "evaluated tokens"),
-    _Condition("evaluation.data.tokenizer", "tokenizer"),
-    _Condition("evaluation.seq_len", "sequence length"),
+    _Condition("evaluated tokens", ["validation.data.sha256", "evaluation.data.fingerprint"]),
+    _Condition("tokenizer", ["evaluation.data.tokenizer"]),
+    _SEQ_LEN,
+    _Condition("most tokens", ["validation.tokens", "evaluation.max_tokens"]),
+    _PRECISION,
 )
 
 _CONDITIONS: Mapping[Part, Sequence[_Condition]] = {
-    "loss": (*_TOKENS, _Condition("validation.tokens", "number of tokens"), _Condition("validation.rule", "rule")),
-    "routing": (*_TOKENS, _Condition("evaluation.ep", "expert parallel size of the loads")),
+    "loss": (*_TOKENS, _Condition("rule of windows", ["validation.data.rule"])),
+    "routing": (*_TOKENS, _BATCH_SIZE, _Condition("expert parallel size of the loads", ["evaluation.ep"])),
     "speed": (
-        _Condition("inference_performance.device", "device"),
-        _Condition("evaluation.batch_size", "batch size"),
-        _Condition("evaluation.seq_len", "sequence length"),
-        _Condition("evaluation.speed", "measuring of speed"),
+        _Condition("device", ["inference_performance.device"]),
+        _BATCH_SIZE,
+        _SEQ_LEN,
+        _PRECISION,
+        _Condition("measuring of speed", ["evaluation.speed"]),
     ),
-    "cost": (
-        _Condition("computational_cost.convention", "convention of FLOPs"),
-        _Condition("evaluation.seq_len", "sequence length"),
-    ),
+    "cost": (_Condition("conventions of cost", ["computational_cost.convention"]), _BATCH_SIZE, _SEQ_LEN),
     "tasks": (
-        _Condition("lm_eval.versions", "versions of tasks"),
-        _Condition("lm_eval.n-shot", "few-shot examples"),
-        _Condition("evaluation.tasks.num_fewshot", "few-shot examples asked for"),
-        _Condition("evaluation.tasks.limit", "limit of documents"),
-        _Condition("evaluation.tasks.apply_chat_template", "chat template"),
-        _Condition("lm_eval.chat_template_sha", "hash of the chat template"),
+        _Condition("versions of tasks", ["lm_eval.versions"]),
+        _Condition("few-shot examples", ["lm_eval.n-shot", "evaluation.tasks.num_fewshot"]),
+        _Condition("limit of documents", ["evaluation.tasks.limit"]),
+        _Condition("chat template", ["evaluation.tasks.apply_chat_template"]),
+        _Condition("hash of the chat template", ["lm_eval.chat_template_sha"]),
+        _PRECISION,
     ),
 }
 
@@ -64,11 +67,12 @@ def left_out(documents: Sequence[ResultDocument], names: Sequence[str]) -> list[
 
 def refuse_unlike(documents: Sequence[ResultDocument], names: Sequence[str]) -> None:
     """ConfigError with every difference from the first that makes evaluations unlike, in the parts that all have."""
-    conditions = [*_ALWAYS, *(condition for part in shared_parts(documents) for condition in _CONDITIONS[part])]
+    of_parts = [condition for part in shared_parts(documents) for condition in _CONDITIONS[part]]
+    conditions = {condition.words: condition for condition in (*_ALWAYS, *of_parts)}.values()
     problems = [
         f"{names[at]} is unlike {names[0]}: {difference}"
         for at, document in enumerate(documents[1:], start=1)
-        for condition in dict.fromkeys(conditions)
+        for condition in conditions
         for difference in _differences(condition, documents[0], document)
     ]
     if problems:
@@ -76,7 +80,8 @@ def refuse_unlike(documents: Sequence[ResultDocument], names: Sequence[str]) -> 
 
 
 def _differences(condition: _Condition, first: ResultDocument, second: ResultDocument) -> Iterator[str]:
-    a, b = _at(first, condition.path), _at(second, condition.path)
+    values = [(path, _at(first, path), _at(second, path)) for path in condition.paths]
+    path, a, b = next((it for it in values if it[1] is not None and it[2] is not None), values[0])
     if a == b:
         return
     if isinstance(a, Mapping) and isinstance(b, Mapping):
@@ -84,7 +89,7 @@ def _differences(condition: _Condition, first: ResultDocument, second: ResultDoc
             if a.get(key) != b.get(key):
                 yield f"{condition.words}: {key} {_said(b.get(key))}, not {_said(a.get(key))}"
         return
-    yield f"{condition.words} ({condition.path}): {_said(b)}, not {_said(a)}"
+    yield f"{condition.words} ({path}): {_said(b)}, not {_said(a)}"
 
 
 def _at(document: ResultDocument, path: str) -> object:

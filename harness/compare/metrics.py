@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal
 
+from harness.evaluation.document import ResultDocument
 from harness.evaluation.spec import Part
 
 type Direction = Literal["lower", "higher", "neither"]
-type ResultDocument = Mapping[str, Any]
 
 SECTIONS: Mapping[Part, str] = {
     "loss": "validation",
@@ -50,9 +50,15 @@ DIRECTIONS: Mapping[Part, Mapping[str, Direction]] = {
         "memory_allocated_gb": "lower",
         "memory_reserved_gb": "lower",
     },
-    "cost": {"tflops": "neither", "active_params_billions": "neither"},
+    "cost": {
+        "tflops": "neither",
+        "tflops_per_s": "higher",
+        "flops_per_token": "neither",
+        "active_params_billions": "neither",
+        "total_params_billions": "neither",
+    },
 }
-"""By the end of a metric's name; what else a section holds is no metric. lm-eval says it of tasks."""
+"""By the beginning or the end of a metric's name; what else a section holds is none. lm-eval says it of tasks."""
 
 _NOT_MEASURED = frozenset({"noise"})
 """Keys under which a section keeps what a metric is held against."""
@@ -71,8 +77,14 @@ class Metric:
 
 def section(document: ResultDocument, part: Part) -> Mapping[str, Any]:
     """What the part measured; empty where it was not."""
-    found = document.get(SECTIONS[part])
-    return found if isinstance(found, Mapping) else {}
+    return mapping_at(document, SECTIONS[part])
+
+
+def mapping_at(document: object, *keys: str) -> Mapping[str, Any]:
+    """What the keys lead to, one within the other; empty where there is no such object."""
+    for key in keys:
+        document = document.get(key) if isinstance(document, Mapping) else None
+    return document if isinstance(document, Mapping) else {}
 
 
 def read_metrics(document: ResultDocument, part: Part) -> dict[str, Metric]:
@@ -97,21 +109,17 @@ def split_task_metric(name: str) -> tuple[str, str, str]:
 
 def _plain_metrics(document: ResultDocument, part: Part) -> Iterator[Metric]:
     for path, value in _leaves(section(document, part), ()):
-        named = [name for name in path if not name.isdigit()]  # mtp_loss.0 is an mtp_loss
-        ends = (".".join(named[-1:]), ".".join(named[-2:]))
-        if direction := next((DIRECTIONS[part][end] for end in ends if end in DIRECTIONS[part]), None):
+        known, parts_of_name = DIRECTIONS[part], (path[0], path[-1], ".".join(path[-2:]))
+        if direction := next((known[name] for name in parts_of_name if name in known), None):
             yield Metric(part=part, name=".".join(path), direction=direction, value=value)
 
 
 def _leaves(value: object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], float]]:
-    """Every number, with the keys that lead to it; a list's are its indices."""
+    """Every number that no list holds, with the keys that lead to it."""
     if isinstance(value, Mapping):
         for key, below in value.items():
             if key not in _NOT_MEASURED:
                 yield from _leaves(below, (*path, str(key)))
-    elif isinstance(value, list):
-        for at, below in enumerate(value):
-            yield from _leaves(below, (*path, str(at)))
     elif (number := finite(value)) is not None:
         yield path, number
 
@@ -119,9 +127,9 @@ def _leaves(value: object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, .
 def _task_metrics(document: ResultDocument) -> Iterator[Metric]:
     """lm-eval's: `results` {task: {"acc,none": value, "acc_stderr,none": its standard error}}."""
     said = section(document, "tasks")
-    higher = said.get("higher_is_better") or {}
-    for task, results in (said.get("results") or {}).items():
-        for key, value in results.items():
+    for task in mapping_at(said, "results"):
+        higher = mapping_at(said, "higher_is_better", task)
+        for key, value in mapping_at(said, "results", task).items():
             metric, _, filter_name = key.partition(",")
             number = finite(value)
             if number is None or not filter_name or metric.endswith("_stderr"):
@@ -129,9 +137,9 @@ def _task_metrics(document: ResultDocument) -> Iterator[Metric]:
             yield Metric(
                 part="tasks",
                 name=f"{task} {key}",
-                direction=_task_direction((higher.get(task) or {}).get(metric)),
+                direction=_task_direction(higher.get(metric)),
                 value=number,
-                stderr=finite(results.get(f"{metric}_stderr,{filter_name}")),
+                stderr=finite(said["results"][task].get(f"{metric}_stderr,{filter_name}")),
             )
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.compare.metrics import Direction, Metric, ResultDocument, read_metrics, section
+from harness.compare.metrics import Direction, Metric, mapping_at, read_metrics, section
+from harness.evaluation.document import ResultDocument
 from harness.evaluation.spec import PARTS, Part
 
 
@@ -56,5 +57,5 @@ def _lines(ordered: Sequence[ResultDocument], part: Part) -> list[SeriesLine]:
 
 def _subtasks(document: ResultDocument) -> list[str]:
     """What lm-eval's groups hold; a task of no group stands there with nothing in it."""
-    groups = section(document, "tasks").get("group_subtasks") or {}
+    groups = mapping_at(section(document, "tasks"), "group_subtasks")
     return [name for held in groups.values() for name in held]

@@ -4,7 +4,7 @@ Each answer is a test of its own: p < `ALPHA` keeps one false alarm in a hundred
 lines one is expected by chance alone. Differences are the second's value less the first's.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite, sqrt
 
 import numpy as np
@@ -28,10 +28,6 @@ class Significance:
     beyond: bool | None
     p: float | None = None
     least: float | None = None
-
-    def scaled(self, factor: float) -> "Significance":
-        """The same test read in other units, each of `factor` for one of the old."""
-        return self if self.least is None else replace(self, least=self.least * factor)
 
 
 def untested(why: str) -> Significance:

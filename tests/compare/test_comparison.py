@@ -51,7 +51,9 @@ def test_all_parts_and_metrics_are_there_in_their_order() -> None:
     found = compare_evaluations([evaluation_document(100), evaluation_document(200, noise=1)])
     assert [part for part in PARTS if any(metric.part == part for metric in found.metrics)] == list(PARTS)
     names = [metric.name for metric in found.metrics]
-    assert {"loss", "mtp_loss.0", "layer_1.gini_coefficient", f"{TASK} acc,none", "latency_ms", "tflops"} <= set(names)
+    assert {"loss", "mtp_loss.mtp_0", "layer_1.gini_coefficient", f"{TASK} acc,none", "latency_ms", "tflops"} <= set(
+        names
+    )
     assert not [name for name in names if "noise" in name or "p95" in name or "tokens_per_expert" in name]
     assert found.names == ("iter_0000100", "iter_0000200")
 
@@ -62,7 +64,7 @@ def test_a_lower_loss_is_better_and_beyond_the_noise_of_its_windows() -> None:
         assert (_metric(found, name).better, _beyond(found, name)) == (1, True)
     (contrast,) = _metric(found, "loss").contrasts
     assert contrast is not None and contrast.significance.method == "paired t over 40 windows"
-    assert _beyond(found, "mtp_loss.0") is None
+    assert _beyond(found, "mtp_loss.mtp_0") is None
 
 
 def test_perplexity_is_told_in_its_own_units() -> None:
@@ -155,16 +157,17 @@ def test_the_best_of_three() -> None:
 
 UNLIKE: dict[str, tuple[Change, str]] = {
     "tokens": (
-        lambda it: it["validation"].update(sha256="b" * 64),
-        f"evaluated tokens (validation.sha256): {'b' * 64}, not {'a' * 64}",
+        lambda it: it["validation"]["data"].update(sha256="b" * 64),
+        f"evaluated tokens (validation.data.sha256): {'b' * 64}, not {'a' * 64}",
     ),
     "tokenizer": (lambda it: it["evaluation"]["data"].update(tokenizer="/t"), "tokenizer (evaluation.data.tokenizer)"),
     "length": (lambda it: it["evaluation"].update(seq_len=256), "sequence length (evaluation.seq_len): 256, not 128"),
+    "precision": (lambda it: it["config"].update(PR="bf16"), "precision (config.PR): bf16, not fp32"),
     "schema": (lambda it: it.update(schema_version=2), "schema version (schema_version): 2, not 1"),
     "batch": (lambda it: it["evaluation"].update(batch_size=1), "batch size (evaluation.batch_size): 1, not 8"),
     "repeats": (lambda it: it["evaluation"]["speed"].update(repeats=50), "measuring of speed: repeats 50, not 5"),
     "device": (lambda it: it["inference_performance"].update(device="NVIDIA H200"), "NVIDIA H200, not cpu"),
-    "convention": (lambda it: it["computational_cost"].update(convention="6ND"), "convention of FLOPs"),
+    "convention": (lambda it: it["computational_cost"].update(convention="6ND"), "conventions of cost"),
     "task version": (lambda it: it["lm_eval"]["versions"].update({TASK: 2.0}), f"{TASK} 2.0, not 1.0"),
     "task": (lambda it: it["lm_eval"]["versions"].pop(TASK), f"versions of tasks: {TASK} none, not 1.0"),
     "shots": (lambda it: it["lm_eval"]["n-shot"].update({TASK: 5}), f"few-shot examples: {TASK} 5, not 0"),
@@ -202,6 +205,14 @@ def test_all_differences_of_all_documents_at_once() -> None:
 def test_a_condition_of_a_part_that_one_lacks_does_not_count() -> None:
     other = evaluation_document(200, parts=("loss",))
     compare_evaluations([evaluation_document(100), other])
+
+
+def test_routing_alone_is_alike_by_the_fingerprint_of_its_data() -> None:
+    documents = [evaluation_document(step, parts=("routing",)) for step in (1, 2)]
+    compare_evaluations(documents)
+    documents[1]["evaluation"]["data"]["fingerprint"] = "f1"
+    with pytest.raises(ConfigError, match=r"evaluated tokens \(evaluation.data.fingerprint\): f1, not f0"):
+        compare_evaluations(documents)
 
 
 def test_one_result_is_no_comparison() -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from harness.compare.metrics import ResultDocument, split_task_metric
+from harness.compare.metrics import split_task_metric
 from harness.compare.series import EvaluationSeries, SeriesLine, read_series
+from harness.evaluation.document import ResultDocument
 from harness.evaluation.spec import Part
 from harness.report.text.figure import show_figure
 from harness.report.text.plain_table import plain_table, show_known
