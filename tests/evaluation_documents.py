@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.evaluation.document import SCHEMA_VERSION
 from harness.evaluation.routing.stats import routing_stats
 from harness.evaluation.spec import PARTS
 
@@ -33,12 +34,21 @@ def evaluation_document(
         "tasks": ("lm_eval", _lm_eval(noise)),
     }
     return {
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
+        "identity": f"of step {step}",
+        "model": "tiny",
         "step": step,
         "checkpoint_dir": f"/ckpt/iter_{step:07d}",
         "output_file": f"/ckpt/eval/eval_results_{step}.json",
+        "walltime_seconds": 3.5,
+        "parts": list(parts),
+        "seed": 1337,
+        "mapping": {"tp": 1, "pp": 1, "ep": 1, "etp": 1, "dp": 1, "ranks": 1},
+        "model_args": {},
+        "versions": {},
         "config": {"PR": "fp32"},
         "evaluation": {
+            "checkpoint_fingerprint": "c0",
             "data": {"files": ["held-out.txt"], "format": "text", "tokenizer": None, "fingerprint": "f0"},
             "max_tokens": 100_000,
             "seq_len": WINDOW,
@@ -95,6 +105,7 @@ def _performance(noise: int) -> dict[str, Any]:
         "latency_ms_p95": latency + 1,
         "throughput_tokens_per_sec": 51_200.0,
         "memory_allocated_gb": 0.25,
+        "memory_reserved_gb": None,
         "device": "cpu",
     }
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.compare.metrics import Metric, finite, mapping_at, section, split_task_metric
+from harness.compare.metrics import Metric, finite, finite_list, mapping_at, section, split_task_metric
 from harness.compare.redraws import by_redraws, mean_of_layers, redrawn_differences
 from harness.compare.significance import (
     Significance,
@@ -70,11 +70,11 @@ def _of_windows(pair: ComparedPair) -> Significance:
     return paired_ratios([nll for nll, _ in a], [nll for nll, _ in b], [tokens for _, tokens in a], unit="windows")
 
 
-def _windows(document: ResultDocument) -> list[tuple[float, float]]:
+def _windows(document: ResultDocument) -> list[list[float]]:
     """The sum of losses and the number of tokens of each window; empty where one of them is not known."""
-    kept = section(document, "loss").get("windows") or []
-    found = [(nll, tokens) for window in kept for nll, tokens in [map(finite, window)] if nll is not None and tokens]
-    return found if len(found) == len(kept) else []
+    kept = section(document, "loss").get("windows")
+    found = [finite_list(window) for window in kept] if isinstance(kept, list) else []
+    return found if all(len(window) == 2 for window in found) else []
 
 
 def _of_tasks(pair: ComparedPair, a: Metric, b: Metric) -> Significance:
@@ -90,8 +90,9 @@ def _of_tasks(pair: ComparedPair, a: Metric, b: Metric) -> Significance:
 def _scores(document: ResultDocument, metric: Metric) -> dict[object, float]:
     """The score of each document of a task, by its id; empty where they were not kept."""
     task, name, filter_name = split_task_metric(metric.name)
-    kept = mapping_at(section(document, "tasks"), "samples").get(task) or []
-    rows = [row for row in kept if row.get("filter", filter_name) == filter_name]
+    kept = mapping_at(section(document, "tasks"), "samples").get(task)
+    rows = [mapping_at(row) for row in kept] if isinstance(kept, list) else []
+    rows = [row for row in rows if row.get("filter", filter_name) == filter_name]
     found = {row.get("doc_id"): _score(row.get(name)) for row in rows}
     return {key: score for key, score in found.items() if score is not None} if len(found) == len(rows) else {}
 
@@ -117,15 +118,15 @@ def _of_routing(pair: ComparedPair, a: Metric, b: Metric) -> Significance:
 def _redrawn_ranks(pair: ComparedPair, scope: str) -> dict[str, NDArray[np.float64]]:
     """Differences of figures of the loads of ranks, from noise alone; `scope` is `layer_3.balancedness`."""
     counts, others = (
-        mapping_at(section(document, "routing"), *scope.split(".")).get("tokens_per_rank") or []
+        finite_list(mapping_at(section(document, "routing"), *scope.split(".")).get("tokens_per_rank"))
         for document in (pair.first, pair.second)
     )
-    return redrawn_differences(counts, others) if counts and len(counts) == len(others) else {}
+    return redrawn_differences(counts, others) if any(counts) and any(others) and len(counts) == len(others) else {}
 
 
-def _load(routing: Mapping[str, Any], layer: str) -> list[int]:
+def _load(routing: Mapping[str, Any], layer: str) -> list[float]:
     """The assignments of each expert of a layer; empty where they were not kept, or there are none."""
-    load = mapping_at(routing, layer).get("tokens_per_expert") or []
+    load = finite_list(mapping_at(routing, layer).get("tokens_per_expert"))
     return load if any(load) else []
 
 

@@ -100,6 +100,13 @@ def finite(value: object) -> float | None:
     return float(value) if isfinite(value) else None
 
 
+def finite_list(values: object) -> list[float]:
+    """The numbers of a document's list; empty for what is none, and where one of them is not finite."""
+    found = [finite(value) for value in values] if isinstance(values, list) else []
+    known = [value for value in found if value is not None]
+    return known if len(known) == len(found) else []
+
+
 def split_task_metric(name: str) -> tuple[str, str, str]:
     """`mmlu acc,none` → task, metric, filter."""
     task, _, key = name.rpartition(" ")

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from harness.compare.significance import ALPHA, Significance
 
-REDRAWS = 999
+REDRAWS = 499
 _SEED = 0
 
 type _Figure = Callable[[NDArray[np.int64]], NDArray[np.float64]]

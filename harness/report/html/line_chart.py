@@ -9,9 +9,10 @@ from harness.report.html.page import PagePart
 from harness.report.text.figure import show_figure
 
 _PLOT = Plot(width=640, height=320)
+_MOST_POINTED = 12
+"""With more lines than that their points are not drawn one by one: a page of many layers stays small."""
 _STYLE = """\
-.line { fill: none; stroke-width: 2; }
-.point { stroke: none; }
+.line { fill: none; stroke-width: 2; stroke-linecap: round; stroke-linejoin: round; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; padding: 0; list-style: none; font-size: 13px; }
 .legend span { display: inline-block; width: .8rem; height: .8rem; border-radius: 2px; margin-right: .35rem; }
 @media print { .legend span { print-color-adjust: exact; } }"""
@@ -31,22 +32,35 @@ def render_lines(lines: Sequence[ChartLine], places: Sequence[float], *, x_title
     if not known:
         raise ValueError("a chart wants values")
     x, y = spanning_axis(places, _PLOT.across), spanning_axis(known, _PLOT.up)
-    marks = [mark for at, line in enumerate(lines) for mark in _marks(line, places, x, y, _colour(at, len(lines)))]
+    marks: list[str] = []
+    for at, line in enumerate(lines):
+        colour = _colour(at, len(lines))
+        marks += _strokes(line, places, x, y, colour)
+        marks += _points(line, places, x, y, colour) if len(lines) <= _MOST_POINTED else ()
     picture = _PLOT.drawn(marks, x, y, x_title=x_title, y_title=y_title)
     legend = _legend([line.name for line in lines]) if len(lines) > 1 else ""
     return PagePart(f"<figure>{picture}{legend}</figure>", f"{Plot.STYLE}\n{_STYLE}")
 
 
-def _marks(line: ChartLine, places: Sequence[float], x: Axis, y: Axis, colour: str) -> Iterator[str]:
-    """A polyline for each stretch of known values, and a point that says what it is for each value."""
+def _strokes(line: ChartLine, places: Sequence[float], x: Axis, y: Axis, colour: str) -> Iterator[str]:
+    """A polyline for each stretch of known values; a value on its own is a stroke without length, thus a point."""
     for stretch in _stretches(line.values):
-        points = " ".join(f"{x.at(places[at]):.1f},{y.at(value):.1f}" for at, value in stretch)
-        yield f'<polyline class="line" points="{points}" style="stroke: {colour}"/>'
-        for at, value in stretch:
-            said = escape(f"{line.name} at {places[at]:,g}: {show_figure(value)}")
+        ends = stretch * 2 if len(stretch) == 1 else stretch
+        points = " ".join(f"{x.at(places[at]):.1f},{y.at(value):.1f}" for at, value in ends)
+        yield (
+            f'<polyline class="line" points="{points}" style="stroke: {colour}">'
+            f"<title>{escape(line.name)}</title></polyline>"
+        )
+
+
+def _points(line: ChartLine, places: Sequence[float], x: Axis, y: Axis, colour: str) -> Iterator[str]:
+    """A point for each value, which says what it is."""
+    for at, value in enumerate(line.values):
+        if value is not None:
+            said = escape(f"{line.name} at {places[at]:,.10g}: {show_figure(value)}")
             yield (
-                f'<circle class="point" cx="{x.at(places[at]):.1f}" cy="{y.at(value):.1f}" r="3"'
-                f' style="fill: {colour}"><title>{said}</title></circle>'
+                f'<circle cx="{x.at(places[at]):.1f}" cy="{y.at(value):.1f}" r="3.5" style="fill: {colour}">'
+                f"<title>{said}</title></circle>"
             )
 
 
