@@ -15,7 +15,7 @@ from ckpt_convert.conversion import model_of, open_folder
 from ckpt_convert.families.model import Model
 from ckpt_convert.hf.folder import HuggingFaceFolder
 from ckpt_convert.tensors import Dtype
-from harness.checkpoint.files import RELEASE, TRACKER
+from harness.checkpoint.lone_weights import tracked_alone
 from harness.config.rules.engine import NO_FUSED_KERNELS, NO_JIT_KERNELS
 from harness.errors import ConfigError, EnvironmentProblem
 from harness.units import show_bytes
@@ -61,9 +61,9 @@ def _computed(model: Model, hugging_face: Path, megatron: Path) -> LogitsVerdict
         tokens, expected, found = (Path(folder) / name for name in ("tokens.npy", "expected.npz", "found.npz"))
         vocab_size = model.flags.integer("--vocab-size")
         np.save(tokens, np.random.default_rng(SEED).integers(0, vocab_size, (SEQUENCES, TOKENS)))
-        load = _load_path(megatron, Path(folder))
         _run("transformers", ["-m", "ckpt_convert.reference", str(hugging_face), str(tokens), str(expected)], {})
-        _run("Megatron", _megatron_arguments(model, load, tokens, found), _environment(model))
+        with tracked_alone(megatron) as load:
+            _run("Megatron", _megatron_arguments(model, load, tokens, found), _environment(model))
         with np.load(expected) as wanted, np.load(found) as got:
             difference = np.abs(wanted["logits"] - got["logits"]).max()
             return LogitsVerdict(difference=float(difference), largest=float(np.abs(wanted["logits"]).max()))
@@ -92,13 +92,6 @@ def _free_bytes() -> int:
     """The memory that a process can still allocate."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-
-
-def _load_path(weights: Path, folder: Path) -> Path:
-    """A folder whose tracker names just these weights; the one beside them may name others."""
-    (folder / TRACKER).write_text(RELEASE)
-    (folder / RELEASE).symlink_to(weights.absolute(), target_is_directory=True)
-    return folder
 
 
 def _megatron_arguments(model: Model, load: Path, tokens: Path, out: Path) -> list[str]:

@@ -50,12 +50,14 @@ class CoreAttention(MegatronModule):
     ) -> torch.Tensor:
         """[s/cp, b, n, d], [s/cp, b, g, d], [s/cp, b, g, e] → [s/cp, b, n·e].
 
-        `attention_mask` [b, 1, s/cp, s] is true where a query may not look; None means causal.
+        `attention_mask` [b, 1, s/cp, s] is true where a query may not look; None means causal. With a cache there are
+        more keys than queries: then the queries are the last tokens of the keys, and causal to them.
         """
         if self.cp_group.size() > 1:
             context = self._over_ranks(query, key, value, attention_mask)
         else:
-            context = self._attend(query, key, value, None if attention_mask is None else ~attention_mask)
+            allowed = _after_cached(query, key) if attention_mask is None else ~attention_mask
+            context = self._attend(query, key, value, allowed)
         return context.flatten(2)
 
     def _over_ranks(
@@ -77,7 +79,10 @@ class CoreAttention(MegatronModule):
     def _attend(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, allowed: torch.Tensor | None
     ) -> torch.Tensor:
-        """[q, b, n, d], [k, b, g, d], [k, b, g, e] → [q, b, n, e]; `allowed` [(b, 1,) q, k], None means causal."""
+        """[q, b, n, d], [k, b, g, d], [k, b, g, e] → [q, b, n, e]; `allowed` [(b, 1,) q, k].
+
+        None means causal, and all keys for a query that is alone: it is the last token.
+        """
         query, key, value = (part.permute(1, 2, 0, 3) for part in (query, key, value))  # [b, heads, tokens, head size]
         if allowed is not None:
             # Of the fused kernels only flash attention takes grouped heads as they are, and it takes no mask.
@@ -89,11 +94,22 @@ class CoreAttention(MegatronModule):
             value,
             attn_mask=allowed,
             dropout_p=self.dropout if self.training else 0.0,
-            is_causal=allowed is None,
+            is_causal=allowed is None and query.size(2) > 1,
             scale=self.scale,
             enable_gqa=key.size(1) != query.size(1),
         )
         return context.permute(2, 0, 1, 3)
+
+
+def _after_cached(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor | None:
+    """Which of k keys each of q queries may see, [q, k], where the queries come after k - q cached tokens.
+
+    None where `_attend` needs no mask: nothing is cached, or there is one query.
+    """
+    queries, keys = query.size(0), key.size(0)
+    if queries in (1, keys):
+        return None
+    return query.new_ones(queries, keys, dtype=torch.bool).tril(diagonal=keys - queries)
 
 
 class LatentAttention(MLASelfAttention):

@@ -6,6 +6,7 @@ import platform
 import re
 import resource
 import socket
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -26,26 +27,26 @@ def announce(args: Any, model: list[Any], *, on_cpu: bool) -> None:
     ranks = _gathered((_host(), holds_grouped))
     setup = {
         "world_size": len(ranks),
-        **_parallel(args),
+        **parallel(args),
         "dispatcher": _dispatcher(args),
         "group_score": router.group_score() if args.moe_router_group_topk else None,
         "precision": _precision(args),
         "grouped_gemm": any(grouped for _, grouped in ranks),
         "device": "cpu" if on_cpu else "cuda",
         "mtp_layers": args.mtp_num_layers or 0,
-        "versions": _versions(on_cpu=on_cpu),
+        "versions": versions(on_cpu=on_cpu),
         "hosts": sorted({host for host, _ in ranks}),
         "gpu": None if on_cpu else torch.cuda.get_device_name(),
         "flops_per_step": num_floating_point_operations(args, args.global_batch_size),
     }
-    _print("in effect", setup)
+    state("in effect", setup)
 
 
 def report_peak_memory(*, on_cpu: bool) -> None:
     """Print the largest memory each rank took, from rank 0. Every rank must call it."""
     rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     peak_bytes = rss_bytes if on_cpu else torch.cuda.max_memory_allocated()
-    _print("peak memory", {"per_rank_bytes": _gathered(peak_bytes), "kind": "rss" if on_cpu else "cuda_allocated"})
+    state("peak memory", {"per_rank_bytes": _gathered(peak_bytes), "kind": "rss" if on_cpu else "cuda_allocated"})
 
 
 def _host() -> str:
@@ -53,7 +54,8 @@ def _host() -> str:
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
-def _parallel(args: Any) -> dict[str, int]:
+def parallel(args: Any) -> dict[str, int]:
+    """The size of each kind of parallelism."""
     return {
         "tp": args.tensor_model_parallel_size,
         "pp": args.pipeline_model_parallel_size,
@@ -79,7 +81,8 @@ def _precision(args: Any) -> str:
     return found.recorded
 
 
-def _versions(*, on_cpu: bool) -> dict[str, str | None]:
+def versions(*, on_cpu: bool) -> dict[str, str | None]:
+    """What this rank computes with; None for what is not there."""
     nccl = None if on_cpu else ".".join(str(part) for part in torch.cuda.nccl.version())
     return {
         "megatron_core": version("megatron-core"),
@@ -116,7 +119,8 @@ def _gathered(value: Any) -> list[Any]:
     return values
 
 
-def _print(what: str, content: dict[str, Any]) -> None:
+def state(what: str, content: Mapping[str, Any]) -> None:
+    """Print a statement of the job, from rank 0: a line that goes on with a JSON object."""
     if torch.distributed.get_rank() == 0:
         # One write, so that no other rank's output lands inside the line.
         os.write(1, f"moe-harness: {what} {json.dumps(content)}\n".encode())

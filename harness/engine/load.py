@@ -5,6 +5,7 @@ So all of them are made NaN before.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,25 +15,32 @@ from megatron.core.dist_checkpointing.core import CheckpointingException
 from megatron.training.checkpointing import load_checkpoint
 from torch.distributed.checkpoint.api import CheckpointException
 
+from harness.checkpoint.lone_weights import tracked_alone
+from harness.engine.saved_layout import as_saved
 from harness.errors import ConfigError
 
 _OF_VOCABULARY = ("embedding.word_embeddings.weight", "output_layer.weight")
 _LONGEST_REASON = 400  # Megatron's messages may list every tensor of the checkpoint
 
 
-def load_weights(args: Any, model: list[Any]) -> None:
-    """Load `args.load` into the stages of `model`; ConfigError names what no rank, or not every rank, could fill."""
+def load_weights(args: Any, model: list[Any], weights: Path) -> None:
+    """Load the folder `weights` into the stages of `model`, whatever they hold; sets `args.load`.
+
+    ConfigError names what no rank, or not every rank, could fill.
+    """
     tp_rank = mpu.get_tensor_model_parallel_rank()
     for stage in model:
         poison(stage, tp_rank, args.vocab_size)
     try:
-        load_checkpoint(model, None, None)
+        with tracked_alone(weights) as folder, as_saved(model, weights):
+            args.load = str(folder)
+            load_checkpoint(model, None, None)
     except (CheckpointException, CheckpointingException, AssertionError, KeyError, ValueError) as error:
-        raise ConfigError(f"engine: Megatron cannot load {args.load} under these flags: {_reason(error)}") from None
+        raise ConfigError(f"engine: Megatron cannot load {weights} under these flags: {_reason(error)}") from None
     by_rank: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(by_rank, [problem for stage in model for problem in unfilled(stage)])
     if problems := sorted({problem for problems in by_rank for problem in problems}):
-        raise ConfigError([f"engine: {args.load}: {problem}" for problem in problems])
+        raise ConfigError([f"engine: {weights}: {problem}" for problem in problems])
 
 
 def poison(model: Any, tp_rank: int, vocab_size: int) -> None:

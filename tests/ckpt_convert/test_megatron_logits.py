@@ -41,7 +41,6 @@ MAPPINGS = {
 
 LOADING, AT_ANY_STRICTNESS = "compute_logits", "compute_logits_at_any_strictness"
 STRICTEST, LENIENT = (("--dist-ckpt-strictness", name) for name in ("raise_all", "log_unexpected"))
-LAYERS = (*(f"decoder.layers.{number}" for number in range(4)), "mtp.layers.0.mtp_model_layer")
 FIFTH_LAYER = ("--num-layers", "5", "--moe-layer-freq", "[0,1,1,1,1]")
 
 
@@ -132,7 +131,7 @@ def test_the_universal_checkpoint_holds_more(converted: Converted, tmp_path: Pat
     """Names for every release: the strictest loading is not for it."""
     job = converted.run(tmp_path / "out.npz", *STRICTEST, task=AT_ANY_STRICTNESS)
     assert job.exit_codes == (2,)
-    assert said(job)[0].startswith(f"engine: Megatron cannot load {converted.checkpoint} under these flags: ")
+    assert said(job)[0].startswith(f"engine: Megatron cannot load {converted.checkpoint}/release under these flags: ")
 
 
 @pytest.mark.parametrize(
@@ -159,17 +158,24 @@ def test_groups_scored_by_their_sum_route_otherwise(ranks: Ranks, tmp_path: Path
     assert np.abs(found["logits"] - v2.logits).max() > 0.1
 
 
+@pytest.mark.parametrize("family", ["DeepSeek-V3", "Mixtral"])
+def test_norms_are_found_under_transformer_engines_names(ranks: Ranks, tmp_path: Path, family: str) -> None:
+    """Its layers fuse norms with the linear layers that follow, and save them by those."""
+    fused = make_converted(family, ranks, tmp_path, Exact(release=Release(0, 19), spec="te"))
+    out = tmp_path / "out.npz"
+    found = computed(fused.run(out, *EP2, world_size=2), out)
+    np.testing.assert_allclose(found["logits"], fused.logits, rtol=0, atol=TOLERANCE)
+
+
 def test_what_is_not_filled_is_named(ranks: Ranks, tmp_path: Path) -> None:
-    """Transformer Engine's spec calls norms otherwise, and at this strictness Megatron goes on without them."""
-    other = make_converted("DeepSeek-V3", ranks, tmp_path, Exact(release=Release(0, 19), spec="te"))
-    job = other.run(tmp_path / "out.npz", *LENIENT, task=AT_ANY_STRICTNESS)
+    """Mixtral has no norms of queries and keys, and at this strictness Megatron goes on without them."""
+    mixtral = make_converted("Mixtral", ranks, tmp_path)
+    job = mixtral.run(tmp_path / "out.npz", "--qk-layernorm", *LENIENT, task=AT_ANY_STRICTNESS)
     assert job.exit_codes == (2,)
     ending = " was not filled: the checkpoint does not have it under these flags"
     named = {line.removesuffix(ending).split()[-1] for line in said(job)}
-    assert named == {
-        "decoder.layers.0.pre_mlp_layernorm.weight",
-        *(f"{layer}.self_attention.{norm}.weight" for layer in LAYERS for norm in ("q_layernorm", "kv_layernorm")),
-    }
+    norms = ("q_layernorm", "k_layernorm")
+    assert named == {f"decoder.layers.{n}.self_attention.{norm}.weight" for n in range(4) for norm in norms}
     assert not (tmp_path / "out.npz").exists()
 
 
@@ -178,6 +184,6 @@ def test_a_missing_tensor_stops_the_load(v3: Converted, tmp_path: Path) -> None:
     job = v3.run(tmp_path / "out.npz", *FIFTH_LAYER)
     assert job.exit_codes == (2,)
     assert said(job) == [
-        f"engine: Megatron cannot load {v3.checkpoint} under these flags: "
+        f"engine: Megatron cannot load {v3.checkpoint}/release under these flags: "
         "decoder.layers.4.input_layernorm.weight from model not in state dict"
     ]

@@ -2,19 +2,33 @@
 
 import math
 import sys
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed
+from answering_rank_tasks import *  # noqa: F403  # the server looks for tasks here
 from megatron.core.datasets.gpt_dataset import MockGPTLowLevelDataset
 from megatron.core.transformer import multi_token_prediction
 from megatron.core.transformer.enums import AttnMaskType
 from megatron.core.transformer.transformer_config import TransformerConfig
 
-from harness.engine import forward, pretrain, training
+from harness.engine import evaluate, forward, pretrain, training
 from harness.engine.attention import CoreAttention
 from harness.engine.context_parallel import held_chunks
+from harness.engine.evaluation_passes import measure
+from harness.engine.session import ModelSession
+from harness.evaluation.windows import Windows
 
+# What windows say of where their tokens are from.
+NO_TEXT: Any = {
+    **dict.fromkeys(("text_bytes", "end_of_document", "documents")),
+    "files": (),
+    "sha256": "",
+    "truncated": False,
+    "rule": "",
+}
 # Of Megatron's 100,000 documents every rank would shuffle six million samples, and a test takes forty.
 MockGPTLowLevelDataset.size = 100
 
@@ -163,3 +177,31 @@ class _Alone:
     def size(self) -> int:
         """One rank."""
         return 1
+
+
+def measure_windows() -> None:
+    """Measure windows with each of a list of batch sizes; the arguments begin with their file, an output, the sizes.
+
+    The checkpoint is that of `--load`. The first rank writes losses and experts, their names led by the batch size.
+    """
+    source, out, sizes = sys.argv[1:4]
+    del sys.argv[1:4]
+    with np.load(source) as arrays:
+        windows = Windows(**arrays, **NO_TEXT)
+    session = ModelSession.start(seq_length=windows.tokens.shape[1] - 1)
+    session.load(Path(session.args.load))
+    found: dict[str, Any] = {}
+    for size in sizes.split(","):
+        measured = measure(session, windows, int(size), loss=True, routing=True)
+        if measured:
+            arrays = {"nll": measured.nll, "mtp_nll": measured.mtp_nll, **measured.experts}
+            found |= {f"{size} {name}": array for name, array in arrays.items() if array is not None}
+    if torch.distributed.get_rank() == 0:
+        np.savez(out, **found)
+    session.close()
+
+
+def evaluate_checkpoints() -> None:
+    """Evaluate, from the entry point; the CPU ranks are installed here already."""
+    evaluate.entry.install_device = lambda: True
+    evaluate.main()

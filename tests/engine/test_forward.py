@@ -42,7 +42,7 @@ def test_refuses_what_are_no_tokens(ranks: Any, tmp_path: Path, content: Any, fo
 
 
 def test_refuses_all_that_is_wrong_at_once(ranks: Any, tmp_path: Path) -> None:
-    """No checkpoint, tokens beyond the vocabulary, a length that TP does not divide, stages for training."""
+    """No checkpoint, tokens beyond the vocabulary, stages for training."""
     np.save(tmp_path / "tokens.npy", np.full((1, 31), 256))
     mapping = (
         *("--tensor-model-parallel-size", "2", "--sequence-parallel"),
@@ -52,7 +52,6 @@ def test_refuses_all_that_is_wrong_at_once(ranks: Any, tmp_path: Path) -> None:
     assert said(ranks, *argv, world_size=4) == {
         "engine: --load DIR is missing: there is no checkpoint to compute with",
         "engine: tokens are from 256 to 256; allowed: 0 to 255",
-        "engine: 31 tokens a sequence do not divide by TP=2; cut or pad them",
         "engine: --num-virtual-stages-per-pipeline-rank is for training; "
         "leave it out, for the logits do not depend on it",
     }

@@ -1,0 +1,115 @@
+"""Evaluate the checkpoints of a series one after the other with a model that is built once."""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch.distributed
+
+from harness.engine import effect
+from harness.engine.sections import Sections, measure_sections, read_evaluated
+from harness.engine.session import ModelSession
+from harness.evaluation.document import result_document
+from harness.evaluation.recorded_experts import read_experts, write_experts
+from harness.evaluation.result_file import find_result, read_result, write_result
+from harness.evaluation.routing.saturation import saturation
+from harness.evaluation.spec import EvaluatedCheckpoint, EvaluationSpec
+from harness.evaluation.statements import EVALUATED, EVALUATING, SATURATION, evaluated
+
+
+def evaluate_series(spec: EvaluationSpec, *, on_cpu: bool) -> None:
+    """Evaluate what `spec` names and has no result yet, with `sys.argv` as Megatron's command line."""
+    session = ModelSession.start(seq_length=spec.seq_len, problems=lambda _args: _problems(spec))
+    windows = read_evaluated(spec, session)
+    for number, checkpoint in enumerate(spec.checkpoints, start=1):
+        if path := _finished(spec, checkpoint):
+            effect.state(EVALUATED, evaluated(read_result(path), str(path), kept=True))
+            continue
+        of_series = {"number": number, "total": len(spec.checkpoints)}
+        effect.state(EVALUATING, {"checkpoint": checkpoint.folder, "step": checkpoint.step, **of_series})
+        start_s = time.monotonic()
+        session.load(Path(checkpoint.folder))
+        sections = measure_sections(spec, session, windows)
+        if torch.distributed.get_rank() == 0:
+            _write(spec, checkpoint, sections, walltime_s=time.monotonic() - start_s, on_cpu=on_cpu, session=session)
+    _state_saturation(spec)
+    session.close()
+
+
+def _problems(spec: EvaluationSpec) -> list[str]:
+    """What is wrong with a spec that only an evaluation of it can see."""
+    found = []
+    if not spec.checkpoints:
+        found.append("no checkpoint to evaluate")
+    found += [f"{name} is {value}; allowed: 1 or more" for name, value in _counts(spec).items() if value < 1]
+    return found
+
+
+def _counts(spec: EvaluationSpec) -> Mapping[str, int]:
+    return {name: getattr(spec, name) for name in ("seq_len", "batch_size", "max_tokens", "ep")}
+
+
+def _finished(spec: EvaluationSpec, checkpoint: EvaluatedCheckpoint) -> Path | None:
+    """The result that is there already, as the first rank sees it: all ranks have to agree."""
+    found: list[Path | None] = [None]
+    if torch.distributed.get_rank() == 0:
+        found = [find_result(Path(spec.output_dir), spec.identity(checkpoint))]
+    torch.distributed.broadcast_object_list(found, src=0)
+    return found[0]
+
+
+def _write(
+    spec: EvaluationSpec,
+    checkpoint: EvaluatedCheckpoint,
+    sections: Sections,
+    *,
+    walltime_s: float,
+    on_cpu: bool,
+    session: ModelSession,
+) -> None:
+    """Write a result and state it. The experts of a series are written before: a result means that all is there."""
+    folder = Path(spec.output_dir)
+    if sections.experts and len(spec.checkpoints) > 1:
+        write_experts(folder, spec.identity(checkpoint), sections.experts)
+    document = result_document(
+        spec,
+        checkpoint,
+        sections.measured,
+        walltime_s=walltime_s,
+        versions=_versions(on_cpu=on_cpu),
+        world=_world(session),
+        timestamp=datetime.now(UTC),
+    )
+    path = write_result(folder, document)
+    effect.state(EVALUATED, evaluated(document, str(path), kept=False))
+
+
+def _versions(*, on_cpu: bool) -> dict[str, str]:
+    found = {"moe_harness": version("moe-harness"), **effect.versions(on_cpu=on_cpu)}
+    return {name: text for name, text in found.items() if text is not None}
+
+
+def _world(session: ModelSession) -> dict[str, int]:
+    sizes = effect.parallel(session.args)
+    return {name: sizes[name] for name in ("tp", "pp", "ep", "etp", "dp")} | {"ranks": session.args.world_size}
+
+
+def _state_saturation(spec: EvaluationSpec) -> None:
+    """State, of each checkpoint but the last, how many of a token's experts are those that it has at the last one."""
+    if torch.distributed.get_rank() or len(spec.checkpoints) < 2 or "routing" not in spec.parts:
+        return
+    *earlier, last = spec.checkpoints
+    if not (final := _experts(spec, last)):
+        return
+    recorded = ((checkpoint, _experts(spec, checkpoint)) for checkpoint in earlier)
+    found = [{"step": one.step, "layers": saturation(experts, final)} for one, experts in recorded if experts]
+    if found:
+        effect.state(SATURATION, {"of_step": last.step, "steps": found})
+
+
+def _experts(spec: EvaluationSpec, checkpoint: EvaluatedCheckpoint) -> dict[str, Any]:
+    """What was recorded of a checkpoint; nothing where it was evaluated outside a series."""
+    return read_experts(Path(spec.output_dir), spec.identity(checkpoint)) or {}

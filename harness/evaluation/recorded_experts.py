@@ -1,0 +1,41 @@
+"""The experts of every token at one checkpoint, kept beside the results until its series is complete.
+
+Legend: T tokens, k experts a token.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import EnvironmentProblem
+
+
+def write_experts(folder: Path, identity: str, experts: Mapping[str, NDArray[np.uint16]]) -> None:
+    """Write experts [T, k] by layer, whole or not at all. EnvironmentProblem where that fails."""
+    save: Callable[..., None] = np.savez_compressed  # its own type takes any of the names for the switch `allow_pickle`
+    path = _path(folder, identity)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            save(file, **experts)
+        partial.replace(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise EnvironmentProblem(f"{path}: cannot write the routing of a series ({reason}); free some space") from error
+
+
+def read_experts(folder: Path, identity: str) -> dict[str, NDArray[np.uint16]] | None:
+    """What was written of the evaluation of this identity; None where there is nothing that can be read."""
+    try:
+        with np.load(_path(folder, identity), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, BadZipFile):
+        return None
+
+
+def _path(folder: Path, identity: str) -> Path:
+    return folder / f"routing_{identity[:16]}.npz"
