@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from harness.compare.metrics import ResultDocument
 from harness.disk import expanded
 from harness.errors import ConfigError, EnvironmentProblem
-from harness.evaluation.document import ResultDocument
 from harness.evaluation.result_file import list_results, read_result
 
 

@@ -6,10 +6,9 @@ from pathlib import PurePath
 
 from harness.compare.evidence import ComparedPair
 from harness.compare.likeness import left_out, refuse_unlike, shared_parts
-from harness.compare.metrics import Direction, Metric, read_metrics
+from harness.compare.metrics import Direction, Metric, ResultDocument, read_metrics
 from harness.compare.significance import Significance
 from harness.errors import ConfigError
-from harness.evaluation.document import ResultDocument
 from harness.evaluation.spec import Part
 
 

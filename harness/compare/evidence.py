@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import expm1
+from math import exp, expm1, isclose, log
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.compare.metrics import Metric, finite, finite_list, mapping_at, section, split_task_metric
+from harness.compare.metrics import Metric, ResultDocument, finite, finite_list, mapping_at, section, split_task_metric
 from harness.compare.redraws import by_redraws, mean_of_layers, redrawn_differences
 from harness.compare.significance import (
     Significance,
@@ -19,10 +20,10 @@ from harness.compare.significance import (
     paired_ratios,
     untested,
 )
-from harness.evaluation.document import ResultDocument
 from harness.evaluation.spec import Part
 
 SPREAD = "p05 to p95 of the repeats"
+_THROUGHPUTS, _DURATIONS = ("throughput_tokens_per_sec", "tokens_per_s"), ("latency_ms", "ms_per_token")
 
 
 @dataclass(frozen=True)
@@ -78,32 +79,64 @@ def _windows(document: ResultDocument) -> list[list[float]]:
 
 
 def _of_tasks(pair: ComparedPair, a: Metric, b: Metric) -> Significance:
-    """By the scores of the same documents where both kept them and the metric is their mean, else by its errors."""
-    scores, others = _scores(pair.first, a), _scores(pair.second, b)
-    if scores.keys() == others.keys() and _is_mean(scores, a) and _is_mean(others, b):
-        return paired_means(list(scores.values()), [others[key] for key in scores], unit="documents")
+    """By the scores of the same documents where both kept those that the metric comes of, else by its errors."""
+    found = _of_means(pair, a, b) or _of_texts(pair, a, b)
+    if found is not None:
+        return found
     if a.stderr is None or b.stderr is None:
         return untested("neither scores of documents nor standard errors")
     return from_errors(b.value - a.value, a.stderr, b.stderr)
 
 
-def _scores(document: ResultDocument, metric: Metric) -> dict[object, float]:
-    """The score of each document of a task, by its id; empty where they were not kept."""
+def _of_means(pair: ComparedPair, a: Metric, b: Metric) -> Significance | None:
+    """Of a metric that is the mean of its documents' scores; None where it is not: an F1 over all of them, say."""
+    scores, others = _scores(pair.first, a, _score), _scores(pair.second, b, _score)
+    if not scores or scores.keys() != others.keys():
+        return None
+    if not all(_near(fmean(of.values()), metric.value) for of, metric in ((scores, a), (others, b))):
+        return None
+    return paired_means(list(scores.values()), [others[key] for key in scores], unit="documents")
+
+
+def _of_texts(pair: ComparedPair, a: Metric, b: Metric) -> Significance | None:
+    """Of a metric of log-likelihoods and lengths of whole texts: perplexity a word or byte, or bits a byte."""
+    texts, others = _scores(pair.first, a, _text_score), _scores(pair.second, b, _text_score)
+    if not texts or {key: of[1] for key, of in texts.items()} != {key: of[1] for key, of in others.items()}:
+        return None
+    pairs = [(nll, others[key][0], length) for key, (nll, length) in texts.items()]
+    first, second, lengths = (list(column) for column in zip(*pairs, strict=True))
+    loss, other = sum(first) / sum(lengths), sum(second) / sum(lengths)
+    test = paired_ratios(first, second, lengths, unit="documents")
+    if _near(loss / log(2), a.value) and _near(other / log(2), b.value):
+        return replace(test, least=test.least / log(2) if test.least is not None else None)
+    if _near(exp(loss), a.value) and _near(exp(other), b.value):
+        return replace(test, least=a.value * expm1(test.least) if test.least is not None else None)
+    return None
+
+
+def _scores[S](document: ResultDocument, metric: Metric, read: Callable[[object], S | None]) -> dict[object, S]:
+    """What a task kept of each document for this metric, by its id; empty where one of them has it not."""
     task, name, filter_name = split_task_metric(metric.name)
     kept = mapping_at(section(document, "tasks"), "samples").get(task)
     rows = [mapping_at(row) for row in kept] if isinstance(kept, list) else []
     rows = [row for row in rows if row.get("filter", filter_name) == filter_name]
-    found = {row.get("doc_id"): _score(row.get(name)) for row in rows}
-    return {key: score for key, score in found.items() if score is not None} if len(found) == len(rows) else {}
+    found = {row.get("doc_id"): read(row.get(name)) for row in rows}
+    known = {key: score for key, score in found.items() if score is not None}
+    return known if len(known) == len(rows) else {}
 
 
 def _score(value: object) -> float | None:
     return float(value) if isinstance(value, bool) else finite(value)
 
 
-def _is_mean(scores: Mapping[object, float], metric: Metric) -> bool:
-    """Whether the metric is the mean of these scores; an F1 over all documents, say, is not."""
-    return bool(scores) and abs(sum(scores.values()) / len(scores) - metric.value) <= 1e-6 * max(1.0, abs(metric.value))
+def _text_score(value: object) -> tuple[float, float] | None:
+    """The negative log-likelihood of a text and its length, as lm-eval keeps (log-likelihood, length)."""
+    found = finite_list(value)
+    return (-found[0], found[1]) if len(found) == 2 and found[1] > 0 else None
+
+
+def _near(value: float, other: float) -> bool:
+    return isclose(value, other, rel_tol=1e-6, abs_tol=1e-9)
 
 
 def _of_routing(pair: ComparedPair, a: Metric, b: Metric) -> Significance:
@@ -138,9 +171,11 @@ def _of_speed(pair: ComparedPair, a: Metric, b: Metric) -> Significance:
 
 
 def _spread(document: ResultDocument, name: str) -> tuple[float, float] | None:
-    """p05 and p95 of the repeats."""
+    """p05 and p95 of the repeats; of a throughput those of the duration that it comes of."""
     scope, _, leaf = name.rpartition(".")
     holder = mapping_at(section(document, "speed"), *filter(None, scope.split(".")))
+    if leaf in _THROUGHPUTS:
+        leaf = next((duration for duration in _DURATIONS if duration in holder), leaf)
     low, high = (finite(holder.get(f"{leaf}_{quantile}")) for quantile in ("p05", "p95"))
     return None if low is None or high is None else (low, high)
 

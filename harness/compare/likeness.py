@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from harness.compare.metrics import section
+from harness.compare.metrics import ResultDocument, section
 from harness.errors import ConfigError
-from harness.evaluation.document import ResultDocument
 from harness.evaluation.spec import PARTS, Part
 
 
 class _Condition(NamedTuple):
-    """What must be equal, in words, and the keys that lead to it; of several paths the first that both have."""
+    """What must be equal, in words, and the keys that lead to it: of several paths the first that both have, or one."""
 
     words: str
     paths: Sequence[str]
@@ -32,7 +31,7 @@ _CONDITIONS: Mapping[Part, Sequence[_Condition]] = {
     "loss": (*_TOKENS, _Condition("rule of windows", ["validation.data.rule"])),
     "routing": (*_TOKENS, _BATCH_SIZE, _Condition("expert parallel size of the loads", ["evaluation.ep"])),
     "speed": (
-        _Condition("device", ["inference_performance.device"]),
+        _Condition("device", ["inference_performance.device", "versions.cuda"]),
         _BATCH_SIZE,
         _SEQ_LEN,
         _PRECISION,
@@ -41,10 +40,14 @@ _CONDITIONS: Mapping[Part, Sequence[_Condition]] = {
     "cost": (_Condition("conventions of cost", ["computational_cost.convention"]), _BATCH_SIZE, _SEQ_LEN),
     "tasks": (
         _Condition("versions of tasks", ["lm_eval.versions"]),
-        _Condition("few-shot examples", ["lm_eval.n-shot", "evaluation.tasks.num_fewshot"]),
-        _Condition("limit of documents", ["evaluation.tasks.limit"]),
+        _Condition("few-shot examples", ["lm_eval.n-shot"]),
+        _Condition("documents a task", ["lm_eval.n-samples"]),
+        _Condition("limit of documents", ["lm_eval.limit"]),
         _Condition("chat template", ["evaluation.tasks.apply_chat_template"]),
         _Condition("hash of the chat template", ["lm_eval.chat_template_sha"]),
+        _Condition("longest sequence", ["lm_eval.max_length"]),
+        _Condition("seeds", ["lm_eval.seeds"]),
+        _Condition("tokenizer", ["evaluation.data.tokenizer"]),
         _PRECISION,
     ),
 }
@@ -81,7 +84,7 @@ def refuse_unlike(documents: Sequence[ResultDocument], names: Sequence[str]) -> 
 
 def _differences(condition: _Condition, first: ResultDocument, second: ResultDocument) -> Iterator[str]:
     values = [(path, _at(first, path), _at(second, path)) for path in condition.paths]
-    path, a, b = next((it for it in values if it[1] is not None and it[2] is not None), values[0])
+    path, a, b = max(values, key=lambda it: (it[1] is not None) + (it[2] is not None))  # the first of the most
     if a == b:
         return
     if isinstance(a, Mapping) and isinstance(b, Mapping):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal
 
-from harness.evaluation.document import ResultDocument
 from harness.evaluation.spec import Part
 
+type ResultDocument = Mapping[str, Any]
 type Direction = Literal["lower", "higher", "neither"]
 
 SECTIONS: Mapping[Part, str] = {
@@ -38,15 +38,15 @@ DIRECTIONS: Mapping[Part, Mapping[str, Direction]] = {
         "balancedness.mean_over_max": "higher",
         "vocabulary_specialization.mean": "neither",
         "vocabulary_specialization.repeated_mean": "neither",
-        "saturation": "neither",
         "avg_gini_coefficient": "lower",
         "avg_coefficient_of_variation": "lower",
         "avg_expert_utilization_rate": "higher",
-        "avg_saturation": "neither",
     },
     "speed": {
         "latency_ms": "lower",
         "throughput_tokens_per_sec": "higher",
+        "ms_per_token": "lower",
+        "tokens_per_s": "higher",
         "memory_allocated_gb": "lower",
         "memory_reserved_gb": "lower",
     },

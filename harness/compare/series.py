@@ -1,11 +1,14 @@
 """Evaluations of one run's checkpoints as lines over steps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
 
-from harness.compare.metrics import Direction, Metric, mapping_at, read_metrics, section
-from harness.evaluation.document import ResultDocument
+from harness.compare.metrics import Direction, Metric, ResultDocument, read_metrics, section
 from harness.evaluation.spec import PARTS, Part
+
+AVG_SATURATION = "aggregate.avg_saturation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,25 +23,45 @@ class SeriesLine:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSeries:
-    """Lines over `steps`, ascending; `subtasks` are those that a group of tasks sums up."""
+    """Lines over `steps`, ascending; `tasks` are those that were asked for, without what groups among them hold."""
 
     steps: tuple[int | None, ...]
     lines: tuple[SeriesLine, ...]
-    subtasks: frozenset[str]
+    tasks: frozenset[str]
 
     def line(self, part: Part, name: str) -> SeriesLine | None:
         """The line of one metric, None where no checkpoint has it."""
         return next((line for line in self.lines if (line.part, line.name) == (part, name)), None)
 
 
-def read_series(documents: Sequence[ResultDocument]) -> EvaluationSeries:
-    """The lines of these results, by step; those of no step come first."""
+def read_series(documents: Sequence[ResultDocument], saturation: Mapping[str, Any] | None = None) -> EvaluationSeries:
+    """The lines of these results, by step; those of no step come first.
+
+    `saturation` is what the evaluation of a series states of its routers: {"of_step": the last step, "steps":
+    [{"step": an earlier one, "layers": {layer: saturation}}]}.
+    """
     ordered = sorted(documents, key=lambda document: (document.get("step") is not None, document.get("step") or 0))
+    steps = tuple(document.get("step") for document in ordered)
+    measured = (line for part in PARTS for line in _lines(ordered, part))
     return EvaluationSeries(
-        steps=tuple(document.get("step") for document in ordered),
-        lines=tuple(line for part in PARTS for line in _lines(ordered, part)),
-        subtasks=frozenset(name for document in ordered for name in _subtasks(document)),
+        steps=steps,
+        lines=(*measured, *_saturation_lines(steps, saturation or {})),
+        tasks=frozenset(name for document in ordered for name in section(document, "tasks").get("tasks") or ()),
     )
+
+
+def _saturation_lines(steps: Sequence[int | None], stated: Mapping[str, Any]) -> Iterator[SeriesLine]:
+    """Of each layer, and the mean over the decoder's; none of the last step, which all are held against."""
+    by_step: dict[int | None, dict[str, float | None]] = {at["step"]: at["layers"] for at in stated.get("steps", ())}
+    means = {}
+    for step, layers in by_step.items():
+        known = [value for name, value in layers.items() if name.startswith("layer_") and value is not None]
+        means[step] = {"aggregate": fmean(known) if known else None}
+    for found in (means, by_step):
+        for layer in dict.fromkeys(name for layers in found.values() for name in layers):
+            values = tuple(found.get(step, {}).get(layer) for step in steps)
+            name = AVG_SATURATION if layer == "aggregate" else f"{layer}.saturation"
+            yield SeriesLine(part="routing", name=name, direction="neither", values=values)
 
 
 def _lines(ordered: Sequence[ResultDocument], part: Part) -> list[SeriesLine]:
@@ -53,9 +76,3 @@ def _lines(ordered: Sequence[ResultDocument], part: Part) -> list[SeriesLine]:
         )
         for name in dict.fromkeys(name for metrics in found for name in metrics)
     ]
-
-
-def _subtasks(document: ResultDocument) -> list[str]:
-    """What lm-eval's groups hold; a task of no group stands there with nothing in it."""
-    groups = mapping_at(section(document, "tasks"), "group_subtasks")
-    return [name for held in groups.values() for name in held]

@@ -102,7 +102,27 @@ def test_scores_of_documents_are_paired_where_both_kept_them() -> None:
     del a["lm_eval"]["samples"]
     (lost,) = _metric(compare_evaluations([a, b]), name).contrasts
     assert lost is not None and lost.significance.method.startswith("z from")
-    assert _beyond(compare_evaluations([a, b]), f"{ROLLING} bits_per_byte,none") is None
+    assert _beyond(compare_evaluations([a, b]), f"{ROLLING} bits_per_byte,none") is None  # it has no standard error
+
+
+def test_whole_texts_are_paired_by_their_likelihoods() -> None:
+    """Bits a byte and perplexities come of one ratio, so that they have one p, each with its own least difference."""
+    documents = [evaluation_document(), evaluation_document(noise=3)]
+    for document in documents:
+        kept = document["lm_eval"]["samples"][ROLLING]
+        mean = document["lm_eval"]["results"][ROLLING]["bits_per_byte,none"] * math.log(2)
+        document["lm_eval"]["results"][ROLLING]["byte_perplexity,none"] = math.exp(mean)
+        for row in kept:
+            row["byte_perplexity"] = row["bits_per_byte"]
+    found = compare_evaluations(documents)
+    bits, perplexity = (_metric(found, f"{ROLLING} {name},none") for name in ("bits_per_byte", "byte_perplexity"))
+    (of_bits,), (of_perplexity,) = bits.contrasts, perplexity.contrasts
+    assert of_bits is not None and of_perplexity is not None
+    assert of_bits.significance.method == of_perplexity.significance.method == "paired t over 20 documents"
+    assert of_bits.significance.p == of_perplexity.significance.p
+    least, least_of_perplexity = of_bits.significance.least, of_perplexity.significance.least
+    assert least is not None and perplexity.values[0] is not None
+    assert least_of_perplexity == pytest.approx(perplexity.values[0] * math.expm1(least * math.log(2)))
 
 
 def test_a_metric_that_is_no_mean_of_its_scores_is_not_paired() -> None:
@@ -130,6 +150,8 @@ def test_speed_is_apart_where_its_ranges_are() -> None:
     near = compare_evaluations([evaluation_document(), evaluation_document(noise=10)])
     far = compare_evaluations([evaluation_document(), evaluation_document(noise=30)])
     assert [_beyond(found, "latency_ms") for found in (near, far)] == [False, True]
+    assert [_beyond(found, "throughput_tokens_per_sec") for found in (near, far)] == [False, True]
+    assert [_beyond(far, name) for name in ("prefill.latency_ms", "decode.tokens_per_s")] == [True, False]
     assert _beyond(far, "memory_allocated_gb") is None
 
 
@@ -166,12 +188,14 @@ UNLIKE: dict[str, tuple[Change, str]] = {
     "schema": (lambda it: it.update(schema_version=2), "schema version (schema_version): 2, not 1"),
     "batch": (lambda it: it["evaluation"].update(batch_size=1), "batch size (evaluation.batch_size): 1, not 8"),
     "repeats": (lambda it: it["evaluation"]["speed"].update(repeats=50), "measuring of speed: repeats 50, not 5"),
-    "device": (lambda it: it["inference_performance"].update(device="NVIDIA H200"), "NVIDIA H200, not cpu"),
+    "device": (lambda it: it["versions"].update(cuda="13.0"), "device (versions.cuda): 13.0, not none"),
     "convention": (lambda it: it["computational_cost"].update(convention="6ND"), "conventions of cost"),
     "task version": (lambda it: it["lm_eval"]["versions"].update({TASK: 2.0}), f"{TASK} 2.0, not 1.0"),
     "task": (lambda it: it["lm_eval"]["versions"].pop(TASK), f"versions of tasks: {TASK} none, not 1.0"),
     "shots": (lambda it: it["lm_eval"]["n-shot"].update({TASK: 5}), f"few-shot examples: {TASK} 5, not 0"),
-    "limit": (lambda it: it["evaluation"]["tasks"].update(limit=10), "limit of documents"),
+    "limit": (lambda it: it["lm_eval"].update(limit=10), "limit of documents (lm_eval.limit): 10, not none"),
+    "documents": (lambda it: it["lm_eval"]["n-samples"].pop(TASK), f"documents a task: {TASK} none, not"),
+    "seeds": (lambda it: it["lm_eval"]["seeds"].update(fewshot_random_seed=1), "seeds: fewshot_random_seed 1, not"),
     "template": (lambda it: it["lm_eval"].update(chat_template_sha="c0ffee"), "c0ffee, not none"),
 }
 
@@ -192,7 +216,7 @@ def test_all_differences_of_all_documents_at_once() -> None:
     documents: list[dict[str, Any]] = [evaluation_document(step) for step in (1, 2, 3)]
     documents[1]["evaluation"]["seq_len"] = 256
     documents[2]["schema_version"] = 2
-    documents[2]["evaluation"]["tasks"]["limit"] = 5
+    documents[2]["lm_eval"]["limit"] = 5
     with pytest.raises(ConfigError) as error:
         compare_evaluations(documents)
     assert [problem.split(" is unlike ")[0] for problem in error.value.problems[:-1]] == [

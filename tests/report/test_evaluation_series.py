@@ -38,8 +38,16 @@ def test_a_metric_that_none_has_is_no_column() -> None:
 def test_a_group_stands_for_its_tasks() -> None:
     documents = [evaluation_document(step) for step in (1, 2)]
     for document in documents:
-        document["lm_eval"]["group_subtasks"] = {TASK: [ROLLING]}
+        document["lm_eval"]["tasks"] = [TASK]
     assert ROLLING not in show_series(documents)
+
+
+def test_saturation_is_of_all_but_the_last() -> None:
+    stated = {"of_step": 3, "steps": [{"step": 2, "layers": {"layer_0": 0.5, "layer_1": 0.7, "mtp_0": 0.1}}]}
+    documents = [evaluation_document(step, parts=("loss",)) for step in (1, 2, 3)]
+    rows = [row.split() for row in show_series(documents, stated).splitlines()]
+    assert rows[0][-1] == "saturation"
+    assert [row[-1] for row in rows[2:5]] == ["–", "0.6", "–"]
 
 
 def test_a_checkpoint_of_no_step_comes_first_and_alone_has_no_lines() -> None:

@@ -48,6 +48,14 @@ def test_layers_share_the_chart_of_their_metric() -> None:
     assert "lower is better" in section
 
 
+def test_saturation_has_a_line_a_layer() -> None:
+    stated = {"of_step": 2, "steps": [{"step": 1, "layers": {"layer_0": 0.5, "layer_1": None, "mtp_0": 0.25}}]}
+    page = render_series_page("t", _series(1, 2), stated)
+    assert _section(page, "saturation").count("<td>0.5</td>") == 1
+    assert "mtp_0</li>" in _section(page, "saturation")
+    assert _section(page, "aggregate.avg_saturation").count("<td>0.5</td>") == 1
+
+
 def test_a_missing_value_breaks_the_line_and_is_a_dash_in_the_table() -> None:
     documents = _series(1, 2, 3, 4, 5)
     documents[2]["validation"]["loss"] = None

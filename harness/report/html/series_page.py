@@ -1,10 +1,11 @@
 """A series of evaluations as a page: every metric over steps, each chart with its table."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from typing import Any
 
+from harness.compare.metrics import ResultDocument
 from harness.compare.series import EvaluationSeries, SeriesLine, read_series
-from harness.evaluation.document import ResultDocument
 from harness.evaluation.spec import Part
 from harness.report.html.line_chart import ChartLine, render_lines
 from harness.report.html.page import PagePart, paragraph, render_page
@@ -30,9 +31,14 @@ small { color: var(--faint); font-weight: normal; }
 summary { cursor: pointer; color: var(--faint); }"""
 
 
-def render_series_page(title: str, documents: Sequence[ResultDocument]) -> str:
-    """The page: a chart a metric, all layers in that of a layer's metric. ValueError without any metric."""
-    series = read_series(documents)
+def render_series_page(
+    title: str, documents: Sequence[ResultDocument], saturation: Mapping[str, Any] | None = None
+) -> str:
+    """The page: a chart a metric, all layers in that of a layer's metric. ValueError without any metric.
+
+    `saturation` is what the evaluation of a series states of its routers.
+    """
+    series = read_series(documents, saturation)
     if not series.lines:
         raise ValueError("a page of a series wants results with metrics")
     parts = [_part(series, part) for part in _HEADINGS if any(line.part == part for line in series.lines)]

@@ -1,11 +1,11 @@
 """A series of evaluations as one table over steps."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+from typing import Any
 
-from harness.compare.metrics import split_task_metric
-from harness.compare.series import EvaluationSeries, SeriesLine, read_series
-from harness.evaluation.document import ResultDocument
+from harness.compare.metrics import ResultDocument, split_task_metric
+from harness.compare.series import AVG_SATURATION, EvaluationSeries, SeriesLine, read_series
 from harness.evaluation.spec import Part
 from harness.report.text.figure import show_figure
 from harness.report.text.plain_table import plain_table, show_known
@@ -18,16 +18,19 @@ _COLUMNS: Sequence[tuple[str, Part, str]] = (
     ("Gini", "routing", "aggregate.avg_gini_coefficient"),
     ("CV", "routing", "aggregate.avg_coefficient_of_variation"),
     ("utilisation", "routing", "aggregate.avg_expert_utilization_rate"),
-    ("saturation", "routing", "aggregate.avg_saturation"),
+    ("saturation", "routing", AVG_SATURATION),
     ("latency (ms)", "speed", "latency_ms"),
     ("tokens/s", "speed", "throughput_tokens_per_sec"),
 )
 """Header, part and name of the metrics that stand in the table; of tasks it is the first metric of each."""
 
 
-def show_series(documents: Sequence[ResultDocument]) -> str:
-    """One row a checkpoint, by step, and under each column how it went; metrics that none has are left out."""
-    series = read_series(documents)
+def show_series(documents: Sequence[ResultDocument], saturation: Mapping[str, Any] | None = None) -> str:
+    """One row a checkpoint, by step, and under each column how it went; metrics that none has are left out.
+
+    `saturation` is what the evaluation of a series states of its routers.
+    """
+    series = read_series(documents, saturation)
     columns = list(_columns(series))
     rows = [
         [show_known(step, str), *(show_known(line.values[at], show_figure) for _, line in columns)]
@@ -44,12 +47,11 @@ def _columns(series: EvaluationSeries) -> Iterator[tuple[str, SeriesLine]]:
 
 
 def _task_columns(series: EvaluationSeries) -> Iterator[tuple[str, SeriesLine]]:
-    """The first metric of each task, as lm-eval orders them, without the tasks that a group sums up."""
-    seen = set(series.subtasks)
+    """The first metric of each task that was asked for, as lm-eval orders them: not of all that a group holds."""
+    first: dict[str, tuple[str, SeriesLine]] = {}
     for line in series.lines:
-        if line.part != "tasks":
-            continue
-        task, metric, _ = split_task_metric(line.name)
-        if task not in seen:
-            seen.add(task)
-            yield f"{task} {metric}", line
+        if line.part == "tasks":
+            task, metric, _ = split_task_metric(line.name)
+            first.setdefault(task, (f"{task} {metric}", line))
+    asked = [column for task, column in first.items() if task in series.tasks]
+    return iter(asked or first.values())
