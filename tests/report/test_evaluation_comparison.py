@@ -18,7 +18,8 @@ def test_what_is_better_and_whether_beyond_the_noise() -> None:
     assert lines["loss"].split()[1:5] == ["2.8023", "2.6997", "*", "-0.103"]
     assert lines["loss"].split()[5:] == [*("yes,", "p", "<", "0.0001"), *("paired", "t", "over", "40", "windows")]
     assert "0.39 *" in lines["chapters acc,none"]
-    assert "no, p = 0.082; 0.12 would have shown  McNemar exact over 200" in lines["chapters acc,none"]
+    assert "no, p = 0.082; 0.12 would have shown  " in lines["chapters acc,none"]
+    assert lines["chapters acc,none"].endswith("  McNemar exact over 200 documents, 85 changed")
     assert "–" in lines["mtp_loss.mtp_0"]
     assert lines["gini_coefficient"].split() == ["gini_coefficient", str(LAYERS), str(LAYERS), "+0.111", "+0.114"]
     assert not [name for name in lines if name.startswith("layer_")]

@@ -11,7 +11,8 @@ from harness.report.text.plain_table import MISSING, plain_table, show_known
 
 LEGEND = f"""\
 Differences are to the first. A star marks the better value, noise or not. Each line is a test of its own at
-p < {ALPHA}: of a hundred lines without any difference one is expected to be told as one."""
+p < {ALPHA}: of a hundred lines without any difference one is expected to be told as one. Windows, documents and
+assignments are taken as independent."""
 
 _LAYERS = ("of single layers", "layers", "beyond the noise", "differences from", "to")
 
