@@ -9,7 +9,7 @@ from harness.compare.likeness import left_out, refuse_unlike, shared_parts
 from harness.compare.metrics import Direction, Metric, ResultDocument, read_metrics
 from harness.compare.significance import Significance
 from harness.errors import ConfigError
-from harness.evaluation.spec import Part
+from harness.evaluation.spec import EvaluatedPart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class ComparedMetric:
     value, None where no direction is better, or several are alike.
     """
 
-    part: Part
+    part: EvaluatedPart
     name: str
     direction: Direction
     values: tuple[float | None, ...]
@@ -69,7 +69,7 @@ def evaluation_names(documents: Sequence[ResultDocument]) -> tuple[str, ...]:
 
 
 def _compared(
-    documents: Sequence[ResultDocument], pairs: Sequence[ComparedPair], part: Part
+    documents: Sequence[ResultDocument], pairs: Sequence[ComparedPair], part: EvaluatedPart
 ) -> Iterator[ComparedMetric]:
     found = [read_metrics(document, part) for document in documents]
     for name in dict.fromkeys(name for metrics in found for name in metrics):

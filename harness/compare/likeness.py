@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from harness.compare.metrics import ResultDocument, section
 from harness.errors import ConfigError
-from harness.evaluation.spec import PARTS, Part
+from harness.evaluation.spec import PARTS, EvaluatedPart
 
 
 class _Condition(NamedTuple):
@@ -27,11 +27,12 @@ _TOKENS = (
     _PRECISION,
 )
 
-_CONDITIONS: Mapping[Part, Sequence[_Condition]] = {
+_CONDITIONS: Mapping[EvaluatedPart, Sequence[_Condition]] = {
     "loss": (*_TOKENS, _Condition("rule of windows", ["validation.data.rule"])),
     "routing": (*_TOKENS, _BATCH_SIZE, _Condition("expert parallel size of the loads", ["evaluation.ep"])),
     "speed": (
-        _Condition("device", ["inference_performance.device", "versions.cuda"]),
+        _Condition("device", ["versions.cuda"]),
+        _Condition("GPU", ["config.GPU"]),
         _BATCH_SIZE,
         _SEQ_LEN,
         _PRECISION,
@@ -53,7 +54,7 @@ _CONDITIONS: Mapping[Part, Sequence[_Condition]] = {
 }
 
 
-def shared_parts(documents: Sequence[ResultDocument]) -> list[Part]:
+def shared_parts(documents: Sequence[ResultDocument]) -> list[EvaluatedPart]:
     """The parts that all of them measured."""
     return [part for part in PARTS if all(section(document, part) for document in documents)]
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal
 
-from harness.evaluation.spec import Part
+from harness.evaluation.spec import EvaluatedPart
 
 type ResultDocument = Mapping[str, Any]
 type Direction = Literal["lower", "higher", "neither"]
 
-SECTIONS: Mapping[Part, str] = {
+SECTIONS: Mapping[EvaluatedPart, str] = {
     "loss": "validation",
     "routing": "routing_stats",
     "speed": "inference_performance",
@@ -22,7 +22,7 @@ SECTIONS: Mapping[Part, str] = {
 }
 """Where a result document keeps what each part measured."""
 
-DIRECTIONS: Mapping[Part, Mapping[str, Direction]] = {
+DIRECTIONS: Mapping[EvaluatedPart, Mapping[str, Direction]] = {
     "loss": {"loss": "lower", "perplexity": "lower", "bits_per_byte": "lower", "mtp_loss": "lower"},
     "routing": {
         "gini_coefficient": "lower",
@@ -68,14 +68,14 @@ _NOT_MEASURED = frozenset({"noise"})
 class Metric:
     """One value of a document; `stderr` is its standard error, None where it is not known."""
 
-    part: Part
+    part: EvaluatedPart
     name: str
     direction: Direction
     value: float
     stderr: float | None = None
 
 
-def section(document: ResultDocument, part: Part) -> Mapping[str, Any]:
+def section(document: ResultDocument, part: EvaluatedPart) -> Mapping[str, Any]:
     """What the part measured; empty where it was not."""
     return mapping_at(document, SECTIONS[part])
 
@@ -87,7 +87,7 @@ def mapping_at(document: object, *keys: str) -> Mapping[str, Any]:
     return document if isinstance(document, Mapping) else {}
 
 
-def read_metrics(document: ResultDocument, part: Part) -> dict[str, Metric]:
+def read_metrics(document: ResultDocument, part: EvaluatedPart) -> dict[str, Metric]:
     """The metrics of a part by their names, in the document's order; those that are missing or not finite left out."""
     found = _task_metrics(document) if part == "tasks" else _plain_metrics(document, part)
     return {metric.name: metric for metric in found}
@@ -114,7 +114,7 @@ def split_task_metric(name: str) -> tuple[str, str, str]:
     return task, metric, filter_name
 
 
-def _plain_metrics(document: ResultDocument, part: Part) -> Iterator[Metric]:
+def _plain_metrics(document: ResultDocument, part: EvaluatedPart) -> Iterator[Metric]:
     for path, value in _leaves(section(document, part), ()):
         known, parts_of_name = DIRECTIONS[part], (path[0], path[-1], ".".join(path[-2:]))
         if direction := next((known[name] for name in parts_of_name if name in known), None):

@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from harness.compare.metrics import Direction, Metric, ResultDocument, read_metrics, section
-from harness.evaluation.spec import PARTS, Part
+from harness.evaluation.spec import PARTS, EvaluatedPart
 
 AVG_SATURATION = "aggregate.avg_saturation"
 
@@ -15,7 +15,7 @@ AVG_SATURATION = "aggregate.avg_saturation"
 class SeriesLine:
     """A metric at each checkpoint of a series; None where it is missing there."""
 
-    part: Part
+    part: EvaluatedPart
     name: str
     direction: Direction
     values: tuple[float | None, ...]
@@ -29,7 +29,7 @@ class EvaluationSeries:
     lines: tuple[SeriesLine, ...]
     tasks: frozenset[str]
 
-    def line(self, part: Part, name: str) -> SeriesLine | None:
+    def line(self, part: EvaluatedPart, name: str) -> SeriesLine | None:
         """The line of one metric, None where no checkpoint has it."""
         return next((line for line in self.lines if (line.part, line.name) == (part, name)), None)
 
@@ -64,7 +64,7 @@ def _saturation_lines(steps: Sequence[int | None], stated: Mapping[str, Any]) ->
             yield SeriesLine(part="routing", name=name, direction="neither", values=values)
 
 
-def _lines(ordered: Sequence[ResultDocument], part: Part) -> list[SeriesLine]:
+def _lines(ordered: Sequence[ResultDocument], part: EvaluatedPart) -> list[SeriesLine]:
     found: list[dict[str, Metric]] = [read_metrics(document, part) for document in ordered]
     first = {name: metric for metrics in reversed(found) for name, metric in metrics.items()}
     return [

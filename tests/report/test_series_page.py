@@ -10,7 +10,7 @@ from page_markup import page_markup
 
 from harness.report.html.axes import spanning_axis
 from harness.report.html.line_chart import ChartLine, render_lines
-from harness.report.html.series_page import render_series_page
+from harness.report.html.series_page import series_page
 
 HOSTILE = "<script>alert('&')</script>"
 
@@ -25,7 +25,7 @@ def _section(page: str, name: str) -> str:
 
 
 def test_the_page_is_whole_fetches_nothing_and_has_a_chart_and_a_table_a_metric() -> None:
-    page = render_series_page("Evaluations", _series(50, 100, 150))
+    page = series_page(_series(50, 100, 150))
     markup = page_markup(page)
     assert (markup.open, markup.fetched) == ([], [])
     assert "url(" not in page and "@import" not in page and "<script" not in page
@@ -40,7 +40,7 @@ def test_the_page_is_whole_fetches_nothing_and_has_a_chart_and_a_table_a_metric(
 
 
 def test_layers_share_the_chart_of_their_metric() -> None:
-    section = _section(render_series_page("t", _series(50, 100)), "gini_coefficient")
+    section = _section(series_page(_series(50, 100)), "gini_coefficient")
     assert section.count('<polyline class="line"') == LAYERS
     assert section.count("<circle") == 2 * LAYERS
     assert "layer_1</li>" in section
@@ -50,7 +50,7 @@ def test_layers_share_the_chart_of_their_metric() -> None:
 
 def test_saturation_has_a_line_a_layer() -> None:
     stated = {"of_step": 2, "steps": [{"step": 1, "layers": {"layer_0": 0.5, "layer_1": None, "mtp_0": 0.25}}]}
-    page = render_series_page("t", _series(1, 2), stated)
+    page = series_page(_series(1, 2), stated)
     assert _section(page, "saturation").count("<td>0.5</td>") == 1
     assert "mtp_0</li>" in _section(page, "saturation")
     assert _section(page, "aggregate.avg_saturation").count("<td>0.5</td>") == 1
@@ -59,7 +59,7 @@ def test_saturation_has_a_line_a_layer() -> None:
 def test_a_missing_value_breaks_the_line_and_is_a_dash_in_the_table() -> None:
     documents = _series(1, 2, 3, 4, 5)
     documents[2]["validation"]["loss"] = None
-    section = _section(render_series_page("t", documents), "loss")
+    section = _section(series_page(documents), "loss")
     assert section.count('<polyline class="line"') == 2
     assert section.count("<circle") == 4
     assert "<td>3</td><td>–</td>" in section
@@ -84,9 +84,10 @@ def test_many_layers_make_no_large_page() -> None:
 def test_whatever_a_document_holds_is_text() -> None:
     documents = _series(1, 2)
     for document in documents:
+        document["model"] = HOSTILE
         document["lm_eval"]["results"] = {HOSTILE: {"acc,none": 0.5}}
         document["routing_stats"][HOSTILE] = {"entropy": 0.5}
-    page = render_series_page(HOSTILE, documents)
+    page = series_page(documents)
     assert "<script" not in page
     assert page_markup(page).open == []
 
@@ -94,14 +95,14 @@ def test_whatever_a_document_holds_is_text() -> None:
 def test_results_of_no_step_stand_in_their_order() -> None:
     documents = _series(1, 2)
     documents[0]["step"] = None
-    page = render_series_page("t", documents)
+    page = series_page(documents)
     assert 'aria-label="loss against result"' in page
 
 
 @pytest.mark.parametrize("documents", [[], [{}]])
 def test_a_page_of_nothing_is_refused(documents: list[dict[str, Any]]) -> None:
     with pytest.raises(ValueError, match="metrics"):
-        render_series_page("t", documents)
+        series_page(documents)
 
 
 def test_an_axis_goes_below_zero_only_for_values_that_do() -> None:

@@ -6,14 +6,14 @@ from typing import Any
 
 from harness.compare.metrics import ResultDocument
 from harness.compare.series import EvaluationSeries, SeriesLine, read_series
-from harness.evaluation.spec import Part
+from harness.evaluation.spec import EvaluatedPart
 from harness.report.html.line_chart import ChartLine, render_lines
 from harness.report.html.page import PagePart, paragraph, render_page
 from harness.report.html.table import render_table
 from harness.report.text.figure import show_figure
 from harness.report.text.plain_table import show_known
 
-_HEADINGS: dict[Part, str] = {
+_HEADINGS: dict[EvaluatedPart, str] = {
     "loss": "Loss",
     "routing": "Routing",
     "speed": "Speed",
@@ -31,9 +31,7 @@ small { color: var(--faint); font-weight: normal; }
 summary { cursor: pointer; color: var(--faint); }"""
 
 
-def render_series_page(
-    title: str, documents: Sequence[ResultDocument], saturation: Mapping[str, Any] | None = None
-) -> str:
+def series_page(documents: Sequence[ResultDocument], saturation: Mapping[str, Any] | None = None) -> str:
     """The page: a chart a metric, all layers in that of a layer's metric. ValueError without any metric.
 
     `saturation` is what the evaluation of a series states of its routers.
@@ -41,8 +39,9 @@ def render_series_page(
     series = read_series(documents, saturation)
     if not series.lines:
         raise ValueError("a page of a series wants results with metrics")
+    models = dict.fromkeys(str(document.get("model")) for document in documents)
     parts = [_part(series, part) for part in _HEADINGS if any(line.part == part for line in series.lines)]
-    return render_page(title, [paragraph(_said(series)), *parts])
+    return render_page(f"{', '.join(models)}: evaluation over steps", [paragraph(_said(series)), *parts])
 
 
 def _said(series: EvaluationSeries) -> str:
@@ -52,14 +51,14 @@ def _said(series: EvaluationSeries) -> str:
     )
 
 
-def _part(series: EvaluationSeries, part: Part) -> PagePart:
+def _part(series: EvaluationSeries, part: EvaluatedPart) -> PagePart:
     charts = [_chart(series, name, lines) for name, lines in _charts(series, part)]
     markup = "".join(chart.markup for chart in charts)
     styles = dict.fromkeys(chart.style for chart in charts)
     return PagePart(f'<h2>{_HEADINGS[part]}</h2><div class="charts">{markup}</div>', "\n".join([_STYLE, *styles]))
 
 
-def _charts(series: EvaluationSeries, part: Part) -> Iterator[tuple[str, list[tuple[str, SeriesLine]]]]:
+def _charts(series: EvaluationSeries, part: EvaluatedPart) -> Iterator[tuple[str, list[tuple[str, SeriesLine]]]]:
     """The name of each chart and its lines with theirs: `entropy` has a line a layer, any other metric is alone."""
     charts: dict[str, list[tuple[str, SeriesLine]]] = {}
     for line in series.lines:

@@ -6,12 +6,12 @@ from typing import Any
 
 from harness.compare.metrics import ResultDocument, split_task_metric
 from harness.compare.series import AVG_SATURATION, EvaluationSeries, SeriesLine, read_series
-from harness.evaluation.spec import Part
+from harness.evaluation.spec import EvaluatedPart
 from harness.report.text.figure import show_figure
 from harness.report.text.plain_table import plain_table, show_known
 from harness.report.text.spark_line import spark_line
 
-_COLUMNS: Sequence[tuple[str, Part, str]] = (
+_COLUMNS: Sequence[tuple[str, EvaluatedPart, str]] = (
     ("loss", "loss", "loss"),
     ("perplexity", "loss", "perplexity"),
     ("bits/byte", "loss", "bits_per_byte"),
