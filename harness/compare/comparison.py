@@ -60,9 +60,13 @@ def compare_evaluations(documents: Sequence[ResultDocument]) -> EvaluationCompar
 
 
 def evaluation_names(documents: Sequence[ResultDocument]) -> tuple[str, ...]:
-    """A short name of each: its checkpoint's folder where those differ, else its result's file, else its place."""
-    for key in ("checkpoint_dir", "output_file"):
-        names = [PurePath(str(document.get(key) or "")).name for document in documents]
+    """A short name of each: its checkpoint's folder where those differ, else its step, its file, or its place."""
+    folders, files = (
+        [PurePath(str(document.get(key) or "")).name for document in documents]
+        for key in ("checkpoint_dir", "output_file")
+    )
+    steps = ["" if document.get("step") is None else f"step {document['step']}" for document in documents]
+    for names in (folders, steps, files):
         if all(names) and len(set(names)) == len(names):
             return tuple(names)
     return tuple(f"result {at}" for at in range(1, len(documents) + 1))

@@ -171,13 +171,15 @@ def _of_speed(pair: ComparedPair, a: Metric, b: Metric) -> Significance:
 
 
 def _spread(document: ResultDocument, name: str) -> tuple[float, float] | None:
-    """p05 and p95 of the repeats; of a throughput those of the duration that it comes of."""
+    """p05 and p95 of the repeats; of a throughput what it would be at those of the duration that it comes of."""
     scope, _, leaf = name.rpartition(".")
     holder = mapping_at(section(document, "speed"), *filter(None, scope.split(".")))
-    if leaf in _THROUGHPUTS:
-        leaf = next((duration for duration in _DURATIONS if duration in holder), leaf)
-    low, high = (finite(holder.get(f"{leaf}_{quantile}")) for quantile in ("p05", "p95"))
-    return None if low is None or high is None else (low, high)
+    duration = next((key for key in _DURATIONS if key in holder), leaf) if leaf in _THROUGHPUTS else leaf
+    value, median = finite(holder.get(leaf)), finite(holder.get(duration))
+    low, high = (finite(holder.get(f"{duration}_{quantile}")) for quantile in ("p05", "p95"))
+    if value is None or not median or not low or not high:
+        return None
+    return (low, high) if duration == leaf else (value * median / high, value * median / low)
 
 
 def _of_cost(pair: ComparedPair, a: Metric, b: Metric) -> Significance:

@@ -20,19 +20,21 @@ class Significance:
     """What can be said of one difference.
 
     `p` is the chance of a difference as large from noise alone, two-sided; None where there was no test. `beyond` is
-    whether the difference is beyond the noise, None where nothing can be said. `least` is the smallest difference
-    that these samples would have shown, in the units of the values; None where it is not known.
+    whether the difference is beyond the noise, None where nothing can be said; without a `tested` it is no more than a
+    hint. `least` is the smallest difference that these samples would have shown, in the units of the values; None where
+    it is not known.
     """
 
     method: str
     beyond: bool | None
     p: float | None = None
     least: float | None = None
+    tested: bool = True
 
 
 def untested(why: str) -> Significance:
     """Nothing can be said."""
-    return Significance(method=f"no test: {why}", beyond=None)
+    return Significance(method=f"no test: {why}", beyond=None, tested=False)
 
 
 def paired_ratios(first: ArrayLike, second: ArrayLike, weights: ArrayLike, *, unit: str) -> Significance:
@@ -75,9 +77,12 @@ def from_errors(difference: float, first_error: float, second_error: float) -> S
 
 
 def by_spread(first: tuple[float, float], second: tuple[float, float], what: str) -> Significance:
-    """Whether two ranges, each (low, high) of repeats, lie apart: no test, as repeats of one run hang together."""
+    """Whether two ranges, each (low, high) of repeats, lie apart: no test.
+
+    Repeats of one session hang together, and the next session of the same job may lie apart from them as well.
+    """
     apart = max(first[0], second[0]) > min(first[1], second[1])
-    return Significance(method=f"no test: whether {what} lie apart", beyond=apart)
+    return Significance(method=f"no test: {what} {'lie apart' if apart else 'overlap'}", beyond=apart, tested=False)
 
 
 def _is_binary(scores: NDArray[np.float64]) -> bool:

@@ -8,7 +8,7 @@ from evaluation_documents import ROLLING, TASK, Change, evaluation_document
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.compare.comparison import ComparedMetric, EvaluationComparison, compare_evaluations
+from harness.compare.comparison import ComparedMetric, EvaluationComparison, compare_evaluations, evaluation_names
 from harness.errors import ConfigError
 from harness.evaluation.spec import PARTS
 
@@ -153,6 +153,26 @@ def test_speed_is_apart_where_its_ranges_are() -> None:
     assert [_beyond(found, "throughput_tokens_per_sec") for found in (near, far)] == [False, True]
     assert [_beyond(far, name) for name in ("prefill.latency_ms", "decode.tokens_per_s")] == [True, False]
     assert _beyond(far, "memory_allocated_gb") is None
+
+
+def test_a_throughput_of_more_ranks_has_a_range_of_its_own() -> None:
+    """Twice the ranks at the same latency: latencies overlap, throughputs do not."""
+    other = evaluation_document(noise=1)
+    other["inference_performance"]["throughput_tokens_per_sec"] *= 2
+    found = compare_evaluations([evaluation_document(), other])
+    assert [_beyond(found, name) for name in ("latency_ms", "throughput_tokens_per_sec")] == [False, True]
+
+
+def test_results_are_named_by_what_tells_them_apart() -> None:
+    documents = [evaluation_document(step) for step in (1, 2)]
+    assert evaluation_names(documents) == ("iter_0000001", "iter_0000002")
+    for document in documents:
+        document["checkpoint_dir"] = "/ckpt"
+    assert evaluation_names(documents) == ("step 1", "step 2")
+    for document in documents:
+        document["step"] = None
+    assert evaluation_names(documents) == ("eval_results_1.json", "eval_results_2.json")
+    assert evaluation_names(documents[:1] * 2) == ("result 1", "result 2")
 
 
 def test_a_part_that_one_lacks_is_told_and_left_out() -> None:

@@ -62,7 +62,8 @@ def test_spreads_are_no_test() -> None:
         True,
         False,
     ]
-    assert by_spread((1, 2), (3, 4), "they").p is None
+    apart = by_spread((1, 2), (3, 4), "they")
+    assert (apart.p, apart.tested, apart.method) == (None, False, "no test: they lie apart")
 
 
 @pytest.mark.parametrize(("first", "second"), [([], []), ([0.3], [0.4]), ([0.25] * 3, [0.75] * 3)])

@@ -25,6 +25,12 @@ def test_what_is_better_and_whether_beyond_the_noise() -> None:
     assert not [name for name in lines if name.startswith("layer_")]
 
 
+def test_speeds_that_lie_apart_differ_perhaps() -> None:
+    lines = _lines(show_comparison(compare_evaluations([evaluation_document(1), evaluation_document(2, noise=30)])))
+    assert lines["latency_ms"].endswith("no test: p05 to p95 of the repeats lie apart")
+    assert "  perhaps  " in lines["latency_ms"]
+
+
 def test_three_have_a_verdict_each() -> None:
     documents = [evaluation_document(step, noise=step, parts=("loss",)) for step in (1, 2, 3)]
     text = show_comparison(compare_evaluations(documents))

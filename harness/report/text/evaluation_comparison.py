@@ -12,7 +12,7 @@ from harness.report.text.plain_table import MISSING, plain_table, show_known
 LEGEND = f"""\
 Differences are to the first. A star marks the better value, noise or not. Each line is a test of its own at
 p < {ALPHA}: of a hundred lines without any difference one is expected to be told as one. Windows, documents and
-assignments are taken as independent."""
+assignments are taken as independent. Speeds that lie apart in one session each may not do so in others: perhaps."""
 
 _LAYERS = ("of single layers", "layers", "beyond the noise", "differences from", "to")
 
@@ -66,13 +66,13 @@ def _row(metric: ComparedMetric, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _verdict(contrast: Contrast | None) -> str:
-    """`yes, p = 0.0012`, `no, p = 0.3; 0.02 would have shown`, or a dash where nothing can be said."""
+    """`yes, p = 0.0012`, `perhaps` of what was not tested, `no, p = 0.3; 0.02 would have shown`, or a dash."""
     if contrast is None or contrast.significance.beyond is None:
         return MISSING
     it = contrast.significance
     p = f", {_show_p(it.p)}" if it.p is not None else ""
     if it.beyond:
-        return f"yes{p}"
+        return f"yes{p}" if it.tested else "perhaps"
     return f"no{p}{_least(it)}"
 
 
