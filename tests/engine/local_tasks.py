@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 VOCAB_SIZE = 311
 _SPECIAL = ("<s>", "</s>", "<|im_start|>", "<|im_end|>")
-_TEMPLATE = (
+TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
@@ -88,19 +88,19 @@ def write_tasks(folder: Path, documents: int = 6) -> Path:
     return folder
 
 
-def write_tokenizer(folder: Path) -> None:
-    """Write a tokenizer of `VOCAB_SIZE` tokens with a chat template; 0 begins and 1 ends a text, as tiny models say."""
+def write_tokenizer(folder: Path, vocab_size: int = VOCAB_SIZE, template: str | None = TEMPLATE) -> None:
+    """Write a tokenizer with a chat template; token 0 begins a text and 1 ends it, as tiny models say."""
     texts = [_text(random.Random(number)) for number in range(50)]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCAB_SIZE, special_tokens=list(_SPECIAL), initial_alphabet=alphabet, show_progress=False
+        vocab_size=vocab_size, special_tokens=list(_SPECIAL), initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
     saved = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
-    saved.chat_template = _TEMPLATE
+    saved.chat_template = template
     saved.save_pretrained(folder)
 
 

@@ -92,6 +92,66 @@ def test_answers_and_scores_are_those_of_the_hf_model(
             assert ours == (None if value == "N/A" else value), metric
 
 
+def test_group_and_section(ranks: Any, tiny: Tiny, tmp_path: Path) -> None:
+    """What the section says beside the scores; a task that is in a group too is asked once."""
+    asked = tiny.asked(("local_choice", "local_group"), tmp_path, limit=2, num_fewshot=3, batch_size=3)
+    found = answered(ranks, tiny, asked, *MAPPINGS["EP2"])["section"]
+    assert found["results"].keys() == {"local_choice", "local_answer", "local_group"}
+    assert found["n-samples"]["local_choice"] == {"original": 6, "effective": 2}
+    assert found["n-shot"] == {"local_choice": 3, "local_answer": 3, "local_group": 3}
+    assert found["versions"]["local_choice"] == 2.0
+    assert set(found["seeds"].values()) == {SEED}
+    assert (found["tasks"], found["limit"], found["max_length"]) == (["local_choice", "local_group"], 2, LENGTH)
+    assert (found["batch"], found["chat_template_sha"]) == ("3 sequences", None)
+    assert found["tokenizer"] == str(tiny.checkpoint.source)
+    kept = found["samples"]["local_choice"]
+    assert [row["doc_id"] for row in kept] == [0, 1]
+    assert found["results"]["local_choice"]["acc,none"] == sum(row["acc"] for row in kept) / 2
+    assert [row["filter"] for row in found["samples"]["local_answer"]] == ["none", "none"]
+
+
+def test_what_cannot_be_asked_is_told_at_once(ranks: Any, tiny: Tiny, tmp_path: Path) -> None:
+    """Names, with what is near, and options of a generation that are not carried out; every rank ends."""
+    unknown = ("local_chioce", "local_answer", "no_such")
+    first, second = said(ranks, tiny, tiny.asked(unknown, tmp_path), world_size=2)
+    assert first.startswith("tasks: unknown task 'local_chioce'; did you mean local_choice")
+    assert second.startswith("tasks: unknown task 'no_such'; ")
+    beams = tiny.asked(("local_answer",), tmp_path)
+    text = (tiny.tasks / "local_answer.yaml").read_text()
+    other = tmp_path / "tasks"
+    other.mkdir()
+    (other / "beams.yaml").write_text(
+        text.replace("task: local_answer", "task: local_beams").replace("do_sample: false", "num_beams: 4, min_p: 0.1")
+    )
+    beams.write_text(beams.read_text().replace(str(tiny.tasks), str(other)).replace("local_answer", "local_beams"))
+    known = "known: do_sample, max_gen_toks, temperature, top_k, top_p, until"
+    assert said(ranks, tiny, beams) == [
+        f"tasks: generation_kwargs min_p=0.1 is not carried out; {known}",
+        f"tasks: generation_kwargs num_beams=4 is not carried out; {known}",
+    ]
+
+
+def test_a_tokenizer_of_another_model_is_refused(ranks: Any, tiny: Tiny, tmp_path: Path) -> None:
+    """More tokens than the model has, and no chat template."""
+    folder = tmp_path / "tokenizer"
+    write_tokenizer(folder, vocab_size=VOCAB_SIZE + 9, template=None)
+    asked = tiny.asked(("local_choice",), tmp_path, apply_chat_template=True)
+    asked.write_text(asked.read_text().replace(str(tiny.checkpoint.source), str(folder)))
+    assert said(ranks, tiny, asked) == [
+        f"tasks: --apply-chat-template: the tokenizer {folder} has no chat template",
+        f"tasks: the tokenizer {folder} has {VOCAB_SIZE + 9} tokens, the model {VOCAB_SIZE}; "
+        "give the tokenizer that it was trained with",
+    ]
+
+
+def said(ranks: Any, tiny: Tiny, asked: Path, world_size: int = 1) -> list[str]:
+    """What ranks say as they refuse, all with exit code 2."""
+    words = (str(asked), str(tiny.checkpoint.weights), *tiny.checkpoint.flags, *ON_CPU)
+    job = ranks.run(*words, world_size=world_size, task="answer_lm_eval", environ=OFFLINE)
+    assert set(job.exit_codes) == {2}, job.log[-6000:]
+    return sorted({line for line in job.log.splitlines() if line.startswith("tasks: ")})
+
+
 def answered(ranks: Any, tiny: Tiny, asked: Path, world_size: int, argv: tuple[str, ...]) -> dict[str, Any]:
     """What the ranks wrote."""
     words = (str(asked), str(tiny.checkpoint.weights), *tiny.checkpoint.flags, *ON_CPU, "--moe-grouped-gemm", *argv)
