@@ -7,7 +7,7 @@ long: between two questions rank 0 reads data sets and computes metrics.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -91,7 +91,8 @@ class Answerer:
     def _carried_out(self, asked: _Scoring | _Generating) -> dict[int, Any]:
         """This copy's part of the work; on rank 0 all answers."""
         found: dict[int, Any] = {}
-        run_in_step(self._work(asked, found), self.model.idle)
+        idle = partial(self.model.idle, cached=isinstance(asked, _Generating))
+        run_in_step(self._work(asked, found), idle)
         by_rank: list[Any] | None = None
         if torch.distributed.get_rank() == 0:
             by_rank = [None] * torch.distributed.get_world_size()

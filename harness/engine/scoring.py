@@ -52,9 +52,9 @@ def score(model: TokenLogits, batch: Sequence[Scored], found: dict[int, Score]) 
         tokens[: len(scored.tokens)] = scored.tokens
     yield
 
-    def read(logits: torch.Tensor, chosen: slice) -> torch.Tensor:
+    def read(logits: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
         """[k, v] → [k, 2]: each target's log-likelihood, and 1 where nothing was likelier."""
-        wanted = target[chosen, None]
+        wanted = target[chosen].unsqueeze(1)
         likelihood = logits.log_softmax(dim=1).gather(1, wanted)
         return torch.cat((likelihood, (logits.argmax(dim=1, keepdim=True) == wanted).float()), dim=1)
 
