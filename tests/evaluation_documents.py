@@ -110,6 +110,7 @@ def _performance(noise: int) -> dict[str, Any]:
         "decode": {"ms_per_token": 2.0, "ms_per_token_p05": 1.5, "ms_per_token_p95": 2.5, "tokens_per_s": 4000.0},
         "batch_size": 8,
         "seq_len": WINDOW,
+        "device": "cpu",
     }
 
 

@@ -69,6 +69,7 @@ def sections() -> dict[str, Any]:
             "seq_len": 64,
             "warmup": 2,
             "repeats": 5,
+            "device": "cpu",
             "prefill": {"latency_ms": 11.5, "tokens_per_s": 11130.4},
             "decode": {"ms_per_token": 3.25, "tokens_per_s": 615.4},
         },

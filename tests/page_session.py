@@ -15,7 +15,7 @@ from pathlib import Path
 
 from doc_pages import REPOSITORY, Block, blocks, read
 
-_EXTRAS = ("base", "convert", "engine", "engine,tokenizers", "dev")
+_EXTRAS = ("base", "convert", "engine", "engine,tokenizers", "eval", "dev")
 
 
 def copy_checkout(folder: Path) -> Path:

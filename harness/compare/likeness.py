@@ -15,13 +15,14 @@ class _Condition(NamedTuple):
     paths: Sequence[str]
 
 
+_LONGEST = 72  # of a value in a message: a hash is told whole, a sentence is not
+
 _ALWAYS = (_Condition("schema version", ["schema_version"]),)
 _SEQ_LEN = _Condition("sequence length", ["evaluation.seq_len"])
 _BATCH_SIZE = _Condition("batch size", ["evaluation.batch_size"])
 _PRECISION = _Condition("precision", ["config.PR"])
 _TOKENS = (
     _Condition("evaluated tokens", ["validation.data.sha256", "evaluation.data.fingerprint"]),
-    _Condition("tokenizer", ["evaluation.data.tokenizer"]),
     _SEQ_LEN,
     _Condition("most tokens", ["validation.tokens", "evaluation.max_tokens"]),
     _PRECISION,
@@ -31,8 +32,7 @@ _CONDITIONS: Mapping[EvaluatedPart, Sequence[_Condition]] = {
     "loss": (*_TOKENS, _Condition("rule of windows", ["validation.data.rule"])),
     "routing": (*_TOKENS, _BATCH_SIZE, _Condition("expert parallel size of the loads", ["evaluation.ep"])),
     "speed": (
-        _Condition("device", ["versions.cuda"]),
-        _Condition("GPU", ["config.GPU"]),
+        _Condition("device", ["inference_performance.device"]),
         _BATCH_SIZE,
         _SEQ_LEN,
         _PRECISION,
@@ -104,4 +104,5 @@ def _at(document: ResultDocument, path: str) -> object:
 
 
 def _said(value: object) -> str:
-    return "none" if value is None else str(value)
+    text = "none" if value is None else str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

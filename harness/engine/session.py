@@ -19,6 +19,7 @@ from megatron.training.arguments import parse_args, validate_args
 from megatron.training.global_vars import set_global_variables
 from megatron.training.initialize import initialize_megatron
 
+from harness.arch.layout import layout_stages
 from harness.checkpoint.folder import find_checkpoint
 from harness.engine import lazy_imports, router
 from harness.engine.data import embedding_ranks, use_built_helpers
@@ -159,12 +160,18 @@ def _not_carried_out(args: Any) -> Iterator[str]:
         "--context-parallel-size": args.context_parallel_size > 1,
         "--num-virtual-stages-per-pipeline-rank": args.num_virtual_stages_per_pipeline_rank is not None,
         "--num-layers-per-virtual-pipeline-stage": args.num_layers_per_virtual_pipeline_stage is not None,
-        "--pipeline-model-parallel-layout": args.pipeline_model_parallel_layout is not None,
+        "--pipeline-model-parallel-layout with virtual stages": _is_interleaved(args),
     }.items():
         if given:
             yield f"{flag} is for training; leave it out, for the logits do not depend on it"
     if args.moe_router_force_load_balancing or args.moe_router_force_biased is not None:
         yield "--moe-router-force-load-balancing and --moe-router-force-biased route at random; leave them out"
+
+
+def _is_interleaved(args: Any) -> bool:
+    """Whether a layout has more stages than the pipeline has ranks."""
+    layout = args.pipeline_model_parallel_layout
+    return layout is not None and len(layout_stages(layout)) > args.pipeline_model_parallel_size
 
 
 def _step(take: Callable[[torch.Tensor], Any], batches: Iterator[torch.Tensor], stage: Any) -> Any:

@@ -54,6 +54,7 @@ def measure_speed(session: ModelSession, spec: EvaluationSpec) -> dict[str, Any]
         "warmup": spec.speed.warmup,
         "repeats": spec.speed.repeats,
         "ranks": torch.distributed.get_world_size(),
+        "device": torch.cuda.get_device_name(),
     }
 
 

@@ -208,7 +208,10 @@ UNLIKE: dict[str, tuple[Change, str]] = {
     "schema": (lambda it: it.update(schema_version=2), "schema version (schema_version): 2, not 1"),
     "batch": (lambda it: it["evaluation"].update(batch_size=1), "batch size (evaluation.batch_size): 1, not 8"),
     "repeats": (lambda it: it["evaluation"]["speed"].update(repeats=50), "measuring of speed: repeats 50, not 5"),
-    "device": (lambda it: it["versions"].update(cuda="13.0"), "device (versions.cuda): 13.0, not none"),
+    "device": (
+        lambda it: it["inference_performance"].update(device="NVIDIA H200"),
+        "device (inference_performance.device): NVIDIA H200, not cpu",
+    ),
     "convention": (lambda it: it["computational_cost"].update(convention="6ND"), "conventions of cost"),
     "task version": (lambda it: it["lm_eval"]["versions"].update({TASK: 2.0}), f"{TASK} 2.0, not 1.0"),
     "task": (lambda it: it["lm_eval"]["versions"].pop(TASK), f"versions of tasks: {TASK} none, not 1.0"),

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from harness.evaluation.routing.assignments import DROPPED
 
 VOCABULARY_RULE = (
-    "vocabulary specialization: of each token id, the share of its occurrences whose top-1 expert is its most frequent"
+    "vocabulary specialisation: of each token id, the share of its occurrences whose top-1 expert is its most frequent"
     " one, as a mean over tokens; repeated: over ids seen twice or more, as an id seen once has the share 1;"
     " its noise: the same after shuffling the top-1 experts among the tokens, which keeps the loads"
 )

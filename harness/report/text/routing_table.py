@@ -26,7 +26,7 @@ class RoutingColumn(NamedTuple):
 _RATED = (
     RoutingColumn("Gini", ("gini_coefficient",), ("gini",)),
     RoutingColumn("CV", ("coefficient_of_variation",), ("cv",)),
-    RoutingColumn("utilization", ("expert_utilization_rate",), ("expert_utilization_rate",)),
+    RoutingColumn("utilisation", ("expert_utilization_rate",), ("expert_utilization_rate",)),
 )
 _OTHERS = (
     RoutingColumn("max/mean", ("max_over_mean",), ("max_over_mean",), "{:.2f}".format),
@@ -45,11 +45,14 @@ def show_routing(routing: Mapping[str, Any]) -> str:
     """A table of the rated figures and one of the others, a row a router, and what noise and ratings mean."""
     routers = _routers(routing)
     aggregate = section_of(routing, "aggregate")
-    rated = [[_name(name), *(_rated(of, column) for column in _RATED), _note(of)] for name, of in routers]
+    notes = {name: note for name, of in routers if (note := _note(of))}
+    rated = [[_name(name), *(_rated(of, column) for column in _RATED), notes.get(name, "")] for name, of in routers]
     others = [[_name(name), *(_beside_noise(of, column) for column in _OTHERS)] for name, of in routers]
     return "\n\n".join(
         (
-            plain_table([*rated, _means(aggregate)], ["router", *(it.header for it in _RATED), ""]),
+            plain_table(
+                [*rated, _means(aggregate)], ["router", *(it.header for it in _RATED), *(["note"] if notes else [])]
+            ),
             plain_table(others, ["router", *(it.header for it in _OTHERS)]),
             plain_table(_legend(aggregate, [of for _, of in routers])),
         )
