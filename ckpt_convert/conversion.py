@@ -18,9 +18,10 @@ from ckpt_convert.megatron.open import open_megatron
 from ckpt_convert.tensors import Dtype, TensorInfo, TensorSource
 from ckpt_convert.writing.plan import OutputPlan, plan_safetensors, plan_torch_dist
 from ckpt_convert.writing.progress import Progress
+from ckpt_convert.writing.tokenizer_files import tokenizer_files
 from ckpt_convert.writing.write import write
 from harness.checkpoint.conversion_facts import ConversionFacts
-from harness.checkpoint.files import CONFIG, CheckpointFormat
+from harness.checkpoint.files import CONFIG, RELEASE, CheckpointFormat
 from harness.checkpoint.folder import is_hugging_face
 from harness.errors import ConfigError
 
@@ -84,10 +85,13 @@ def plan_conversion(source: Folder, *, to: TargetFormat | None, dtype: Dtype | N
     if to == CheckpointFormat.HUGGING_FACE:
         if isinstance(source, HuggingFaceFolder):
             raise ConfigError(f"{where} is a Hugging Face checkpoint already; --to torch_dist converts it")
-        plan = plan_safetensors(to_hugging_face(model, source.tensors, dtype=dtype, where=where))
+        plan = plan_safetensors(
+            to_hugging_face(model, source.tensors, dtype=dtype, where=where), tuple(tokenizer_files(source.folder))
+        )
     else:
         lay_out = to_megatron if isinstance(source, HuggingFaceFolder) else megatron_to_megatron
-        plan = plan_torch_dist(lay_out(model, source.tensors, dtype=dtype, where=where, exact=exact))
+        blueprint = lay_out(model, source.tensors, dtype=dtype, where=where, exact=exact)
+        plan = plan_torch_dist(blueprint, tuple(tokenizer_files(source.folder, RELEASE)))
     rows = cast_for(plan.tensors, source)
     return Conversion(source=source, model=model, to=to, dtype=dtype, rows=rows, plan=plan)
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from routing_samples import uniform_routing
 
-from harness.evaluation.document import ResultDocument, result_document
+from harness.evaluation.document import result_document
 from harness.evaluation.routing.stats import routing_stats
 from harness.evaluation.spec import EvaluatedCheckpoint, EvaluationSpec, TaskOptions, ValidationData
 
@@ -44,8 +44,18 @@ def sections() -> dict[str, Any]:
             "perplexity": 12.182494,
             "tokens": 400,
             "bits_per_byte": 3.6067,
-            "mtp_losses": [2.75, 3.0],
-            "rule": "documents are joined; windows of 64 tokens do not overlap",
+            "stderr": 0.0625,
+            "tokens_not_finite": 0,
+            "windows": [[160.0, 64], [840.0, 336]],
+            "mtp_loss": {"mtp_0": 2.75, "mtp_1": 3.0},
+            "data": {
+                "files": ["held-out.txt"],
+                "sha256": "ab" * 32,
+                "documents": 2,
+                "truncated": True,
+                "seq_len": 64,
+                "rule": "documents are joined; windows of 64 tokens do not overlap",
+            },
         },
         "routing_stats": routing_section(),
         "inference_performance": {
@@ -62,7 +72,13 @@ def sections() -> dict[str, Any]:
             "prefill": {"latency_ms": 11.5, "tokens_per_s": 11130.4},
             "decode": {"ms_per_token": 3.25, "tokens_per_s": 615.4},
         },
-        "computational_cost": {"tflops": 0.0125, "active_params_billions": 0.00275, "convention": "megatron"},
+        "computational_cost": {
+            "tflops": 0.0125,
+            "tflops_per_s": 1.0,
+            "flops_per_token": {"megatron": 97656250.0},
+            "active_params_billions": 0.00275,
+            "convention": {"flops": "forward only"},
+        },
         "lm_eval": {
             "results": {
                 "arc_easy": {"alias": "arc_easy", "acc,none": 0.25, "acc_stderr,none": 0.0125, "acc_norm,none": 0.5},
@@ -73,7 +89,7 @@ def sections() -> dict[str, Any]:
     }
 
 
-def whole_result(**measured: Any) -> ResultDocument:
+def whole_result(**measured: Any) -> dict[str, Any]:
     """The document of these sections, or of all."""
     return result_document(
         SPEC,

@@ -50,16 +50,21 @@ class OutputPlan:
         return sha256.hexdigest()
 
 
-def plan_torch_dist(blueprint: MegatronBlueprint) -> OutputPlan:
-    """A checkpoint that Megatron loads by the tracker in its folder."""
+def plan_torch_dist(blueprint: MegatronBlueprint, beside: tuple[OutputFile, ...] = ()) -> OutputPlan:
+    """A checkpoint that Megatron loads by the tracker in its folder; the files `beside` it are the tokenizer's."""
     return OutputPlan(
-        files=torch_dist_files(blueprint),
+        files=(*beside, *torch_dist_files(blueprint)),
         manifest=f"{RELEASE}/{MANIFEST}",
         seals=(tracker(),),
         tensors=blueprint.tensors,
     )
 
 
-def plan_safetensors(blueprint: HuggingFaceBlueprint) -> OutputPlan:
-    """A checkpoint that transformers loads."""
-    return OutputPlan(files=hugging_face_files(blueprint), manifest=MANIFEST, seals=(), tensors=blueprint.tensors)
+def plan_safetensors(blueprint: HuggingFaceBlueprint, beside: tuple[OutputFile, ...] = ()) -> OutputPlan:
+    """A checkpoint that transformers loads; the files `beside` it are the tokenizer's."""
+    return OutputPlan(
+        files=(*beside, *hugging_face_files(blueprint)),
+        manifest=MANIFEST,
+        seals=(),
+        tensors=blueprint.tensors,
+    )

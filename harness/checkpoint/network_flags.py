@@ -78,6 +78,9 @@ _TABLE: Mapping[str, NetworkFlag] = {
     "--make-vocab-size-divisible-by": NetworkFlag(saved=False, compared=False),
 }
 
+NETWORK = tuple(_TABLE)
+"""All of them."""
+
 SAVED = tuple(name for name, flag in _TABLE.items() if flag.saved)
 """The flags that are read from the arguments saved in a checkpoint."""
 

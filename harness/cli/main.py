@@ -37,11 +37,12 @@ VERBS = {
     "launch": ("harness.cli.launch", "Run a job here, or submit it to Slurm."),
     "sweep": ("harness.cli.sweep", "Launch many points from one line, and compare them in one table."),
     "convert": ("harness.cli.convert", "Checkpoints from Hugging Face to Megatron and back."),
+    "eval": ("harness.cli.eval", "Measure checkpoints: loss, routing, speed, cost, tasks; compare the results."),
     "runs": ("harness.cli.runs", "List, show, watch and cancel runs."),
     "data": ("harness.cli.data", "Make training data from text."),
     "releases": ("harness.cli.releases", "The Megatron releases whose flags are known."),
 }
-TAKES_FLAGS = ("resolve", "explain", "check", "estimate", "plan", "launch", "sweep")
+TAKES_FLAGS = ("resolve", "explain", "check", "estimate", "plan", "launch", "sweep", "eval")
 
 
 class Invocation(NamedTuple):

@@ -93,8 +93,13 @@ def usual_executor(arguments: Sequence[str]) -> Executor:
 
 def configuration(ctx: click.Context, arguments: Sequence[str], executor: Executor) -> Configuration:
     """Read the configuration for what the user typed, in this environment, for an executor."""
+    return read_configuration(request_of(ctx, arguments, executor), ConfFiles(Roots.standard()))
+
+
+def request_of(ctx: click.Context, arguments: Sequence[str], executor: Executor) -> Request:
+    """What the user typed, in this environment, for an executor."""
     invocation: Invocation = ctx.obj
-    request = Request(
+    return Request(
         arguments=arguments,
         extra=invocation.extra,
         environ=dict(os.environ),
@@ -102,7 +107,6 @@ def configuration(ctx: click.Context, arguments: Sequence[str], executor: Execut
         executor=executor,
         gpus=len(list(Path("/dev").glob("nvidia[0-9]*"))),
     )
-    return read_configuration(request, ConfFiles(Roots.standard()))
 
 
 def resolved(ctx: click.Context, arguments: Sequence[str], executor: Executor) -> Resolved:

@@ -39,14 +39,17 @@ def announce(args: Any, model: list[Any], *, on_cpu: bool) -> None:
         "gpu": None if on_cpu else torch.cuda.get_device_name(),
         "flops_per_step": num_floating_point_operations(args, args.global_batch_size),
     }
-    state("in effect", setup)
+    state("moe-harness: in effect ", setup)
 
 
 def report_peak_memory(*, on_cpu: bool) -> None:
     """Print the largest memory each rank took, from rank 0. Every rank must call it."""
     rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     peak_bytes = rss_bytes if on_cpu else torch.cuda.max_memory_allocated()
-    state("peak memory", {"per_rank_bytes": _gathered(peak_bytes), "kind": "rss" if on_cpu else "cuda_allocated"})
+    state(
+        "moe-harness: peak memory ",
+        {"per_rank_bytes": _gathered(peak_bytes), "kind": "rss" if on_cpu else "cuda_allocated"},
+    )
 
 
 def _host() -> str:
@@ -119,8 +122,8 @@ def _gathered(value: Any) -> list[Any]:
     return values
 
 
-def state(what: str, content: Mapping[str, Any]) -> None:
+def state(lead: str, content: Mapping[str, Any]) -> None:
     """Print a statement of the job, from rank 0: a line that goes on with a JSON object."""
     if torch.distributed.get_rank() == 0:
         # One write, so that no other rank's output lands inside the line.
-        os.write(1, f"moe-harness: {what} {json.dumps(content)}\n".encode())
+        os.write(1, f"{lead}{json.dumps(content)}\n".encode())

@@ -14,6 +14,8 @@ from harness.config.release import EMBEDDED_RELEASE
 from harness.config.releases import load
 from harness.engine.evaluation_passes import WindowMeasurements, measure
 from harness.engine.session import ModelSession
+from harness.engine.speed import measure_speed
+from harness.engine.tasks import answer_tasks
 from harness.evaluation.cost import computational_cost
 from harness.evaluation.loss import validation
 from harness.evaluation.routing.stats import routing_stats
@@ -46,9 +48,13 @@ def measure_sections(spec: EvaluationSpec, session: ModelSession, windows: Windo
         if found:
             sections |= _of_windows(spec, windows, found)
             experts = found.experts
+    if "speed" in spec.parts and (speed := measure_speed(session, spec)):
+        sections["inference_performance"] = speed
     if "cost" in spec.parts:
         latency_ms = sections.get("inference_performance", {}).get("latency_ms")
         sections["computational_cost"] = _cost(spec, latency_ms)
+    if "tasks" in spec.parts and (answered := answer_tasks(session, spec)):
+        sections["lm_eval"] = answered
     return Sections(measured=sections, experts=experts)
 
 

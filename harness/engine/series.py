@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,20 +14,23 @@ from harness.engine import effect
 from harness.engine.sections import Sections, measure_sections, read_evaluated
 from harness.engine.session import ModelSession
 from harness.evaluation.document import result_document
+from harness.evaluation.headline import figures_of
 from harness.evaluation.recorded_experts import read_experts, write_experts
 from harness.evaluation.result_file import find_result, read_result, write_result
 from harness.evaluation.routing.saturation import saturation
 from harness.evaluation.spec import EvaluatedCheckpoint, EvaluationSpec
-from harness.evaluation.statements import EVALUATED, EVALUATING, SATURATION, evaluated
+from harness.evaluation.statements import DATA, EVALUATED, EVALUATING, SATURATION
+from harness.evaluation.windows import Windows
 
 
 def evaluate_series(spec: EvaluationSpec, *, on_cpu: bool) -> None:
     """Evaluate what `spec` names and has no result yet, with `sys.argv` as Megatron's command line."""
     session = ModelSession.start(seq_length=spec.seq_len, problems=lambda _args: _problems(spec))
-    windows = read_evaluated(spec, session)
+    if windows := read_evaluated(spec, session):
+        effect.state(DATA, _data(windows))
     for number, checkpoint in enumerate(spec.checkpoints, start=1):
         if path := _finished(spec, checkpoint):
-            effect.state(EVALUATED, evaluated(read_result(path), str(path), kept=True))
+            _state_result(read_result(path), path, kept=True)
             continue
         of_series = {"number": number, "total": len(spec.checkpoints)}
         effect.state(EVALUATING, {"checkpoint": checkpoint.folder, "step": checkpoint.step, **of_series})
@@ -84,7 +88,23 @@ def _write(
         timestamp=datetime.now(UTC),
     )
     path = write_result(folder, document)
-    effect.state(EVALUATED, evaluated(document, str(path), kept=False))
+    _state_result(document, path, kept=False)
+
+
+def _state_result(document: Mapping[str, Any], path: Path, *, kept: bool) -> None:
+    """State a result; `kept` says that it was there before."""
+    effect.state(EVALUATED, {**asdict(figures_of(document, str(path))), "kept": kept})
+
+
+def _data(windows: Windows) -> dict[str, Any]:
+    """How much is evaluated, and how it was cut into windows."""
+    return {
+        "tokens": int(windows.lengths.sum()),
+        "windows": len(windows.lengths),
+        "documents": windows.documents,
+        "truncated": windows.truncated,
+        "rule": windows.rule,
+    }
 
 
 def _versions(*, on_cpu: bool) -> dict[str, str]:

@@ -22,6 +22,13 @@ def data_format_of(files: Sequence[str]) -> DataFormat:
     return found[0] if found else "text"
 
 
+def stored_files(files: Sequence[str]) -> list[Path]:
+    """The files that hold the data: those named, and both of a .bin and .idx that are named by their prefix."""
+    named = [Path(file) for file in files]
+    pairs = [path for file in named for path in (bin_path(prefix_of(file)), idx_path(prefix_of(file)))]
+    return [path for path in dict.fromkeys((*named, *pairs)) if path.is_file()]
+
+
 def open_indexed(file: Path) -> IndexedReader:
     """The data set of a prefix, a .bin or an .idx; ConfigError where it cannot be read or holds no token."""
     prefix = prefix_of(file)

@@ -15,8 +15,6 @@ SECTIONS = ("validation", "routing_stats", "inference_performance", "computation
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
-type ResultDocument = dict[str, Any]
-
 
 def result_document(
     spec: EvaluationSpec,
@@ -27,7 +25,7 @@ def result_document(
     versions: Mapping[str, str],
     world: Mapping[str, int],
     timestamp: datetime,
-) -> ResultDocument:
+) -> dict[str, Any]:
     """The document of what was measured of one checkpoint; its `output_file` is none until it is written.
 
     `sections` are some of SECTIONS; `world` holds tp, pp, ep, etp, dp and ranks; `timestamp` knows its time zone, and
@@ -57,7 +55,7 @@ def result_document(
     return {name: _json_value(value) for name, value in document.items()}
 
 
-def moment_of(document: ResultDocument) -> datetime:
+def moment_of(document: Mapping[str, Any]) -> datetime:
     """When the evaluation was made; ValueError where `eval_timestamp` is no such time."""
     return datetime.strptime(str(document["eval_timestamp"]), _TIME).replace(tzinfo=UTC)
 

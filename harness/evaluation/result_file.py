@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from harness.disk import sync_folder, write_whole
 from harness.errors import ConfigError, EnvironmentProblem
-from harness.evaluation.document import SCHEMA_VERSION, SECTIONS, ResultDocument, moment_of
+from harness.evaluation.document import SCHEMA_VERSION, SECTIONS, moment_of
 
 _NAME = re.compile(r"eval_results_(\d{8}_\d{6})(?:_(\d+))?\.json")
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -21,7 +21,7 @@ _OWN = ("identity", "checkpoint_dir", "eval_timestamp")
 """Texts that every result has."""
 
 
-def write_result(folder: Path, document: ResultDocument) -> Path:
+def write_result(folder: Path, document: Mapping[str, Any]) -> Path:
     """Write a document into a folder, which is made, under a name that no other has; `output_file` is its path.
 
     The name says when the evaluation was made, in UTC; a second one of that second ends in `_2`. EnvironmentProblem
@@ -36,7 +36,7 @@ def write_result(folder: Path, document: ResultDocument) -> Path:
         raise EnvironmentProblem(f"{folder}: cannot write the result of the evaluation: {reason}; {fix}") from error
 
 
-def read_result(path: Path) -> ResultDocument:
+def read_result(path: Path) -> dict[str, Any]:
     """The document of a file, of this schema version or an older one. ConfigError where it is none, or newer."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
@@ -71,7 +71,7 @@ def list_results(folder: Path) -> list[Path]:
     return [path for _, path in sorted(named, key=lambda item: (item[0][1], int(item[0][2] or 1)))]
 
 
-def _free_names(folder: Path, document: ResultDocument) -> Iterator[Path]:
+def _free_names(folder: Path, document: Mapping[str, Any]) -> Iterator[Path]:
     """Paths that nothing has, the plain one first."""
     stem = f"eval_results_{moment_of(document):%Y%m%d_%H%M%S}"
     for number in count(1):
@@ -80,7 +80,7 @@ def _free_names(folder: Path, document: ResultDocument) -> Iterator[Path]:
             yield path
 
 
-def _publish(path: Path, document: ResultDocument) -> bool:
+def _publish(path: Path, document: Mapping[str, Any]) -> bool:
     """Whether the document got this name; another may have taken it meanwhile."""
     staged = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
     named = {**document, "output_file": str(path.absolute())}

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-type Part = Literal["loss", "routing", "speed", "cost", "tasks"]
+type EvaluatedPart = Literal["loss", "routing", "speed", "cost", "tasks"]
 type DataFormat = Literal["text", "npy", "indexed"]
 
-PARTS: tuple[Part, ...] = ("loss", "routing", "speed", "cost", "tasks")
+PARTS: tuple[EvaluatedPart, ...] = ("loss", "routing", "speed", "cost", "tasks")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +67,12 @@ class EvaluationSpec:
 
     `seq_len` is tokens a window, `batch_size` windows a micro-batch, `max_tokens` the most tokens that are evaluated.
     `ep` is the expert parallel size for which the load of ranks is told. `settings` and `model_args` are what results
-    say of the configuration.
+    say of the configuration. `again` sets a repetition apart from what was measured before.
     """
 
     model: str
     checkpoints: tuple[EvaluatedCheckpoint, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[EvaluatedPart, ...]
     data: ValidationData
     output_dir: str
     seq_len: int
@@ -84,6 +84,7 @@ class EvaluationSpec:
     speed: SpeedOptions = SpeedOptions()
     settings: Mapping[str, str] = field(default_factory=dict)
     model_args: Mapping[str, str] = field(default_factory=dict)
+    again: str = ""
 
     def identity(self, checkpoint: EvaluatedCheckpoint) -> str:
         """A name of what is measured of one checkpoint, by which a result that is there already is found again."""
@@ -91,3 +92,7 @@ class EvaluationSpec:
         for name in ("checkpoints", "output_dir", "model"):
             del measured[name]
         return hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()
+
+    def as_json(self) -> str:
+        """The whole of it as JSON text, by which the job's ranks get it."""
+        return json.dumps(asdict(self), ensure_ascii=False)

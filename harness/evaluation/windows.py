@@ -106,7 +106,7 @@ def _source(
 
 
 def _taken(source: Iterable[TokenStretch], count: int, vocab_size: int, problems: list[str]) -> list[TokenStretch]:
-    """The stretches that hold the first `count` tokens, and one token more if there is one: it tells that more follow."""
+    """What holds the first `count` tokens, and one token more if there is one: it tells that more follow."""
     stretches: list[TokenStretch] = []
     beyond: dict[Path, str] = {}  # the first of each file
     left = count + 1
@@ -130,8 +130,8 @@ def _beyond(stretch: TokenStretch, count: int, vocab_size: int) -> str | None:
         return None
     place = int(wrong.argmax())
     return (
-        f"{stretch.file}: token {stretch.start + place} (from 0) is {tokens[place]}; the model's vocabulary allows 0 to "
-        f"{vocab_size - 1}: these are tokens of another tokenizer"
+        f"{stretch.file}: token {stretch.start + place} (from 0) is {tokens[place]}; the model's vocabulary allows 0 "
+        f"to {vocab_size - 1}: these are tokens of another tokenizer"
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from harness.config.provenance import Resolved
 from harness.conversion.result import ConversionResult
+from harness.evaluation.result import EvaluationResult
 from harness.runs.kind import LogReader, Prediction, RunKind
 from harness.training.result import TrainingResult
 
@@ -44,5 +45,20 @@ CONVERSION = RunKind(
     total_steps=lambda _resolved: None,
 )
 
-KINDS: Mapping[str, RunKind[Any]] = {kind.name: kind for kind in (TRAINING, CONVERSION)}
+
+def _evaluation_reader(_resolved: Resolved, _result: EvaluationResult | None) -> LogReader:
+    from harness.evaluation.log_reader import EvaluationLogReader  # imported late, as for training
+
+    return EvaluationLogReader()
+
+
+EVALUATION = RunKind(
+    name="evaluation",
+    result=EvaluationResult,
+    initial_result=lambda _resolved, _predicted: None,
+    reader=_evaluation_reader,
+    total_steps=lambda _resolved: None,
+)
+
+KINDS: Mapping[str, RunKind[Any]] = {kind.name: kind for kind in (TRAINING, CONVERSION, EVALUATION)}
 """Every kind by its name."""

@@ -2,24 +2,20 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from harness.config.megatron_args import MegatronArgs
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError
+from harness.launch.embedded_engine import PACKAGE, engine_environment, with_engine
 from harness.launch.executor import Executor
 from harness.launch.job import Container, Job, Program
 from harness.launch.job_problems import job_problems, name_problem
-from harness.launch.mounts import Mount
 from harness.launch.parse_job import container_of, whole_nodes
 from harness.launch.script.quoting import RUN_DIR, unquotable
 from harness.training.resume import FRESH_ONLY, RESUMED, saves_into_run
 
 KIND = "training"
 ENGINE_MODULE = "harness.engine.pretrain"
-ENGINE_IN_CONTAINER = "/opt/moe-harness"
-PACKAGE = str(Path(__file__).resolve().parents[1])
-"""The folder of the `harness` package on this machine; a container gets the embedded engine from it."""
 
 _NSYS = (
     *("nsys", "profile", "--sample=none", "--trace=nvtx,cuda", "--force-overwrite=true"),
@@ -46,8 +42,7 @@ def training_job(
         raise ConfigError(problems)
     container = container_of(resolved, executor)
     if container and resolved.embedded:
-        engine = Mount(source=package, target=f"{ENGINE_IN_CONTAINER}/harness", read_only=True)
-        container = container._replace(mounts=(*container.mounts, engine))
+        container = with_engine(container, package)
     return Job(
         kind=KIND,
         name=job_name(resolved),
@@ -90,20 +85,13 @@ def _program(resolved: Resolved, executor: Executor, container: Container | None
     lasting = {flag: value for flag, value in flags.items() if flag not in fresh}
     return Program(
         argv=(*_rank_command(resolved, interpreter), *MegatronArgs(lasting).argv()),
-        env=_environment(resolved, container),
+        env=engine_environment(resolved.env, container if resolved.embedded else None),
         python=interpreter,
         fresh=tuple(MegatronArgs(fresh).argv()) if resumes else None,
         resumed=RESUMED if resumes else (),
         last_step=flags.integer("--train-iters") or None,
         checkout=None if resolved.embedded else resolved.text("MEGATRON_PATH"),
     )
-
-
-def _environment(resolved: Resolved, container: Container | None) -> dict[str, str]:
-    env = dict(resolved.env)
-    if container and resolved.embedded:
-        env["PYTHONPATH"] = ":".join(filter(None, (ENGINE_IN_CONTAINER, env.get("PYTHONPATH"))))
-    return env
 
 
 def _rank_command(resolved: Resolved, python: str) -> tuple[str, ...]:

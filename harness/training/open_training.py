@@ -1,13 +1,13 @@
 """Open a training's run: check what its ranks need, and make the sample data where it is asked for."""
 
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 
 from harness.config.provenance import Resolved
 from harness.config.rules.data import sample_prefix
 from harness.data.sample import prepare_sample
 from harness.errors import ConfigError, EnvironmentProblem
+from harness.launch.embedded_engine import require_engine
 from harness.launch.job import Job
 from harness.launch.run import Run, open_run, output_path_of
 from harness.launch.script.render import RenderedJob
@@ -53,22 +53,8 @@ def _require_programs(resolved: Resolved, job: Job) -> None:
     if job.container:
         return
     if resolved.embedded:
-        _require_engine()  # under Slurm the nodes run this interpreter
+        require_engine(instead="; or set MEGATRON_PATH")  # under Slurm the nodes run this interpreter
     elif job.executor != "slurm" and shutil.which(job.program.python) is None:
         raise EnvironmentProblem("python is not on PATH, and MEGATRON_PATH runs by it; activate its environment")
     if job.executor != "slurm" and profiled_by_nsys(resolved) and shutil.which("nsys") is None:
         raise EnvironmentProblem("nsys is not on PATH, and PROFILE needs it; install it, or set PROFILE=torch")
-
-
-def _require_engine() -> None:
-    missing = [name for name in ("torch", "megatron.core") if not _is_installed(name)]
-    if missing:
-        raise EnvironmentProblem(
-            f"the embedded engine is not installed here (no {', no '.join(missing)});"
-            " run tools/setup.sh engine in a checkout, or pip install 'moe-harness[engine]'; or set MEGATRON_PATH"
-        )
-
-
-def _is_installed(module: str) -> bool:
-    package = module.partition(".")[0]
-    return find_spec(package) is not None and find_spec(module) is not None

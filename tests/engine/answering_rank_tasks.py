@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed
-from local_tasks import record_answers
 from megatron.core import mpu
 from megatron.core.tensor_parallel.mappings import gather_from_tensor_model_parallel_region
 
@@ -65,6 +64,8 @@ def answer_lm_eval() -> None:
 
 def _answer_lm_eval() -> None:
     asked = json.loads(Path(sys.argv.pop(1)).read_text())
+    from local_tasks import record_answers  # imports transformers, which a plain job has no use for
+
     from harness.engine import tasks
     from harness.engine.lm_eval_model import MoeHarnessLM
 

@@ -67,7 +67,7 @@ def series(ranks: Ranks, tmp_path_factory: pytest.TempPathFactory) -> Series:
             checkpoints=tuple(
                 EvaluatedCheckpoint(folder=str(folder / f"megatron{seed}/release"), step=seed * 100) for seed in (1, 2)
             ),
-            parts=("loss", "routing", "cost"),
+            parts=("loss", "routing", "speed", "cost"),
             data=ValidationData(files=(str(folder / "tokens.npy"),), format="npy"),
             output_dir="",
             seq_len=SEQ_LEN,
@@ -92,6 +92,8 @@ def test_a_series_is_evaluated_once(series: Series, tmp_path: Path, world_size: 
     """Loss and expert counts are transformers' at each checkpoint, with one model built; the second time none is."""
     spec = replace(series.spec, output_dir=str(tmp_path / "eval"))
     job = series.run(spec, *mapping, world_size=world_size)
+    (data,) = statements(job, "evaluation data")
+    assert (data["tokens"], data["windows"]) == (TOKENS, WINDOWS)
     begun, done = statements(job, "evaluating"), statements(job, "evaluated")
     assert [(one["step"], one["number"], one["total"]) for one in begun] == [(100, 1, 2), (200, 2, 2)]
     for stated, expected in zip(done, series.expected, strict=True):
@@ -104,7 +106,8 @@ def test_a_series_is_evaluated_once(series: Series, tmp_path: Path, world_size: 
             assert min(expected.margins[layer][series.real]) > 1e-5
             assert document["routing_stats"][layer]["tokens_per_expert"] == counts.tolist()
         assert document["mapping"]["ranks"] == world_size
-        assert document["computational_cost"]["tflops"] > 0
+        assert document["computational_cost"]["tflops_per_s"] > 0
+        assert document["inference_performance"]["latency_ms"] == stated["latency_ms"] > 0
         assert document["step"] == stated["step"]
         assert stated["walltime_s"] < 20
     (saturation,) = statements(job, "router saturation")

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from routing_reference import ReferencePass, nll_of, reference_pass
 from tiny_models import VOCAB_SIZE, make_tiny
 from tiny_reference import load_reference, reference_mtp_hidden
+from torch.nn.modules.module import register_module_forward_hook
 
 from ckpt_convert.conversion import convert, open_folder, plan_conversion
 from ckpt_convert.writing.progress import Silent
@@ -46,6 +48,14 @@ CLEAR = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
+class FurtherTokens:
+    """Of a first predicting layer: losses of the token after the next [b, s - 1], and experts [b, s - 1, k]."""
+
+    nll: NDArray[np.float32]
+    experts: NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluated:
     """A converted tiny model, windows of tokens, and what transformers makes of them."""
 
@@ -56,7 +66,7 @@ class Evaluated:
     tokens: NDArray[np.int32]
     real: NDArray[np.bool_]
     expected: ReferencePass
-    mtp_nll: NDArray[np.float32] | None
+    further: FurtherTokens | None
 
     def measure(self, out: Path, world_size: int, *mapping: str) -> dict[str, NDArray[np.float32]]:
         """Measure the windows under a mapping, in batches of each size."""
@@ -89,16 +99,24 @@ def evaluated(request: pytest.FixtureRequest, ranks: Ranks, tmp_path_factory: py
         tokens=tokens,
         real=real,
         expected=reference_pass(source, tokens),
-        mtp_nll=mtp_nll(source, tokens) if request.param == "DeepSeek-V3" else None,
+        further=further_tokens(source, tokens) if request.param == "DeepSeek-V3" else None,
     )
 
 
 @torch.no_grad()
-def mtp_nll(source: Path, tokens: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Of the first predicting layer, [b, s - 1]: the token after the next."""
+def further_tokens(source: Path, tokens: NDArray[np.int32]) -> FurtherTokens:
+    """What transformers' predicting layer makes of windows; its router is the last one that is called."""
     words = torch.from_numpy(tokens.astype(np.int64))
-    hidden = torch.from_numpy(reference_mtp_hidden(source, words[:, :-1].numpy())[0])
-    return nll_of(load_reference(source).lm_head(hidden), words[:, 2:])
+    chosen: list[torch.Tensor] = []
+
+    def hear(module: torch.nn.Module, _inputs: Any, out: Any) -> None:
+        if type(module).__name__ == "DeepseekV3TopkRouter":
+            chosen.append(out[2])
+
+    with register_module_forward_hook(hear):
+        hidden = torch.from_numpy(reference_mtp_hidden(source, words[:, :-1].numpy())[0])
+    experts = chosen[-1].view(*hidden.shape[:2], -1)
+    return FurtherTokens(nll=nll_of(load_reference(source).lm_head(hidden), words[:, 2:]), experts=experts.numpy())
 
 
 def mean(nll: NDArray[np.float32], real: NDArray[np.bool_]) -> float:
@@ -117,11 +135,21 @@ def test_losses_and_choices_equal_transformers(evaluated: Evaluated, tmp_path: P
         np.testing.assert_allclose(nll[real], expected.nll[real], rtol=0, atol=TOLERANCE)
         assert mean(nll, real) == pytest.approx(mean(expected.nll, real), abs=1e-6)
         assert_same_experts(found, size, evaluated)
-        assert (f"{size} mtp_nll" in found) == (evaluated.mtp_nll is not None)
-        if evaluated.mtp_nll is not None:
-            (further,), scored = found[f"{size} mtp_nll"], real[:, 1:]
-            np.testing.assert_allclose(further[:, :-1][scored], evaluated.mtp_nll[scored], rtol=0, atol=TOLERANCE)
-            assert found[f"{size} mtp_0"].shape == (real.sum(), 4)
+        assert (f"{size} mtp_nll" in found) == (evaluated.further is not None)
+        if evaluated.further:
+            assert_same_further_tokens(found, size, real, evaluated.further)
+
+
+def assert_same_further_tokens(
+    found: dict[str, NDArray[np.float32]], size: str, real: NDArray[np.bool_], expected: FurtherTokens
+) -> None:
+    """Losses, and experts of all tokens that are followed by another in their window."""
+    scored = real[:, 1:]
+    (nll,) = found[f"{size} mtp_nll"]
+    np.testing.assert_allclose(nll[:, :-1][scored], expected.nll[scored], rtol=0, atol=TOLERANCE)
+    chosen = np.zeros((*real.shape, 4), np.int64)
+    chosen[real] = found[f"{size} mtp_0"]
+    np.testing.assert_array_equal(np.sort(chosen[:, :-1][scored]), np.sort(expected.experts[scored]))
 
 
 def assert_same_experts(found: dict[str, NDArray[np.float32]], size: str, evaluated: Evaluated) -> None:

@@ -15,12 +15,12 @@ time        3.25 s on 2 ranks (TP 1, PP 1, EP 2, ETP 1, DP 2)
 
 Loss
 
-loss           2.5000
+loss           2.5000 ± 0.0625 (standard error over windows)
 perplexity     12.1825
 bits per byte  3.6067
-MTP 0 loss     2.7500
-MTP 1 loss     3.0000
-tokens         400
+loss of MTP 0  2.7500
+loss of MTP 1  3.0000
+tokens         400, cut at the most that was asked for
 rule           documents are joined; windows of 64 tokens do not overlap
 
 Routing
@@ -64,7 +64,9 @@ Cost
 
 TFLOP a forward               0.0125
 active parameters (billions)  0.00275
-convention                    megatron
+tflops per s                  1
+flops per token: megatron     9.766e+07
+convention: flops             forward only
 
 Tasks
 
@@ -93,7 +95,7 @@ def test_missing_parts_are_left_out() -> None:
 
 def test_figures_that_are_missing_or_no_numbers_are_dashes() -> None:
     text = show_result(whole_result(validation={"loss": float("nan"), "perplexity": None, "tokens": "many"}))
-    assert "loss        nan\nperplexity  \u2013\ntokens      \u2013\n\nresult" in text
+    assert "Loss\n\nloss        nan\nperplexity  \u2013\ntokens      \u2013\n\nresult" in text
     text = show_result({"inference_performance": {"latency_ms": 1.0, "decode": 3}, "lm_eval": {"results": []}})
     assert "latency     1.0 ms a batch of \u2013 × \u2013 tokens\nthroughput  \u2013\nmemory" in text
 

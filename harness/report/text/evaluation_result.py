@@ -1,10 +1,11 @@
 """The tables that end an evaluation: what was measured of one checkpoint, and where the file is."""
 
 from collections.abc import Callable, Mapping
+from textwrap import fill
 from typing import Any
 
 from harness.report.text.evaluation_figures import number_of, section_of, show_number, show_text
-from harness.report.text.plain_table import MISSING, plain_table, show_known
+from harness.report.text.plain_table import plain_table
 from harness.report.text.printable import printable
 from harness.report.text.routing_table import show_routing
 from harness.report.text.score_table import show_scores
@@ -18,6 +19,8 @@ _TITLES: Mapping[str, str] = {
     "lm_eval": "Tasks",
 }
 _COST = {"tflops": "TFLOP a forward", "active_params_billions": "active parameters (billions)"}
+_WIDTH = 90
+"""Of a sentence's lines, in characters."""
 
 type _Rows = list[tuple[str, str]]
 
@@ -54,16 +57,26 @@ def _header(document: Mapping[str, Any]) -> _Rows:
 
 
 def _loss(validation: Mapping[str, Any]) -> _Rows:
-    mtp = validation.get("mtp_losses")
-    depths = dict(enumerate(mtp)) if isinstance(mtp, list) else {}
-    data = {"bits per byte": "bits_per_byte"} if validation.get("bits_per_byte") is not None else {}
-    figures = {"loss": "loss", "perplexity": "perplexity", **data}
-    return [
-        *((label, show_number(validation, name, "{:.4f}".format)) for label, name in figures.items()),
-        *((f"MTP {depth} loss", show_number({"": loss}, "", "{:.4f}".format)) for depth, loss in depths.items()),
-        ("tokens", show_number(validation, "tokens", "{:,.0f}".format)),
-        *([("rule", str(validation["rule"]))] if "rule" in validation else []),
+    """Loss, what follows from it, the loss of each MTP depth, and on what it was measured."""
+    data, mtp = section_of(validation, "data"), section_of(validation, "mtp_loss")
+    stderr = number_of(validation, "stderr")
+    spread = "" if stderr is None else f" ± {stderr:.4f} (standard error over windows)"
+    rows = [
+        ("loss", show_number(validation, "loss", "{:.4f}".format) + spread),
+        ("perplexity", show_number(validation, "perplexity", "{:.4f}".format)),
+        *((f"loss of MTP {name.removeprefix('mtp_')}", show_number(mtp, name, "{:.4f}".format)) for name in mtp),
+        ("tokens", show_number(validation, "tokens", "{:,.0f}".format) + _odd_tokens(validation, data)),
     ]
+    if number_of(validation, "bits_per_byte") is not None:
+        rows.insert(2, ("bits per byte", show_number(validation, "bits_per_byte", "{:.4f}".format)))
+    return [*rows, *([("rule", fill(str(data["rule"]), _WIDTH))] if "rule" in data else [])]
+
+
+def _odd_tokens(validation: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    """Whether data was cut, and losses that are no numbers."""
+    lost = number_of(validation, "tokens_not_finite")
+    cut = ", cut at the most that was asked for" if data.get("truncated") is True else ""
+    return cut + (f", the loss of {lost:,.0f} is not finite" if lost else "")
 
 
 def _speed(speed: Mapping[str, Any]) -> _Rows:
@@ -100,13 +113,14 @@ def _tokens_per_s(section: Mapping[str, Any]) -> str:
 def _cost(cost: Mapping[str, Any]) -> _Rows:
     """The figures that every result has, then what else was said with them."""
     known = [(label, show_number(cost, name, "{:.4g}".format)) for name, label in _COST.items()]
-    others = [(name.replace("_", " "), _plain(cost, name)) for name in cost if name not in _COST]
-    return [*known, *others]
+    return [*known, *(row for name in cost if name not in _COST for row in _stated(cost, name))]
 
 
-def _plain(section: Mapping[str, Any], name: str) -> str:
-    value = section[name]
-    if isinstance(value, Mapping):
-        return ", ".join(f"{inner.replace('_', ' ')} {_plain(value, inner)}" for inner in value) or MISSING
+def _stated(section: Mapping[str, Any], name: str, within: str = "") -> _Rows:
+    """A row for a value, or for each that it has by name."""
+    label, inner = within + name.replace("_", " "), section[name]
+    if isinstance(inner, Mapping):
+        return [row for part in inner for row in _stated(inner, part, f"{label}: ")]
     number = number_of(section, name)
-    return show_text(section, name) if number is None else show_known(number, "{:.4g}".format)
+    text = show_text(section, name) if number is None else f"{number:,.4g}"
+    return [(label, fill(text, _WIDTH))]

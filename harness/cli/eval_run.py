@@ -1,0 +1,196 @@
+"""Carry out an evaluation, unless its results are there: print its script, submit it, or run it here and show them."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from harness.cli import request, screen
+from harness.cli.eval_configuration import evaluation_configuration
+from harness.cli.eval_options import USUAL_BATCH, EvalOptions
+from harness.cli.eval_subject import Subject, find_subject
+from harness.config.provenance import Resolved
+from harness.config.settings import as_texts
+from harness.disk import write_whole
+from harness.errors import ConfigError
+from harness.evaluation.checkpoints import fingerprint
+from harness.evaluation.flags import evaluation_flags
+from harness.evaluation.job import evaluation_job
+from harness.evaluation.result_file import find_result, read_result
+from harness.evaluation.spec import EvaluatedCheckpoint, EvaluationSpec
+from harness.launch.embedded_engine import require_engine
+from harness.launch.executor import Executor
+from harness.launch.job import Job
+from harness.launch.run import open_run
+from harness.runs.render_job import render_job
+
+_TOLD = (
+    *("MODEL", "CLUSTER", "PROXY", "MCORE_RELEASE_VERSION", "NUM_LAYERS", "VOCAB_SIZE", "SEQ_LEN", "PR", "GROUP_SCORE"),
+    *("TP", "PP", "EP", "ETP", "PP_FIRST", "PP_LAST", "DEVICE", "GPU", "NNODES", "GPUS_PER_NODE", "TOKENIZER_MODEL"),
+)
+"""The settings that a result tells: those with a bearing on an evaluation."""
+
+
+class Evaluation(NamedTuple):
+    """An evaluation ready to run: its configuration, what it measures, and its job."""
+
+    resolved: Resolved
+    spec: EvaluationSpec
+    job: Job
+
+
+def prepare(
+    ctx: click.Context,
+    names: Sequence[str],
+    typed: Sequence[str],
+    executor: Executor,
+    options: EvalOptions,
+    slurm_options: Sequence[str],
+) -> Evaluation:
+    """Find the checkpoints, resolve the configuration and check both. ConfigError lists all that is wrong."""
+    problems = options.problems()
+    try:
+        subject = find_subject(names, options.steps, unseen_allowed=executor == "slurm")
+    except ConfigError as error:
+        raise ConfigError([*problems, *error.problems]) from None
+    if problems:
+        raise ConfigError(problems)
+    words = [*typed, *([f"SEQ_LEN={options.seq_len}"] if options.seq_len else [])]
+    resolved = evaluation_configuration(
+        ctx, words, executor, subject, config_file=options.config_file, ngpu=options.ngpu
+    )
+    spec = _spec(subject, resolved, options)
+    problems = _input_problems(spec, resolved)
+    if executor == "slurm":
+        request.show_notices([f"{problem} (unless the compute nodes see it)" for problem in problems])
+        problems = []
+    try:
+        job = evaluation_job(resolved, executor, spec, slurm_options=slurm_options)
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return Evaluation(resolved=resolved, spec=spec, job=job)
+
+
+def carry_out(evaluation: Evaluation, *, dry_run: bool, keep: bool) -> int:
+    """Run or submit it, but for what is there already; returns the exit code."""
+    resolved, spec, job = evaluation
+    request.show_planned_notices(resolved)
+    if dry_run:
+        click.echo(render_job(resolved, job).script.encode(errors="surrogateescape"), nl=False)
+        return 0
+    if not _missing(spec):
+        screen.notice(f"evaluated already, results in {spec.output_dir}; --again measures anew")
+        return _show(spec)
+    run = open_run(resolved, render_job(resolved, job), check=lambda: _check(job))
+    request.show_notices(run.notices)
+    if job.executor == "slurm":
+        from harness.cli.submit import submit_and_show
+
+        return submit_and_show(run, resolved, keep=keep)
+    from harness.cli.steps import Steps
+    from harness.runs.local_run import report_failure, run_local
+
+    with Steps(total=len(spec.checkpoints)) as steps:
+        record = run_local(run, resolved, reporter=screen, on_step=steps.show)
+    report_failure(record, screen)
+    if record.status == "completed":
+        _show(spec)
+    click.echo(f"record: {run.paths.record}")
+    return 0 if record.status == "completed" else 1
+
+
+def _spec(subject: Subject, resolved: Resolved, options: EvalOptions) -> EvaluationSpec:
+    parts = options.parts()
+    if "--num-experts" not in resolved.megatron_args and "routing" in parts:
+        screen.notice(f"{subject.model} has no experts: no routing to measure")
+        parts = tuple(part for part in parts if part != "routing")
+    seq_len = resolved.integer("SEQ_LEN")
+    output = Path(options.output_dir).expanduser() if options.output_dir else subject.root / "eval"
+    return EvaluationSpec(
+        model=subject.model if subject.network else resolved.text("MODEL"),
+        checkpoints=tuple(
+            EvaluatedCheckpoint(
+                folder=str(checkpoint.folder.absolute()),
+                step=checkpoint.step,
+                fingerprint=fingerprint(checkpoint) if subject.network else "",
+            )
+            for checkpoint in subject.checkpoints
+        ),
+        parts=parts,
+        data=options.data(resolved),
+        output_dir=str(output.absolute()),
+        seq_len=seq_len,
+        batch_size=options.batch_size or USUAL_BATCH,
+        max_tokens=options.max_tokens,
+        seed=options.seed,
+        ep=options.ep_ranks or resolved.integer("EP", 1),
+        tasks=options.task_options(),
+        settings={name: text for name, text in as_texts(resolved.settings).items() if name in _TOLD},
+        model_args={flag: _text(value) for flag, value in evaluation_flags(resolved, seq_len).items()},
+        again=os.urandom(8).hex() if options.again else "",
+    )
+
+
+def _text(value: Any) -> str:
+    return " ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _input_problems(spec: EvaluationSpec, resolved: Resolved) -> list[str]:
+    """What is wrong with data, tokenizer, tasks and the folder of results, as this machine sees them."""
+    from harness.evaluation.data_problems import problems_of_data
+
+    problems = []
+    if {"loss", "routing"} & set(spec.parts):
+        problems += problems_of_data(spec.data, vocab_size=resolved.integer("VOCAB_SIZE"), seq_len=spec.seq_len)
+    if spec.tasks:
+        from harness.evaluation.task_names import problems_of_tasks
+
+        problems += problems_of_tasks(spec.tasks)
+    nearest = next((path for path in (Path(spec.output_dir), *Path(spec.output_dir).parents) if path.exists()), None)
+    if nearest and not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+        problems.append(f"OUTPUT_DIR={spec.output_dir}: {nearest} cannot be written to; give a folder that can")
+    return problems
+
+
+def _missing(spec: EvaluationSpec) -> list[EvaluatedCheckpoint]:
+    """The checkpoints that no result is there of."""
+    folder = Path(spec.output_dir)
+    return [it for it in spec.checkpoints if find_result(folder, spec.identity(it)) is None]
+
+
+def _check(job: Job) -> list[str]:
+    if job.container is None:
+        require_engine()
+    return []
+
+
+def _show(spec: EvaluationSpec) -> int:
+    """Show the results of all checkpoints: of one in full, of several as a series."""
+    folder = Path(spec.output_dir)
+    found = [find_result(folder, spec.identity(checkpoint)) for checkpoint in spec.checkpoints]
+    documents: list[Mapping[str, Any]] = [read_result(path) for path in found if path]
+    if len(spec.checkpoints) == 1:
+        from harness.report.text.evaluation_result import show_result
+
+        click.echo(show_result(documents[0]))
+        return 0
+    from harness.report.html.series_page import series_page
+    from harness.report.text.evaluation_series import show_series
+
+    click.echo(show_series(documents))
+    page = folder / "series.html"
+    _write_page(page, series_page(documents))
+    click.echo(f"page: {page}")
+    return 0
+
+
+def _write_page(path: Path, text: str) -> None:
+    """Write a page whole; a notice where that cannot be."""
+    try:
+        write_whole(path, text)
+    except OSError as error:
+        screen.notice(f"{path}: cannot be written: {error.strerror}")
