@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from harness.cli import request, screen
+from harness.cli import eval_compare, request, screen
 from harness.cli.eval_options import MOST_TOKENS, EvalOptions
 from harness.cli.eval_words import normalised
 from harness.errors import ConfigError
@@ -105,3 +105,6 @@ def run(
     on = executor or request.usual_executor(typed)
     prepared = prepare(ctx, names, typed, on, EvalOptions(**options), slurm_options)
     return carry_out(prepared, dry_run=dry_run or prepared.resolved.switch("DRY_RUN"), keep=keep)
+
+
+command.add_command(eval_compare.command)

@@ -172,25 +172,27 @@ def _show(spec: EvaluationSpec) -> int:
     """Show the results of all checkpoints: of one in full, of several as a series."""
     folder = Path(spec.output_dir)
     found = [find_result(folder, spec.identity(checkpoint)) for checkpoint in spec.checkpoints]
-    documents: list[Mapping[str, Any]] = [read_result(path) for path in found if path]
+    documents = [read_result(path) for path in found if path]
     if len(spec.checkpoints) == 1:
         from harness.report.text.evaluation_result import show_result
 
         click.echo(show_result(documents[0]))
-        return 0
-    from harness.report.html.series_page import series_page
-    from harness.report.text.evaluation_series import show_series
-
-    click.echo(show_series(documents))
-    page = folder / "series.html"
-    _write_page(page, series_page(documents))
-    click.echo(f"page: {page}")
+    else:
+        _show_series(spec, documents)
     return 0
 
 
-def _write_page(path: Path, text: str) -> None:
-    """Write a page whole; a notice where that cannot be."""
+def _show_series(spec: EvaluationSpec, documents: Sequence[Mapping[str, Any]]) -> None:
+    from harness.evaluation.series_saturation import series_saturation
+    from harness.report.html.series_page import series_page
+    from harness.report.text.evaluation_series import show_series
+
+    saturation = series_saturation(spec)
+    click.echo(show_series(documents, saturation))
+    page = Path(spec.output_dir) / "series.html"
     try:
-        write_whole(path, text)
+        write_whole(page, series_page(documents, saturation))
     except OSError as error:
-        screen.notice(f"{path}: cannot be written: {error.strerror}")
+        screen.notice(f"{page}: cannot be written: {error.strerror}")
+    else:
+        click.echo(f"page: {page}")

@@ -15,11 +15,10 @@ from harness.engine.sections import Sections, measure_sections, read_evaluated
 from harness.engine.session import ModelSession
 from harness.evaluation.document import result_document
 from harness.evaluation.headline import figures_of
-from harness.evaluation.recorded_experts import read_experts, write_experts
+from harness.evaluation.recorded_experts import write_experts
 from harness.evaluation.result_file import find_result, read_result, write_result
-from harness.evaluation.routing.saturation import saturation
 from harness.evaluation.spec import EvaluatedCheckpoint, EvaluationSpec
-from harness.evaluation.statements import DATA, EVALUATED, EVALUATING, SATURATION
+from harness.evaluation.statements import DATA, EVALUATED, EVALUATING
 from harness.evaluation.windows import Windows
 
 
@@ -39,7 +38,6 @@ def evaluate_series(spec: EvaluationSpec, *, on_cpu: bool) -> None:
         sections = measure_sections(spec, session, windows)
         if torch.distributed.get_rank() == 0:
             _write(spec, checkpoint, sections, walltime_s=time.monotonic() - start_s, on_cpu=on_cpu, session=session)
-    _state_saturation(spec)
     session.close()
 
 
@@ -74,9 +72,9 @@ def _write(
     on_cpu: bool,
     session: ModelSession,
 ) -> None:
-    """Write a result and state it. The experts of a series are written before: a result means that all is there."""
+    """Write a result and state it. The experts are written before: a result means that all is there."""
     folder = Path(spec.output_dir)
-    if sections.experts and len(spec.checkpoints) > 1:
+    if sections.experts:
         write_experts(folder, spec.identity(checkpoint), sections.experts)
     document = result_document(
         spec,
@@ -115,21 +113,3 @@ def _versions(*, on_cpu: bool) -> dict[str, str]:
 def _world(session: ModelSession) -> dict[str, int]:
     sizes = effect.parallel(session.args)
     return {name: sizes[name] for name in ("tp", "pp", "ep", "etp", "dp")} | {"ranks": session.args.world_size}
-
-
-def _state_saturation(spec: EvaluationSpec) -> None:
-    """State, of each checkpoint but the last, how many of a token's experts are those that it has at the last one."""
-    if torch.distributed.get_rank() or len(spec.checkpoints) < 2 or "routing" not in spec.parts:
-        return
-    *earlier, last = spec.checkpoints
-    if not (final := _experts(spec, last)):
-        return
-    recorded = ((checkpoint, _experts(spec, checkpoint)) for checkpoint in earlier)
-    found = [{"step": one.step, "layers": saturation(experts, final)} for one, experts in recorded if experts]
-    if found:
-        effect.state(SATURATION, {"of_step": last.step, "steps": found})
-
-
-def _experts(spec: EvaluationSpec, checkpoint: EvaluatedCheckpoint) -> dict[str, Any]:
-    """What was recorded of a checkpoint; nothing where it was evaluated outside a series."""
-    return read_experts(Path(spec.output_dir), spec.identity(checkpoint)) or {}

@@ -36,7 +36,7 @@ def series_in(folder: Path, steps: Sequence[int] | None) -> tuple[Checkpoint, ..
 
 def newest_whole(folder: Path) -> Checkpoint:
     """The checkpoint of the last step that is whole, however the training ended. ConfigError where none is."""
-    problems = []
+    problems: list[str] = []
     for path in reversed(_step_folders(folder)):
         try:
             return find_checkpoint(path)

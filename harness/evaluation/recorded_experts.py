@@ -1,4 +1,4 @@
-"""The experts of every token at one checkpoint, kept beside the results until its series is complete.
+"""The experts of every token at one checkpoint, kept beside its result: a series compares them over steps.
 
 Legend: T tokens, k experts a token.
 """
@@ -12,9 +12,14 @@ from numpy.typing import NDArray
 
 from harness.errors import EnvironmentProblem
 
+MOST_ASSIGNMENTS = 2**28
+"""Of all layers together, half a GiB: over more tokens than these, saturation tells nothing new."""
+
 
 def write_experts(folder: Path, identity: str, experts: Mapping[str, NDArray[np.uint16]]) -> None:
-    """Write experts [T, k] by layer, whole or not at all. EnvironmentProblem where that fails."""
+    """Write experts [T, k] by layer, whole or not at all; nothing beyond MOST_ASSIGNMENTS. EnvironmentProblem."""
+    if sum(of_layer.size for of_layer in experts.values()) > MOST_ASSIGNMENTS:
+        return
     save: Callable[..., None] = np.savez_compressed  # its own type takes any of the names for the switch `allow_pickle`
     path = _path(folder, identity)
     partial = path.with_name(f".{path.name}.partial")
@@ -25,7 +30,7 @@ def write_experts(folder: Path, identity: str, experts: Mapping[str, NDArray[np.
         partial.replace(path)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise EnvironmentProblem(f"{path}: cannot write the routing of a series ({reason}); free some space") from error
+        raise EnvironmentProblem(f"{path}: cannot write the experts of tokens ({reason}); free some space") from error
 
 
 def read_experts(folder: Path, identity: str) -> dict[str, NDArray[np.uint16]] | None:

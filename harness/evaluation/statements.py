@@ -2,6 +2,4 @@
 
 DATA = "moe-harness: evaluation data "
 EVALUATING, EVALUATED = "moe-harness: evaluating ", "moe-harness: evaluated "
-SATURATION = "moe-harness: router saturation "
-"""Each begins a line that goes on with a JSON object: which tokens are read; which checkpoint is measured, and what one
-came to; and of a series, how many of a token's experts are those that it has at the last checkpoint."""
+"""Each begins a line that goes on with a JSON object: what is read, which checkpoint is measured, its result."""

@@ -3,11 +3,11 @@
 import json
 import os
 import shlex
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from cli_command import moe_harness
+from page_markup import page_markup
 
 SMALL = ("MODEL=Qwen3-30B-A3B", "GPU=H100", "GPUS=16")
 
@@ -50,37 +50,10 @@ def test_why_a_mapping_ranks_where_it_does(mapping: str, said: str, tmp_path: Pa
     assert said in answer.out
 
 
-class _Markup(HTMLParser):
-    """Open elements, and every address that a browser would fetch."""
-
-    VOID = ("meta", "line", "circle", "polyline")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.fetched: list[str] = []
-        self.kinds: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        named = dict(attrs)
-        self.kinds.append(f"{tag}.{named.get('class')}")
-        self.fetched += [str(value) for name, value in attrs if name in ("src", "href", "xlink:href")]
-        if tag != "meta":
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.kinds.append(f"{tag}.{dict(attrs).get('class')}")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
 def test_the_page_is_whole_and_fetches_nothing(tmp_path: Path) -> None:
     assert moe_harness("plan", *SMALL, "--page", "plan.html", here=tmp_path).code == 0
     text = (tmp_path / "plan.html").read_text()
-    markup = _Markup()
-    markup.feed(text)
-    markup.close()
+    markup = page_markup(text)
     assert (markup.open, markup.fetched) == ([], [])
     assert "url(" not in text
     assert "@import" not in text

@@ -10,7 +10,15 @@ from doc_pages import blocks, pages, read
 from page_session import copy_checkout, play, unsaid, users_environ
 
 ON_SLURM = {"docs/slurm.md", "docs/slurm-jobs.md"}
-SLOW = {"README.md", "docs/conversion.md", "docs/development.md", "docs/laptop.md", "docs/results.md", "docs/sweeps.md"}
+SLOW = {
+    "README.md",
+    "docs/conversion.md",
+    "docs/development.md",
+    "docs/evaluation.md",
+    "docs/laptop.md",
+    "docs/results.md",
+    "docs/sweeps.md",
+}
 PAGES = [
     pytest.param(page, id=str(page), marks=[pytest.mark.slow] if str(page) in SLOW else [])
     for page in pages()

@@ -18,6 +18,7 @@ from tiny_models import VOCAB_SIZE, make_tiny
 from ckpt_convert.conversion import convert, open_folder, plan_conversion
 from ckpt_convert.writing.progress import Silent
 from harness.config.megatron_args import MegatronArgs
+from harness.evaluation.series_saturation import series_saturation
 from harness.evaluation.spec import EvaluatedCheckpoint, EvaluationSpec, ValidationData
 
 pytestmark = pytest.mark.slow
@@ -110,7 +111,8 @@ def test_a_series_is_evaluated_once(series: Series, tmp_path: Path, world_size: 
         assert document["inference_performance"]["latency_ms"] == stated["latency_ms"] > 0
         assert document["step"] == stated["step"]
         assert stated["walltime_s"] < 20
-    (saturation,) = statements(job, "router saturation")
+    saturation = series_saturation(spec)
+    assert saturation is not None
     first, last = (run.experts["layer_0"][series.real] for run in series.expected)
     common = np.mean([len(set(one) & set(other)) / 2 for one, other in zip(first, last, strict=True)])
     assert saturation["of_step"] == 200
