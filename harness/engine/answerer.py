@@ -106,9 +106,10 @@ class Answerer:
             for batch in batches_of(asked.sequences, lambda scored: len(scored.tokens), self.limit)[mine]:
                 yield from score(self.model, batch, found)
             return
-        ends = self._ends(asked.stops)
-        new = asked.decoding.max_new_tokens
-        for prompts in batches_of(asked.prompts, lambda prompt: len(prompt.tokens) + new, self.limit)[mine]:
+        ends, new = self._ends(asked.stops), asked.decoding.max_new_tokens
+        # Where a batch's prompts differ in length by more, two batches take fewer steps.
+        batches = batches_of(asked.prompts, lambda prompt: len(prompt.tokens) + new, self.limit, spread=new)
+        for prompts in batches[mine]:
             yield from generate(self.model, prompts, asked.decoding, ends, found)
 
     def _ends(self, stops: tuple[str, ...]) -> Ends:

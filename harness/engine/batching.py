@@ -18,12 +18,18 @@ class BatchLimit:
         return sequences == 1 or sequences * longest <= self.tokens
 
 
-def batches_of[Item](items: Sequence[Item], length: Callable[[Item], int], limit: BatchLimit) -> list[list[Item]]:
-    """The items by falling length, cut into batches: out of memory, if it is to come, comes first."""
+def batches_of[Item](
+    items: Sequence[Item], length: Callable[[Item], int], limit: BatchLimit, *, spread: int | None = None
+) -> list[list[Item]]:
+    """The items by falling length, cut into batches: out of memory, if it is to come, comes first.
+
+    Lengths of a batch differ by `spread` at most, if it is given.
+    """
     batches: list[list[Item]] = []
     longest = 0
     for item in sorted(items, key=length, reverse=True):
-        if not batches or not limit.allows(len(batches[-1]) + 1, longest):
+        is_near = spread is None or longest - length(item) <= spread
+        if not batches or not is_near or not limit.allows(len(batches[-1]) + 1, longest):
             batches.append([])
             longest = length(item)
         batches[-1].append(item)

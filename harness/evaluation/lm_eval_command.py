@@ -48,10 +48,12 @@ class MegatronLmLaunch:
     megatron_path: str
 
 
-def hf_command(folder: str, options: TaskOptions, *, output: str, seed: int, device: str, dtype: str) -> LmEvalCommand:
+def hf_command(
+    folder: str, options: TaskOptions, *, output: str, seed: int, device: str, dtype: str, python: str = "python"
+) -> LmEvalCommand:
     """lm-eval's `hf` model on a Hugging Face folder, weights and tokenizer; `device` is cpu or cuda.
 
-    Results go to the folder `output`.
+    Results go to the folder `output`. `python` is an interpreter that has lm-eval.
     """
     batch = str(options.batch_size or "auto")
     notices: tuple[str, ...] = ()
@@ -59,14 +61,16 @@ def hf_command(folder: str, options: TaskOptions, *, output: str, seed: int, dev
         batch, notices = "1", ("--backend hf: on CPU --batch-size auto means 1: lm-eval would try 64 at full length",)
     arguments = {"pretrained": folder, "dtype": dtype}
     argv = (
-        *("python", "-m", "lm_eval", "run", "--model", "hf", "--model_args", json.dumps(arguments)),
+        *(python, "-m", "lm_eval", "run", "--model", "hf", "--model_args", json.dumps(arguments)),
         *("--device", device, "--batch_size", batch),
         *_task_arguments(options, output, seed),
     )
     return LmEvalCommand(argv=argv, notices=notices)
 
 
-def megatron_lm_command(launch: MegatronLmLaunch, options: TaskOptions, *, output: str, seed: int) -> LmEvalCommand:
+def megatron_lm_command(
+    launch: MegatronLmLaunch, options: TaskOptions, *, output: str, seed: int, python: str = "python"
+) -> LmEvalCommand:
     """lm-eval's `megatron_lm` under torchrun on this node; ConfigError names all that it cannot carry out."""
     if problems := list(_not_carried_out(launch)):
         raise ConfigError([f"--backend megatron_lm: {problem}" for problem in problems])
@@ -84,7 +88,7 @@ def megatron_lm_command(launch: MegatronLmLaunch, options: TaskOptions, *, outpu
         "extra_args": shlex.join(extra.argv()),
     }
     argv = (
-        *("python", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(launch.devices)),
+        *(python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(launch.devices)),
         *("-m", "lm_eval", "run", "--model", "megatron_lm", "--model_args", json.dumps(arguments)),
         *_task_arguments(options, output, seed),
     )

@@ -15,6 +15,12 @@ def test_batches_hold_as_many_sequences_as_asked() -> None:
     assert batches == [[12, 5], [3]]
 
 
+def test_lengths_of_a_batch_differ_little() -> None:
+    """By no more than allowed."""
+    batches = batches_of([9, 8, 6, 5, 5, 1], lambda length: length, BatchLimit(tokens=100), spread=3)
+    assert batches == [[9, 8, 6], [5, 5], [1]]
+
+
 def test_nothing_makes_no_batch() -> None:
     """No sequences, no batches."""
     assert batches_of([], len, BatchLimit(tokens=10)) == []
