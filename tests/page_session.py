@@ -35,8 +35,12 @@ def copy_checkout(folder: Path) -> Path:
 
 
 def users_environ(checkout: Path) -> dict[str, str]:
-    """The environment of a user who has set the project up and put its commands on PATH."""
-    return {**os.environ, "PATH": os.pathsep.join((str(checkout / ".venv/bin"), os.environ["PATH"]))}
+    """The environment of a user who has set the project up and put its commands on PATH.
+
+    pip changes nothing there: what `.venv` links to is the environment that runs these tests.
+    """
+    on_path = os.pathsep.join((str(checkout / ".venv/bin"), os.environ["PATH"]))
+    return {**os.environ, "PATH": on_path, "PIP_DRY_RUN": "1"}
 
 
 def play(page: Path, checkout: Path, environ: Mapping[str, str]) -> None:

@@ -25,7 +25,7 @@ rule           documents are joined; windows of 64 tokens do not overlap
 
 Routing
 
-router        Gini                     CV                       utilization
+router        Gini                     CV                       utilisation              note
 ------------  -----------------------  -----------------------  -----------------------  --------------
 layer 1       0.040 (0.046) excellent  0.070 (0.087) excellent  1.000 (1.000) excellent  too few tokens
 layer 10      0.875 (0.065) poor       2.646 (0.122) poor       0.125 (1.000) poor       400 dropped
@@ -41,12 +41,12 @@ MTP 0     1.10 (1.13)  0.10 (0.13)  0.27 (0.34)     0.999 (0.998)  0 (0)   0.985
 tokens                      400
 Gini, by convention         < 0.1 excellent, to 0.2 good, to 0.3 fair, > 0.3 poor
 CV, by convention           < 0.2 excellent, to 0.4 good, to 0.5 fair, > 0.5 poor
-utilization, by convention  > 0.95 excellent, to 0.8 good, < 0.8 poor
+utilisation, by convention  > 0.95 excellent, to 0.8 good, < 0.8 poor
 EP balance                  mean/max of the loads of 2 ranks, neighbouring experts together
 (noise)                     uniform random routing of as many tokens, k different experts each; its CV is
                             sqrt((E-k)/(T*k)), its Gini CV*sqrt((E-1)/(pi*E))
 too few tokens              the CV is within two spreads of that of the noise, which is CV/sqrt(2(E-1)) wide
-vocabulary specialization   of each token id, the share of its occurrences whose top-1 expert is its most frequent
+vocabulary specialisation   of each token id, the share of its occurrences whose top-1 expert is its most frequent
                             one, as a mean over tokens; repeated: over ids seen twice or more, as an id seen once has
                             the share 1; its noise: the same after shuffling the top-1 experts among the tokens, which
                             keeps the loads
