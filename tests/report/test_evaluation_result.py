@@ -112,3 +112,12 @@ def test_results_are_read_and_shown_without_numpy() -> None:
     modules = "harness.report.text.evaluation_result, harness.evaluation.document, harness.evaluation.result_file"
     code = f"import sys, {modules}; sys.exit('numpy' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_where_nothing_is_noted_of_a_router_there_is_no_column_for_it() -> None:
+    document = whole_result()
+    for layer in document["routing_stats"].values():
+        layer.update(too_few_tokens=False, dropped_assignments=0)
+    shown = show_result(document)
+    assert "utilisation\n" in shown
+    assert "note" not in shown

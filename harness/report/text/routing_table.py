@@ -45,13 +45,16 @@ def show_routing(routing: Mapping[str, Any]) -> str:
     """A table of the rated figures and one of the others, a row a router, and what noise and ratings mean."""
     routers = _routers(routing)
     aggregate = section_of(routing, "aggregate")
-    notes = {name: note for name, of in routers if (note := _note(of))}
-    rated = [[_name(name), *(_rated(of, column) for column in _RATED), notes.get(name, "")] for name, of in routers]
+    noted = any(_note(of) for _, of in routers)
+    rated = [
+        [_name(name), *(_rated(of, column) for column in _RATED), *([_note(of)] if noted else [])]
+        for name, of in routers
+    ]
     others = [[_name(name), *(_beside_noise(of, column) for column in _OTHERS)] for name, of in routers]
     return "\n\n".join(
         (
             plain_table(
-                [*rated, _means(aggregate)], ["router", *(it.header for it in _RATED), *(["note"] if notes else [])]
+                [*rated, _means(aggregate)], ["router", *(it.header for it in _RATED), *(["note"] if noted else [])]
             ),
             plain_table(others, ["router", *(it.header for it in _OTHERS)]),
             plain_table(_legend(aggregate, [of for _, of in routers])),
