@@ -10,16 +10,23 @@ from typing import Any
 
 import torch.distributed
 
+from harness.checkpoint.folder import find_checkpoint
+from harness.config.provenance import Resolved
+from harness.config.release import EMBEDDED_RELEASE
 from harness.engine import effect
+from harness.engine.command_line import command_line_flags
 from harness.engine.sections import Sections, measure_sections, read_evaluated
 from harness.engine.session import ModelSession
+from harness.errors import ConfigError
 from harness.evaluation.document import result_document
 from harness.evaluation.headline import figures_of
+from harness.evaluation.network import read_network
 from harness.evaluation.recorded_experts import write_experts
 from harness.evaluation.result_file import find_result, read_result, write_result
 from harness.evaluation.spec import EvaluatedCheckpoint, EvaluationSpec
 from harness.evaluation.statements import DATA, EVALUATED, EVALUATING
 from harness.evaluation.windows import Windows
+from harness.launch.stored_flags import contradictions
 
 
 def evaluate_series(spec: EvaluationSpec, *, on_cpu: bool) -> None:
@@ -34,11 +41,37 @@ def evaluate_series(spec: EvaluationSpec, *, on_cpu: bool) -> None:
         of_series = {"number": number, "total": len(spec.checkpoints)}
         effect.state(EVALUATING, {"checkpoint": checkpoint.folder, "step": checkpoint.step, **of_series})
         start_s = time.monotonic()
+        _refuse_other_network(Path(checkpoint.folder))
         session.load(Path(checkpoint.folder))
         sections = measure_sections(spec, session, windows)
         if torch.distributed.get_rank() == 0:
             _write(spec, checkpoint, sections, walltime_s=time.monotonic() - start_s, on_cpu=on_cpu, session=session)
     session.close()
+
+
+def _refuse_other_network(folder: Path) -> None:
+    """Raise ConfigError on all ranks where the weights are of another network than the flags: they might load.
+
+    The command has looked too, unless it could not see the checkpoint.
+    """
+    problems: list[list[str]] = [[]]
+    if torch.distributed.get_rank() == 0:
+        problems = [_contradictions(folder)]
+    torch.distributed.broadcast_object_list(problems, src=0)
+    if problems[0]:
+        raise ConfigError([f"engine: {problem}" for problem in problems[0]])
+
+
+def _contradictions(folder: Path) -> list[str]:
+    try:
+        checkpoint = find_checkpoint(folder)
+        needed = read_network(checkpoint).flags
+    except ConfigError as error:
+        return list(error.problems)
+    settings = {"MCORE_RELEASE_VERSION": str(EMBEDDED_RELEASE)}
+    return contradictions(
+        needed, checkpoint.folder, Resolved(settings=settings, megatron_args=command_line_flags(), env={})
+    )
 
 
 def _problems(spec: EvaluationSpec) -> list[str]:

@@ -133,8 +133,8 @@ def test_a_series_is_evaluated_once(series: Series, tmp_path: Path, world_size: 
             lambda folder: (folder / "metadata.json").unlink(),
             "metadata.json missing: not a whole torch_dist checkpoint",
         ),
-        (lambda folder: (folder / "__0_0.distcp").unlink(), "cannot load"),
-        (lambda folder: os.truncate(folder / "__0_0.distcp", 1000), "cannot load"),
+        (lambda folder: (folder / "__0_0.distcp").unlink(), "No such file or directory, but .metadata lists it"),
+        (lambda folder: os.truncate(folder / "__0_0.distcp", 1000), "it is cut short; copy it again"),
     ],
 )
 def test_what_is_finished_is_kept(series: Series, tmp_path: Path, damage: Callable[[Path], None], found: str) -> None:
@@ -178,3 +178,14 @@ def test_refuses_all_that_is_wrong_at_once(series: Series, tmp_path: Path) -> No
         "engine: 40000 tokens a sequence are more than --max-position-embeddings 32768; cut them",
         "engine: --moe-router-force-load-balancing and --moe-router-force-biased route at random; leave them out",
     ]
+
+
+def test_flags_of_another_network_are_refused_where_the_weights_are_seen(series: Series, tmp_path: Path) -> None:
+    """A login node may not see the checkpoint; with another epsilon it would load and mean something else."""
+    spec = replace(series.spec, output_dir=str(tmp_path / "eval"), parts=("loss",))
+    job = series.run(spec, "--norm-epsilon", "1e-3")
+    assert job.exit_codes == (2,)
+    (said,) = (line for line in job.log.splitlines() if line.startswith("engine:"))
+    assert "--norm-epsilon 1e-3: the checkpoint in" in said
+    assert said.endswith("needs --norm-epsilon 1e-5; write --norm-epsilon 1e-5")
+    assert not (tmp_path / "eval").exists()
