@@ -1,6 +1,7 @@
 """The options of `eval`, as values."""
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
 
 from harness.config.provenance import Resolved
 from harness.disk import expanded
@@ -9,6 +10,9 @@ from harness.evaluation.checkpoints import fingerprint_of_files
 from harness.evaluation.data_files import data_format_of, stored_files
 from harness.evaluation.spec import PARTS, EvaluatedPart, TaskOptions, ValidationData
 
+type Backend = Literal["megatron", "hf", "megatron_lm"]
+
+BACKENDS: tuple[Backend, ...] = ("megatron", "hf", "megatron_lm")
 USUAL_BATCH = 8
 MOST_TOKENS = 1_048_576
 
@@ -35,18 +39,37 @@ class EvalOptions(NamedTuple):
     ep_ranks: int | None
     skip_lm_eval: bool
     again: bool
+    backend: Backend = "megatron"
 
     def problems(self) -> list[str]:
         """What is wrong with the options by themselves."""
         found = [f"--what {name}: no such part; {nearest(name, PARTS)}" for name in self._named if name not in PARTS]
-        if "tasks" in self._named and not self.tasks and not self.skip_lm_eval:
+        if self.backend != "megatron":
+            found += self._problems_of_backend()
+        elif "tasks" in self._named and not self.tasks and not self.skip_lm_eval:
             found.append("--what tasks needs the tasks' names: --tasks hellaswag,arc_easy")
         return found
 
     def parts(self) -> tuple[EvaluatedPart, ...]:
-        """What is measured, in the order of measuring."""
+        """What is measured, in the order of measuring. Of lm-eval's own models it is tasks alone."""
+        if self.backend != "megatron":
+            return ("tasks",)
         asked = self._named or [part for part in PARTS if part != "tasks" or self.tasks]
         return tuple(part for part in PARTS if part in asked and not (part == "tasks" and self.skip_lm_eval))
+
+    def _problems_of_backend(self) -> Iterator[str]:
+        """What lm-eval's own models cannot do, or are not told."""
+        backend = f"--backend {self.backend}"
+        if others := [part for part in self._named if part in PARTS and part != "tasks"]:
+            yield f"--what {','.join(others)}: {backend} answers tasks alone; measure the rest without it"
+        if self.skip_lm_eval:
+            yield f"--skip-lm-eval: {backend} answers tasks alone; leave one of them out"
+        elif not self.tasks:
+            yield f"{backend} answers tasks alone, and needs their names: --tasks hellaswag,arc_easy"
+        if self.backend == "hf" and (self.ngpu or 0) > 1:
+            yield f"--ngpu {self.ngpu}: {backend} is one process; leave it out, or give 0 for the CPU"
+        if self.backend == "megatron_lm" and self.ngpu == 0:
+            yield f"--ngpu 0: {backend} computes on GPUs alone; give their number"
 
     @property
     def _named(self) -> list[str]:

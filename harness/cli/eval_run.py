@@ -17,12 +17,14 @@ from harness.disk import write_whole
 from harness.errors import ConfigError
 from harness.evaluation.checkpoints import fingerprint
 from harness.evaluation.flags import evaluation_flags
+from harness.evaluation.hf_job import hf_job, hf_spec, require_hf
 from harness.evaluation.job import evaluation_job
 from harness.evaluation.result_file import find_result, read_result
 from harness.evaluation.spec import EvaluatedCheckpoint, EvaluationSpec
 from harness.launch.embedded_engine import require_engine
 from harness.launch.executor import Executor
 from harness.launch.job import Job
+from harness.launch.parse_job import container_of
 from harness.launch.run import open_run
 from harness.runs.render_job import render_job
 
@@ -50,6 +52,30 @@ def prepare(
     slurm_options: Sequence[str],
 ) -> Evaluation:
     """Find the checkpoints, resolve the configuration and check both. ConfigError lists all that is wrong."""
+    resolved, spec = read_asked(ctx, names, typed, executor, options)
+    problems = input_problems(spec, resolved)
+    if executor == "slurm":
+        request.show_notices([f"{problem} (unless the compute nodes see it)" for problem in problems])
+        problems = []
+    try:
+        if options.backend == "hf":
+            spec = hf_spec(spec)
+            job = hf_job(resolved, executor, spec, slurm_options=slurm_options)
+            if container_of(resolved, executor):
+                screen.notice("--backend hf runs outside CONTAINER_IMAGE, by this command's own Python")
+        else:
+            job = evaluation_job(resolved, executor, spec, slurm_options=slurm_options)
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return Evaluation(resolved=resolved, spec=spec, job=job)
+
+
+def read_asked(
+    ctx: click.Context, names: Sequence[str], typed: Sequence[str], executor: Executor, options: EvalOptions
+) -> tuple[Resolved, EvaluationSpec]:
+    """The configuration, and what is measured of the checkpoints named. ConfigError lists what is wrong with either."""
     problems = options.problems()
     try:
         subject = find_subject(names, options.steps, unseen_allowed=executor == "slurm")
@@ -61,18 +87,7 @@ def prepare(
     resolved = evaluation_configuration(
         ctx, words, executor, subject, config_file=options.config_file, ngpu=options.ngpu
     )
-    spec = _spec(subject, resolved, options)
-    problems = _input_problems(spec, resolved)
-    if executor == "slurm":
-        request.show_notices([f"{problem} (unless the compute nodes see it)" for problem in problems])
-        problems = []
-    try:
-        job = evaluation_job(resolved, executor, spec, slurm_options=slurm_options)
-    except ConfigError as error:
-        problems += error.problems
-    if problems:
-        raise ConfigError(problems)
-    return Evaluation(resolved=resolved, spec=spec, job=job)
+    return resolved, _spec(subject, resolved, options)
 
 
 def carry_out(evaluation: Evaluation, *, dry_run: bool, keep: bool) -> int:
@@ -139,7 +154,7 @@ def _text(value: Any) -> str:
     return " ".join(value) if isinstance(value, tuple) else str(value)
 
 
-def _input_problems(spec: EvaluationSpec, resolved: Resolved) -> list[str]:
+def input_problems(spec: EvaluationSpec, resolved: Resolved) -> list[str]:
     """What is wrong with data, tokenizer, tasks and the folder of results, as this machine sees them."""
     from harness.evaluation.data_problems import problems_of_data
 
@@ -163,7 +178,9 @@ def _missing(spec: EvaluationSpec) -> list[EvaluatedCheckpoint]:
 
 
 def _check(job: Job) -> list[str]:
-    if job.container is None:
+    if not job.program.distributed:
+        require_hf()
+    elif job.container is None:
         require_engine()
     return []
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 type EvaluatedPart = Literal["loss", "routing", "speed", "cost", "tasks"]
+type TaskBackend = Literal["megatron", "hf"]
 type DataFormat = Literal["text", "npy", "indexed"]
 
 PARTS: tuple[EvaluatedPart, ...] = ("loss", "routing", "speed", "cost", "tasks")
@@ -67,7 +68,8 @@ class EvaluationSpec:
 
     `seq_len` is tokens a window, `batch_size` windows a micro-batch, `max_tokens` the most tokens that are evaluated.
     `ep` is the expert parallel size for which the load of ranks is told. `settings` and `model_args` are what results
-    say of the configuration. `again` sets a repetition apart from what was measured before.
+    say of the configuration. `backend` answers tasks: the engine's ranks, or lm-eval's own `hf` model on weights that
+    are converted back for it. `again` sets a repetition apart from what was measured before.
     """
 
     model: str
@@ -84,6 +86,7 @@ class EvaluationSpec:
     speed: SpeedOptions = SpeedOptions()
     settings: Mapping[str, str] = field(default_factory=dict)
     model_args: Mapping[str, str] = field(default_factory=dict)
+    backend: TaskBackend = "megatron"
     again: str = ""
 
     def identity(self, checkpoint: EvaluatedCheckpoint) -> str:
