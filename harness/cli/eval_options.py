@@ -1,5 +1,6 @@
 """The options of `eval`, as values."""
 
+import math
 from typing import NamedTuple
 
 from harness.config.provenance import Resolved
@@ -41,6 +42,12 @@ class EvalOptions(NamedTuple):
         found = [f"--what {name}: no such part; {nearest(name, PARTS)}" for name in self._named if name not in PARTS]
         if "tasks" in self._named and not self.tasks and not self.skip_lm_eval:
             found.append("--what tasks needs the tasks' names: --tasks hellaswag,arc_easy")
+        if self.skip_lm_eval and self._named == ["tasks"]:
+            found.append("--what tasks with SKIP_LM_EVAL leaves nothing to measure; leave one of them out")
+        if "" in self.val_data:
+            found.append("--val-data names no file; give text files, token .npy shards or .bin/.idx prefixes")
+        if self.limit is not None and not math.isfinite(self.limit):
+            found.append(f"--limit {self.limit}: no number of documents; allowed: more than 0, below 1 a share")
         return found
 
     def parts(self) -> tuple[EvaluatedPart, ...]:
@@ -71,7 +78,7 @@ class EvalOptions(NamedTuple):
         """The tokens for loss and routing: what the user names, or else the chapter that no training has seen."""
         from harness.data.sample import HELD_OUT
 
-        named = tuple(str(expanded(file).absolute()) for file in self.val_data) or (str(HELD_OUT),)
+        named = tuple(str(expanded(file).absolute()) for file in self.val_data if file) or (str(HELD_OUT),)
         return ValidationData(
             files=named,
             format=data_format_of(named),

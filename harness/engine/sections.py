@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.config.flags import FlagTable, parse_flags
+from harness.config.flags import parsed_args
 from harness.config.megatron_args import MegatronArgs
 from harness.config.release import EMBEDDED_RELEASE
 from harness.config.releases import load
@@ -86,8 +86,4 @@ def _cost(spec: EvaluationSpec, latency_ms: float | None) -> dict[str, Any]:
 
 def _flags() -> MegatronArgs:
     """Megatron's command line."""
-    catalogue = load(EMBEDDED_RELEASE)
-    table = FlagTable(catalogue)
-    for flag, entry in parse_flags(sys.argv[1:], catalogue, "job"):
-        table.put(flag, entry)
-    return table.args()
+    return parsed_args(sys.argv[1:], load(EMBEDDED_RELEASE), "job")

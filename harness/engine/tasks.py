@@ -17,6 +17,7 @@ from harness.engine.token_budget import token_budget
 from harness.engine.token_logits import TokenLogits
 from harness.errors import ConfigError, HarnessError
 from harness.evaluation.spec import EvaluationSpec, TaskOptions
+from harness.evaluation.task_names import missing_lm_eval
 
 type Section = dict[str, Any]
 
@@ -27,13 +28,17 @@ _TAKEN_OVER = ("results", "n-shot", "n-samples", "versions", "higher_is_better")
 def answer_tasks(session: ModelSession, spec: EvaluationSpec) -> Section | None:
     """The section `lm_eval` of the results on rank 0, None on the others. All ranks call it at once.
 
-    Of a user's mistakes all ranks raise the ConfigError.
+    Without lm-eval there is none, and the log says so. Of a user's mistakes all ranks raise the ConfigError.
     """
     assert spec.tasks is not None
     tokens = token_budget(TokenLogits(session))
     answerer = Answerer(session, spec.data.tokenizer, BatchLimit(tokens=tokens, sequences=spec.tasks.batch_size))
     if torch.distributed.get_rank() != 0:
         answerer.serve()
+        return None
+    if missing := missing_lm_eval():  # the other parts are measured all the same
+        print(f"moe-harness: tasks are left out: {missing}; then evaluate with --again", flush=True)
+        answerer.end()
         return None
     try:
         section = _asked(answerer, session, spec, spec.tasks)

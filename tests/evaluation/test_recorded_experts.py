@@ -34,7 +34,5 @@ def test_a_damaged_file_is_none(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     """Says which, and why."""
     (tmp_path / "eval").write_text("a file")
-    with pytest.raises(
-        EnvironmentProblem, match=r"routing_aaaaaaaaaaaaaaaa\.npz: cannot write the routing of a series"
-    ):
+    with pytest.raises(EnvironmentProblem, match=r"routing_aaaaaaaaaaaaaaaa\.npz: cannot write the experts of tokens"):
         write_experts(tmp_path / "eval", "a" * 64, EXPERTS)
