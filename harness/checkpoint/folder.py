@@ -1,6 +1,7 @@
 """Which checkpoint a path means: the one that the tracker names, or the folder of an iteration itself."""
 
 import json
+import os
 import re
 import shlex
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ def find_checkpoint(folder: Path) -> Checkpoint:
     if not folder.is_dir():
         found = "is a file; name the checkpoint's folder" if folder.exists() else "no such folder"
         raise ConfigError(f"{folder}: {found}")
+    if not os.access(folder, os.R_OK | os.X_OK, effective_ids=True):
+        raise ConfigError(f"{folder}: cannot be read: Permission denied; ask whose it is for access")
     if not is_iteration_folder(folder):
         folder = folder / _tracked(folder)
         if not folder.is_dir():

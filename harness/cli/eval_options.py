@@ -40,8 +40,8 @@ class EvalOptions(NamedTuple):
     def problems(self) -> list[str]:
         """What is wrong with the options by themselves."""
         found = [f"--what {name}: no such part; {nearest(name, PARTS)}" for name in self._named if name not in PARTS]
-        if "tasks" in self._named and not self.tasks and not self.skip_lm_eval:
-            found.append("--what tasks needs the tasks' names: --tasks hellaswag,arc_easy")
+        if (self.tasks or "tasks" in self._named) and not self._task_names and not self.skip_lm_eval:
+            found.append("no task is named; name tasks or groups of lm-eval: --tasks hellaswag,arc_easy")
         if self.skip_lm_eval and self._named == ["tasks"]:
             found.append("--what tasks with SKIP_LM_EVAL leaves nothing to measure; leave one of them out")
         if "" in self.val_data:
@@ -59,13 +59,16 @@ class EvalOptions(NamedTuple):
     def _named(self) -> list[str]:
         return [name.strip() for name in (self.what or "").split(",") if name.strip()]
 
+    @property
+    def _task_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for text in self.tasks for name in text.split(",") if name))
+
     def task_options(self) -> TaskOptions | None:
         """What lm-eval is asked; None where it is not."""
         if "tasks" not in self.parts():
             return None
-        names = [name for text in self.tasks for name in text.split(",") if name]
         return TaskOptions(
-            tasks=tuple(dict.fromkeys(names)),
+            tasks=self._task_names,
             num_fewshot=self.num_fewshot,
             limit=self.limit,
             batch_size=self.batch_size,

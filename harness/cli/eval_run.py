@@ -169,13 +169,13 @@ def _input_problems(spec: EvaluationSpec, resolved: Resolved) -> list[str]:
     vocab_size = resolved.integer("VOCAB_SIZE")
     if {"loss", "routing"} & set(spec.parts):
         problems += problems_of_data(spec.data, vocab_size=vocab_size, seq_len=spec.seq_len)
-    if spec.tasks:
+    if spec.tasks and spec.tasks.tasks:
         problems += [it for it in problems_of_tokenizer(spec.data.tokenizer, vocab_size) if it not in problems]
         from harness.evaluation.task_names import problems_of_tasks
 
         problems += problems_of_tasks(spec.tasks)
     nearest = next((path for path in (Path(spec.output_dir), *Path(spec.output_dir).parents) if path.exists()), None)
-    if nearest and not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+    if nearest and not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK, effective_ids=True)):
         problems.append(f"OUTPUT_DIR={spec.output_dir}: {nearest} cannot be written to; give a folder that can")
     return problems
 

@@ -91,7 +91,7 @@ def _subject(name: str, steps: str | None, *, unseen_allowed: bool) -> Subject:
             raise ConfigError(f"{name}: no such folder; give a checkpoint's folder, or the id of a training run")
         folder = run_of(default_root(), name).folder
     record = RunPaths(folder).record
-    if record.exists():  # a run's folder, by its id or as a path
+    if is_file(record):  # a run's folder, by its id or as a path
         return _of_run(folder, steps)
     checkpoints = series_in(folder, parse_steps(steps)) if steps else (find_checkpoint(folder),)
     root = root_of(checkpoints[0])

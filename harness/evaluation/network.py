@@ -89,7 +89,8 @@ def _require_files(folder: Path, metadata: DcpMetadata) -> None:
             with path.open("rb") as file:
                 begins = file.read(len(_ZIP))
         except OSError as error:
-            problems.append(f"{path}: {error.strerror}, but .metadata lists it; copy the checkpoint again")
+            fix = "ask for access" if isinstance(error, PermissionError) else "copy the checkpoint again"
+            problems.append(f"{path}: {error.strerror}, but .metadata lists it; {fix}")
             continue
         if size < end:
             problems.append(f"{path}: has {size} bytes, .metadata lists {end}: it is cut short; copy it again")

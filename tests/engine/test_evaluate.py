@@ -133,8 +133,8 @@ def test_a_series_is_evaluated_once(series: Series, tmp_path: Path, world_size: 
             lambda folder: (folder / "metadata.json").unlink(),
             "metadata.json missing: not a whole torch_dist checkpoint",
         ),
-        (lambda folder: (folder / "__0_0.distcp").unlink(), "cannot load"),
-        (lambda folder: os.truncate(folder / "__0_0.distcp", 1000), "cannot load"),
+        (lambda folder: (folder / "__0_0.distcp").unlink(), "cannot be read"),
+        (lambda folder: os.truncate(folder / "__0_0.distcp", 1000), "it is cut short"),
     ],
 )
 def test_what_is_finished_is_kept(series: Series, tmp_path: Path, damage: Callable[[Path], None], found: str) -> None:

@@ -12,17 +12,20 @@ _BLOCK_BYTES = 2**24
 
 
 def damaged_chunks(locations: Iterable[StorageLocation]) -> Iterator[str]:
-    """The chunks that are cut short or altered, a line each. Every byte of them is read."""
+    """The files that are cut short and the chunks that are altered, a line each. Every byte of them is read."""
     for location in locations:
         where = f"{location.path}, byte {location.offset}"
         try:
             with location.path.open("rb", buffering=0) as file:
-                left = os.fstat(file.fileno()).st_size - location.offset
-                length = left if location.length is None else min(location.length, left)
+                size = os.fstat(file.fileno()).st_size
+                length = size - location.offset if location.length is None else location.length
+                if location.offset + length > size:
+                    yield f"{location.path}: has {size} bytes, .metadata lists more: it is cut short; copy it again"
+                    continue
                 window = FileWindow(file.fileno(), location.offset, length)
                 altered = [entry.name for entry in read_entries(window, where).values() if _is_altered(window, entry)]
         except OSError as error:
-            yield f"{location.path}: cannot be read: {error.strerror}"
+            yield f"{location.path}: cannot be read: {error.strerror}; copy the checkpoint again"
         except ConfigError as error:
             yield from error.problems
         else:
