@@ -14,7 +14,7 @@ from harness.checkpoint.folder import read_tracker
 from harness.checkpoint.network_flags import MTP
 from harness.cli import screen
 from harness.cli.eval_options import EvalOptions
-from harness.cli.eval_run import input_problems, read_asked
+from harness.cli.eval_run import read_asked
 from harness.config.megatron_args import MegatronArgs
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError
@@ -39,9 +39,9 @@ def show_launch(ctx: click.Context, names: Sequence[str], typed: Sequence[str], 
     lead = f"{_PATH}="
     path = next((word.removeprefix(lead) for word in typed if word.startswith(lead)), os.environ.get(_PATH, ""))
     words = ["DEVICE=gpu", *(word for word in typed if not word.startswith(lead))]
-    resolved, spec = read_asked(ctx, names, words, "local", options)
+    resolved, spec, problems = read_asked(ctx, names, words, "local", options)
     launches = [_launch(resolved, spec, checkpoint, path) for checkpoint in spec.checkpoints]
-    problems = [*_path_problems(path), *input_problems(spec, resolved), *launch_problems(launches[0])]
+    problems += [*_path_problems(path), *launch_problems(launches[0])]
     if resolved.text("GROUP_SCORE") == "max":
         problems.append(
             "--backend megatron_lm: these weights choose groups of experts by each one's best expert (GROUP_SCORE=max),"

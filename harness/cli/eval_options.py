@@ -1,5 +1,6 @@
 """The options of `eval`, as values."""
 
+import math
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
@@ -46,8 +47,14 @@ class EvalOptions(NamedTuple):
         found = [f"--what {name}: no such part; {nearest(name, PARTS)}" for name in self._named if name not in PARTS]
         if self.backend != "megatron":
             found += self._problems_of_backend()
-        elif "tasks" in self._named and not self.tasks and not self.skip_lm_eval:
-            found.append("--what tasks needs the tasks' names: --tasks hellaswag,arc_easy")
+        elif (self.tasks or "tasks" in self._named) and not self._task_names and not self.skip_lm_eval:
+            found.append("no task is named; name tasks or groups of lm-eval: --tasks hellaswag,arc_easy")
+        elif self.skip_lm_eval and self._named == ["tasks"]:
+            found.append("--what tasks with SKIP_LM_EVAL leaves nothing to measure; leave one of them out")
+        if "" in self.val_data:
+            found.append("--val-data names no file; give text files, token .npy shards or .bin/.idx prefixes")
+        if self.limit is not None and not math.isfinite(self.limit):
+            found.append(f"--limit {self.limit}: no number of documents; allowed: more than 0, below 1 a share")
         return found
 
     def parts(self) -> tuple[EvaluatedPart, ...]:
@@ -75,13 +82,16 @@ class EvalOptions(NamedTuple):
     def _named(self) -> list[str]:
         return [name.strip() for name in (self.what or "").split(",") if name.strip()]
 
+    @property
+    def _task_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for text in self.tasks for name in text.split(",") if name))
+
     def task_options(self) -> TaskOptions | None:
         """What lm-eval is asked; None where it is not."""
         if "tasks" not in self.parts():
             return None
-        names = [name for text in self.tasks for name in text.split(",") if name]
         return TaskOptions(
-            tasks=tuple(dict.fromkeys(names)),
+            tasks=self._task_names,
             num_fewshot=self.num_fewshot,
             limit=self.limit,
             batch_size=self.batch_size,
@@ -94,7 +104,7 @@ class EvalOptions(NamedTuple):
         """The tokens for loss and routing: what the user names, or else the chapter that no training has seen."""
         from harness.data.sample import HELD_OUT
 
-        named = tuple(str(expanded(file).absolute()) for file in self.val_data) or (str(HELD_OUT),)
+        named = tuple(str(expanded(file).absolute()) for file in self.val_data if file) or (str(HELD_OUT),)
         return ValidationData(
             files=named,
             format=data_format_of(named),

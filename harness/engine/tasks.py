@@ -22,7 +22,7 @@ def answer_tasks(session: ModelSession, spec: EvaluationSpec) -> Section | None:
     assert spec.tasks is not None
     if missing := missing_lm_eval():
         if torch.distributed.get_rank() == 0:
-            print(f"engine: {missing}; the rest is evaluated without it", flush=True)
+            print(f"engine: {missing}; the rest is evaluated without it, and --again measures all", flush=True)
         return None
     tokens = token_budget(session)
     answerer = Answerer(session, spec.data.tokenizer, BatchLimit(tokens=tokens, sequences=spec.tasks.batch_size))

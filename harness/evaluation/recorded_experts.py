@@ -3,7 +3,9 @@
 Legend: T tokens, k experts a token.
 """
 
+import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -22,7 +24,7 @@ def write_experts(folder: Path, identity: str, experts: Mapping[str, NDArray[np.
         return
     save: Callable[..., None] = np.savez_compressed  # its own type takes any of the names for the switch `allow_pickle`
     path = _path(folder, identity)
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")  # others may write it too
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
@@ -31,6 +33,9 @@ def write_experts(folder: Path, identity: str, experts: Mapping[str, NDArray[np.
     except OSError as error:
         reason = error.strerror or str(error)
         raise EnvironmentProblem(f"{path}: cannot write the experts of tokens ({reason}); free some space") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
 
 
 def read_experts(folder: Path, identity: str) -> dict[str, NDArray[np.uint16]] | None:

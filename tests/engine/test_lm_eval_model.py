@@ -98,7 +98,7 @@ def test_without_lm_eval_nothing_is_asked(ranks: Any, tiny: Tiny, tmp_path: Path
     job = ranks.run(*words, world_size=2, task="answer_without_lm_eval")
     assert set(job.exit_codes) == {0}, job.log[-6000:]
     line = "engine: --tasks: lm-eval is not installed; pip install 'moe-harness[eval]' (or tools/setup.sh eval)"
-    assert job.log.count(f"{line}; the rest is evaluated without it\n") == 1
+    assert job.log.count(f"{line}; the rest is evaluated without it, and --again measures all\n") == 1
 
 
 def test_group_and_section(ranks: Any, tiny: Tiny, tmp_path: Path) -> None:
