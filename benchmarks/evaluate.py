@@ -214,6 +214,9 @@ def _theirs(folder: Path) -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "hf")
     asked = _clocked(HFLM)(pretrained=model, tokenizer=tokenizer, batch_size=BATCH)
     manager = TaskManager(include_path=str(folder / "tasks"), include_defaults=False)
+    seed = json.loads(_program(folder)[1])["seed"]  # few-shot examples are drawn by it
+    names = ("random_seed", "numpy_random_seed", "torch_random_seed", "fewshot_random_seed")
+    seeds = dict.fromkeys(names, seed)
     tokens = torch.from_numpy(np.load(folder / "tokens.npy")[: WINDOWS * SEQ_LEN + 1].astype(np.int64))
 
     def work(what: str, clock: Clock) -> float:
@@ -221,7 +224,7 @@ def _theirs(folder: Path) -> None:
             with clock:
                 return _bare_loss(model, tokens)
         type(asked).clock = clock
-        found = simple_evaluate(model=asked, tasks=[what], task_manager=manager, bootstrap_iters=0)
+        found = simple_evaluate(model=asked, tasks=[what], task_manager=manager, bootstrap_iters=0, **seeds)
         return _score_of(found["results"][what])
 
     _serve(work)
@@ -243,9 +246,8 @@ def _bare_loss(model: Any, tokens: Any) -> float:
 
 def _ours(folder: Path) -> None:
     """Be a rank of the program that `moe-harness eval` starts."""
-    program = json.loads((folder / "program.json").read_text())
-    at = program.index("harness.engine.evaluate") + 1
-    sys.argv = [program[at - 1], *program[at + 1 :]]
+    module, text, *flags = _program(folder)
+    sys.argv = [module, *flags]
     from harness.engine import entry
 
     entry.install_device()
@@ -257,7 +259,7 @@ def _ours(folder: Path) -> None:
     from harness.evaluation.spec import EvaluationSpec
     from harness.runs.json_codec import decode
 
-    spec = decode(EvaluationSpec, json.loads(program[at]))
+    spec = decode(EvaluationSpec, json.loads(text))
     model = _clocked(MoeHarnessLM)
     session = ModelSession.start(seq_length=spec.seq_len)
     session.load(Path(spec.checkpoints[0].folder))
@@ -276,6 +278,12 @@ def _ours(folder: Path) -> None:
 
     _serve(work)
     session.close()
+
+
+def _program(folder: Path) -> list[str]:
+    """What `moe-harness eval` would start, without the interpreter: the module, the spec, Megatron's flags."""
+    program: list[str] = json.loads((folder / "program.json").read_text())
+    return program[program.index("harness.engine.evaluate") :]
 
 
 def _clocked(model: Any) -> Any:
