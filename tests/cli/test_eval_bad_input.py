@@ -240,7 +240,7 @@ def test_a_checkpoint_that_is_named_twice_counts_once(here: Path, accepted: Call
         (("NGPU=-1",), "Invalid value for '--ngpu': -1 is not in the range x>=0."),
         (("SEED=x",), "Invalid value for '--seed': 'x' is not a valid integer."),
         (("--batch-size", "0"), "Invalid value for '--batch-size': 0 is neither auto nor a number of sequences"),
-        (("--max-token", "5"), "No such option '--max-token'. Did you mean '--max-tokens'?"),
+        (("--max-token", "5"), "No such option '--max-token'. "),
         (("TOKENIZER_MODEL=org/name",), "org/name: no such folder; give the folder of a downloaded tokenizer "),
     ],
 )
@@ -362,8 +362,9 @@ def test_a_folder_of_results_that_cannot_be(here: Path, refused: Refused) -> Non
 
 def test_folders_of_others(here: Path, refused: Refused, request: pytest.FixtureRequest) -> None:
     """One whose results cannot be written beside it, one that cannot be looked into."""
-    for folder in (here, *here.parents[:2]):
-        folder.chmod(0o755)
+    for folder in (here, *here.parents):
+        if not folder.stat().st_mode & 0o005:  # pytest keeps its folders to itself
+            folder.chmod(0o755)
     (here / "locked").mkdir()
     (here / "locked").chmod(0)
     request.getfixturevalue("as_nobody")
