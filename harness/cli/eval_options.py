@@ -1,13 +1,15 @@
 """The options of `eval`, as values."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 from harness.config.provenance import Resolved
 from harness.disk import expanded
 from harness.errors import nearest
-from harness.evaluation.checkpoints import fingerprint_of_files
 from harness.evaluation.data_files import data_format_of, stored_files
+from harness.evaluation.fingerprints import fingerprint_of_files, fingerprint_of_tasks, tokenizer_sha256
 from harness.evaluation.spec import PARTS, EvaluatedPart, TaskOptions, ValidationData
+from harness.evaluation.task_names import is_task_file
 
 USUAL_BATCH = 8
 MOST_TOKENS = 1_048_576
@@ -56,15 +58,18 @@ class EvalOptions(NamedTuple):
         """What lm-eval is asked; None where it is not."""
         if "tasks" not in self.parts():
             return None
-        names = [name for text in self.tasks for name in text.split(",") if name]
+        named = dict.fromkeys(name for text in self.tasks for name in text.split(",") if name)
+        names = tuple(str(Path(name).absolute()) if is_task_file(name) else name for name in named)
+        include_path = str(expanded(self.include_path).absolute()) if self.include_path else None
         return TaskOptions(
-            tasks=tuple(dict.fromkeys(names)),
+            tasks=names,
             num_fewshot=self.num_fewshot,
             limit=self.limit,
             batch_size=self.batch_size,
             log_samples=self.log_samples,
-            include_path=str(expanded(self.include_path).absolute()) if self.include_path else None,
+            include_path=include_path,
             apply_chat_template=self.chat_template,
+            fingerprint=fingerprint_of_tasks(include_path, names),
         )
 
     def data(self, resolved: Resolved) -> ValidationData:
@@ -72,9 +77,12 @@ class EvalOptions(NamedTuple):
         from harness.data.sample import HELD_OUT
 
         named = tuple(str(expanded(file).absolute()) for file in self.val_data) or (str(HELD_OUT),)
+        asked = resolved.text("TOKENIZER_MODEL")
+        tokenizer = str(expanded(asked).absolute()) if asked else None
         return ValidationData(
             files=named,
             format=data_format_of(named),
-            tokenizer=resolved.text("TOKENIZER_MODEL") or None,
+            tokenizer=tokenizer,
+            tokenizer_sha256=tokenizer_sha256(tokenizer),
             fingerprint=fingerprint_of_files(stored_files(named)),
         )

@@ -5,7 +5,10 @@ Scripts for evaluation differ in spelling: `--checkpoint_dir`, `--tasks a b c`, 
 
 from collections.abc import Callable, Sequence
 
+import click
+
 from harness.disk import expanded
+from harness.errors import ConfigError
 
 NAMES = {
     "CHECKPOINT_DIR": "--checkpoint-dir",
@@ -36,7 +39,9 @@ def normalised(words: Sequence[str], notice: Callable[[str], None]) -> list[str]
     rest = list(words)
     while rest:
         name, equals, value = _option(rest.pop(0))
-        if name in _SWITCHES:
+        if name == NAMES["SKIP_LM_EVAL"] and equals:
+            found += [name] if _is_on(value) else []
+        elif name in _SWITCHES:
             notice(f"{name} is {_SWITCHES[name]}")
             found.append(_SWITCHES[name])
         elif name in _IGNORED:
@@ -53,6 +58,14 @@ def normalised(words: Sequence[str], notice: Callable[[str], None]) -> list[str]
         else:
             found.append(f"{name}={value}" if equals else name)
     return found
+
+
+def _is_on(value: str) -> bool:
+    """Whether a switch that is written as a setting is on; ConfigError for what says neither yes nor no."""
+    try:
+        return bool(value) and bool(click.BOOL.convert(value, None, None))
+    except click.BadParameter:
+        raise ConfigError(f"SKIP_LM_EVAL={value}: allowed: 1 or 0") from None
 
 
 def _option(word: str) -> tuple[str, str, str]:

@@ -91,7 +91,7 @@ def _finished(spec: EvaluationSpec, checkpoint: EvaluatedCheckpoint) -> Path | N
     """The result that is there already, as the first rank sees it: all ranks have to agree."""
     found: list[Path | None] = [None]
     if torch.distributed.get_rank() == 0:
-        found = [find_result(Path(spec.output_dir), spec.identity(checkpoint))]
+        found = [find_result(spec, checkpoint)]
     torch.distributed.broadcast_object_list(found, src=0)
     return found[0]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli.eval_words import normalised
+from harness.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,8 @@ from harness.cli.eval_words import normalised
         (["--no-amp"], ["PR=fp32"]),
         (["--data-mode", "text", "ckpt"], ["ckpt"]),
         (["--tasks"], ["--tasks"]),
+        (["SKIP_LM_EVAL=1", "ckpt"], ["--skip-lm-eval", "ckpt"]),
+        (["SKIP_LM_EVAL=0", "--skip_lm_eval=", "ckpt"], ["ckpt"]),
     ],
 )
 def test_spellings(words: list[str], expected: list[str]) -> None:
@@ -35,6 +38,11 @@ def test_a_checkpoint_ends_the_list_of_tasks(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "ckpt").mkdir()
     assert normalised(["--tasks", "mmlu", "ckpt"], print) == ["--tasks=mmlu", "ckpt"]
     assert normalised(["--tasks", "mmlu", "/some/where"], print) == ["--tasks=mmlu", "/some/where"]
+
+
+def test_a_switch_that_says_neither_yes_nor_no_is_refused() -> None:
+    with pytest.raises(ConfigError, match="SKIP_LM_EVAL=maybe: allowed: 1 or 0"):
+        normalised(["SKIP_LM_EVAL=maybe"], print)
 
 
 def test_what_says_nothing_new_is_noticed() -> None:

@@ -107,7 +107,9 @@ def test_a_series_is_evaluated_once(series: Series, tmp_path: Path, world_size: 
             assert min(expected.margins[layer][series.real]) > 1e-5
             assert document["routing_stats"][layer]["tokens_per_expert"] == counts.tolist()
         assert document["mapping"]["ranks"] == world_size
-        assert document["computational_cost"]["tflops_per_s"] > 0
+        cost, speed = document["computational_cost"], document["inference_performance"]
+        at_this_speed = cost["flops_per_token"]["megatron"] * speed["throughput_tokens_per_sec"] / 1e12
+        assert cost["tflops_per_s"] == pytest.approx(at_this_speed)  # of all copies of the model, as the throughput is
         assert document["inference_performance"]["latency_ms"] == stated["latency_ms"] > 0
         assert document["step"] == stated["step"]
         assert stated["walltime_s"] < 20
