@@ -13,6 +13,7 @@ from harness.cli.eval_options import USUAL_BATCH, EvalOptions
 from harness.cli.eval_subject import Subject, find_subject
 from harness.config.provenance import Resolved
 from harness.config.settings import as_texts
+from harness.data.tokenizers import ByteTokenizer
 from harness.disk import write_whole
 from harness.errors import ConfigError
 from harness.evaluation.checkpoints import fingerprint
@@ -20,6 +21,7 @@ from harness.evaluation.flags import evaluation_flags
 from harness.evaluation.job import evaluation_job
 from harness.evaluation.result_file import find_result, read_result
 from harness.evaluation.spec import EvaluatedCheckpoint, EvaluationSpec
+from harness.evaluation.task_names import missing_lm_eval
 from harness.launch.embedded_engine import require_engine
 from harness.launch.executor import Executor
 from harness.launch.job import Job
@@ -61,7 +63,8 @@ def prepare(
     resolved = evaluation_configuration(
         ctx, words, executor, subject, config_file=options.config_file, ngpu=options.ngpu
     )
-    spec = _spec(subject, resolved, options)
+    spec = _askable(_spec(subject, resolved, options), executor)
+    _notice_bytes(spec, resolved.integer("VOCAB_SIZE"))
     problems = _input_problems(spec, resolved)
     if executor == "slurm":
         request.show_notices([f"{problem} (unless the compute nodes see it)" for problem in problems])
@@ -133,6 +136,33 @@ def _spec(subject: Subject, resolved: Resolved, options: EvalOptions) -> Evaluat
         model_args={flag: _text(value) for flag, value in evaluation_flags(resolved, seq_len).items()},
         again=os.urandom(8).hex() if options.again else "",
     )
+
+
+def _askable(spec: EvaluationSpec, executor: Executor) -> EvaluationSpec:
+    """Without tasks where lm-eval is missing, which is said; ConfigError where nothing is left.
+
+    What runs elsewhere may have an lm-eval of its own.
+    """
+    missing = missing_lm_eval() if spec.tasks else None
+    if missing is None:
+        return spec
+    if executor != "local":
+        screen.notice(f"{missing} here; unless the job's own Python has it, the rest is evaluated without it")
+        return spec
+    if spec.parts == ("tasks",):
+        raise ConfigError(missing)
+    screen.notice(f"{missing}; the rest is evaluated without it")
+    return spec.without_tasks()
+
+
+def _notice_bytes(spec: EvaluationSpec, vocab_size: int) -> None:
+    """Say that text is read byte by byte, where the model may well have been trained on other tokens."""
+    reads_text = (spec.data.format == "text" and {"loss", "routing"} & set(spec.parts)) or spec.tasks
+    if reads_text and spec.data.tokenizer is None and vocab_size != ByteTokenizer.vocab_size:
+        screen.notice(
+            f"no tokenizer lies beside the weights, so text is read byte by byte, as {ByteTokenizer.vocab_size} of the"
+            f" model's {vocab_size} tokens; TOKENIZER_MODEL=FOLDER names the one that it was trained with"
+        )
 
 
 def _text(value: Any) -> str:

@@ -24,16 +24,15 @@ def problems_of_tasks(options: TaskOptions) -> list[str]:
     """All that keeps these tasks from being asked.
 
     Names of tasks and groups are searched for in the text of lm-eval's files, 0.3 s; only for those not found there
-    does lm-eval build its index of 14,000 tasks (3 to 10 s): it knows tags, and what is near a wrong name.
+    does lm-eval build its index of 14,000 tasks (3 to 10 s): it knows tags, and what is near a wrong name. Where it is
+    missing no name can be looked up.
     """
-    if missing := missing_lm_eval():
-        return [missing]
     if options.include_path is not None and not Path(options.include_path).is_dir():
         return [f"--include-path {options.include_path}: no such folder; give the folder of your tasks' YAML files"]
     if not options.tasks:
         return ["--tasks: no task is named"]
     wanted = {name for name in options.tasks if not is_task_file(name)}
-    if not wanted or wanted <= _named_in(task_folders(options)):
+    if not wanted or missing_lm_eval() or wanted <= _named_in(task_folders(options)):
         return []
     from lm_eval.tasks import TaskManager
 

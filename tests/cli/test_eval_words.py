@@ -24,6 +24,7 @@ from harness.errors import ConfigError
         (["--tokenizer-name", "/tok"], ["TOKENIZER_MODEL=/tok"]),
         (["--no-amp"], ["PR=fp32"]),
         (["--data-mode", "text", "ckpt"], ["ckpt"]),
+        (["--val-npy", "/DATA/LR=1.npy", "TP=2"], ["--val-data=/DATA/LR=1.npy", "TP=2"]),
         (["--tasks"], ["--tasks"]),
         (["SKIP_LM_EVAL=1", "ckpt"], ["--skip-lm-eval", "ckpt"]),
         (["SKIP_LM_EVAL=0", "--skip_lm_eval=", "ckpt"], ["ckpt"]),

@@ -18,8 +18,9 @@ from tiny_models import VOCAB_SIZE, make_tiny
 from ckpt_convert.conversion import convert, open_folder, plan_conversion
 from ckpt_convert.writing.progress import Silent
 from harness.config.megatron_args import MegatronArgs
+from harness.evaluation.result_file import find_result
 from harness.evaluation.series_saturation import series_saturation
-from harness.evaluation.spec import EvaluatedCheckpoint, EvaluationSpec, ValidationData
+from harness.evaluation.spec import EvaluatedCheckpoint, EvaluationSpec, TaskOptions, ValidationData
 
 pytestmark = pytest.mark.slow
 
@@ -38,12 +39,12 @@ class Series:
     real: Any
     expected: tuple[ReferencePass, ...]
 
-    def run(self, spec: EvaluationSpec | str, *mapping: str, world_size: int = 1) -> Job:
+    def run(
+        self, spec: EvaluationSpec | str, *mapping: str, world_size: int = 1, task: str = "evaluate_checkpoints"
+    ) -> Job:
         """Evaluate as `spec` says."""
         argument = spec if isinstance(spec, str) else json.dumps(asdict(spec))
-        return self.ranks.run(
-            argument, *self.flags, *ON_CPU, *mapping, world_size=world_size, task="evaluate_checkpoints"
-        )
+        return self.ranks.run(argument, *self.flags, *ON_CPU, *mapping, world_size=world_size, task=task)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +126,31 @@ def test_a_series_is_evaluated_once(series: Series, tmp_path: Path, world_size: 
     kept = statements(again, "evaluated")
     assert kept == [{**one, "kept": True} for one in done]
     assert len(list((tmp_path / "eval").glob("eval_results_*.json"))) == 2
+
+
+def test_without_lm_eval_the_rest_is_evaluated(series: Series, tmp_path: Path) -> None:
+    """The line that installs it is printed once, and the result is none of the whole, which is still to do."""
+    first = series.spec.checkpoints[0]
+    spec = replace(
+        series.spec,
+        checkpoints=(first,),
+        parts=("loss", "tasks"),
+        tasks=TaskOptions(tasks=("arc_easy",)),
+        output_dir=str(tmp_path),
+    )
+    job = series.run(spec, *EP2, world_size=2, task="evaluate_without_lm_eval")
+    (done,) = statements(job, "evaluated")
+    line = "engine: --tasks: lm-eval is not installed; pip install 'moe-harness[eval]' (or tools/setup.sh eval)"
+    assert job.log.count(f"{line}; the rest is evaluated without it\n") == 1
+    document = json.loads(Path(done["output_file"]).read_text())
+    assert (document["parts"], document["validation"]["tokens"]) == (["loss"], TOKENS)
+    assert "lm_eval" not in document
+    assert find_result(spec, first) is None
+    assert find_result(spec.without_tasks(), first) == Path(done["output_file"])
+
+    nothing_left = series.run(replace(spec, parts=("tasks",)), task="evaluate_without_lm_eval")
+    assert nothing_left.exit_codes == (2,)
+    assert line in nothing_left.log
 
 
 @pytest.mark.parametrize(
