@@ -23,6 +23,7 @@ from harness.evaluation.headline import figures_of
 from harness.evaluation.network import read_network
 from harness.evaluation.recorded_experts import write_experts
 from harness.evaluation.result_file import find_result, read_result, write_result
+from harness.evaluation.seen import as_seen_here
 from harness.evaluation.spec import EvaluatedCheckpoint, EvaluationSpec
 from harness.evaluation.statements import DATA, EVALUATED, EVALUATING
 from harness.evaluation.task_names import missing_lm_eval
@@ -33,7 +34,7 @@ from harness.launch.stored_flags import contradictions
 def evaluate_series(spec: EvaluationSpec, *, on_cpu: bool) -> None:
     """Evaluate what `spec` names and has no result yet, with `sys.argv` as Megatron's command line."""
     session = ModelSession.start(seq_length=spec.seq_len, problems=lambda _args: _problems(spec))
-    spec = _possible(spec)
+    spec = as_seen_here(_possible(spec))
     if windows := read_evaluated(spec, session):
         effect.state(DATA, _data(windows))
     for number, checkpoint in enumerate(spec.checkpoints, start=1):

@@ -9,7 +9,12 @@ _OF_TOKENIZER = ("*token*", "vocab.*", "merges.txt", "chat_template*", "*.model"
 
 
 def fingerprint_of_files(files: Sequence[Path]) -> str:
-    """A text that changes with the names, sizes or times of files; one that cannot be seen from here is named so."""
+    """A text that changes with the names, sizes or times of files; one that cannot be seen from here is named so.
+
+    Empty for no files.
+    """
+    if not files:
+        return ""
     lines = []
     for path in sorted(files):
         try:
@@ -35,5 +40,4 @@ def fingerprint_of_tasks(include_path: str | None, tasks: Sequence[str]) -> str:
     """What tells the user's own tasks, a folder of files and files named themselves, from others; empty without any."""
     named = [Path(task) for task in tasks]
     below = Path(include_path).rglob("*") if include_path is not None else ()
-    files = [path for path in (*named, *below) if path.is_file()]
-    return fingerprint_of_files(files) if files else ""
+    return fingerprint_of_files([path for path in (*named, *below) if path.is_file()])

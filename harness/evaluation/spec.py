@@ -16,7 +16,7 @@ PARTS: tuple[EvaluatedPart, ...] = ("loss", "routing", "speed", "cost", "tasks")
 class EvaluatedCheckpoint:
     """One checkpoint: the `folder` that holds its weights, and its training `step`, None for weights of no step.
 
-    `fingerprint` tells these weights from others that may lie there later.
+    `fingerprint` tells these weights from others that may lie there later; empty where they are not seen.
     """
 
     folder: str

@@ -19,6 +19,7 @@ from ckpt_convert.conversion import convert, open_folder, plan_conversion
 from ckpt_convert.writing.progress import Silent
 from harness.config.megatron_args import MegatronArgs
 from harness.evaluation.result_file import find_result
+from harness.evaluation.seen import as_seen_here
 from harness.evaluation.series_saturation import series_saturation
 from harness.evaluation.spec import EvaluatedCheckpoint, EvaluationSpec, TaskOptions, ValidationData
 
@@ -64,18 +65,21 @@ def series(ranks: Ranks, tmp_path_factory: pytest.TempPathFactory) -> Series:
     return Series(
         ranks=ranks,
         flags=tuple(MegatronArgs(record["flags"]).argv()),
-        spec=EvaluationSpec(
-            model="Mixtral-8x7B",
-            checkpoints=tuple(
-                EvaluatedCheckpoint(folder=str(folder / f"megatron{seed}/release"), step=seed * 100) for seed in (1, 2)
-            ),
-            parts=("loss", "routing", "speed", "cost"),
-            data=ValidationData(files=(str(folder / "tokens.npy"),), format="npy"),
-            output_dir="",
-            seq_len=SEQ_LEN,
-            batch_size=2,
-            max_tokens=1000,
-            ep=2,
+        spec=as_seen_here(
+            EvaluationSpec(
+                model="Mixtral-8x7B",
+                checkpoints=tuple(
+                    EvaluatedCheckpoint(folder=str(folder / f"megatron{seed}/release"), step=seed * 100)
+                    for seed in (1, 2)
+                ),
+                parts=("loss", "routing", "speed", "cost"),
+                data=ValidationData(files=(str(folder / "tokens.npy"),), format="npy"),
+                output_dir="",
+                seq_len=SEQ_LEN,
+                batch_size=2,
+                max_tokens=1000,
+                ep=2,
+            )
         ),
         real=np.arange(WINDOWS * SEQ_LEN).reshape(WINDOWS, SEQ_LEN) < TOKENS,
         expected=tuple(reference_pass(folder / f"hf{seed}", rows) for seed in (1, 2)),
@@ -126,6 +130,31 @@ def test_a_series_is_evaluated_once(series: Series, tmp_path: Path, world_size: 
     kept = statements(again, "evaluated")
     assert kept == [{**one, "kept": True} for one in done]
     assert len(list((tmp_path / "eval").glob("eval_results_*.json"))) == 2
+
+
+def test_what_the_command_did_not_see_is_told_apart(series: Series, tmp_path: Path) -> None:
+    """A login node that sees neither weights nor data: others in their place are measured, the same are not again."""
+    weights, tokens = tmp_path / "release", tmp_path / "tokens.npy"
+    shutil.copytree(series.spec.checkpoints[0].folder, weights)
+    np.save(tokens, np.arange(50, dtype=np.uint16))
+    spec = replace(
+        series.spec,
+        checkpoints=(EvaluatedCheckpoint(folder=str(weights)),),
+        data=ValidationData(files=(str(tokens),), format="npy"),
+        parts=("loss",),
+        output_dir=str(tmp_path / "eval"),
+    )
+    kept = []
+    for change in (None, None, "data", "weights"):
+        if change == "data":
+            np.save(tokens, np.arange(50, dtype=np.uint16)[::-1])
+        if change == "weights":
+            shutil.rmtree(weights)
+            shutil.copytree(series.spec.checkpoints[1].folder, weights)
+            os.utime(weights / "metadata.json")
+        (done,) = statements(series.run(spec), "evaluated")
+        kept.append(done["kept"])
+    assert kept == [False, True, False, False]
 
 
 def test_without_lm_eval_the_rest_is_evaluated(series: Series, tmp_path: Path) -> None:
