@@ -27,6 +27,7 @@ _ALIASES = {
     "--val-file": "--val-data",
 }
 _SETTINGS = {"--tokenizer-name": "TOKENIZER_MODEL"}
+_SKIP = "--skip-lm-eval"
 _LISTS = ("--tasks", "--val-data")
 _SWITCHES = {"--no-amp": "PR=fp32"}
 _IGNORED = ("--data-mode",)
@@ -45,8 +46,8 @@ def normalised(words: Sequence[str], notice: Callable[[str], None]) -> list[str]
     rest = list(words)
     while rest:
         name, equals, value = _option(rest.pop(0))
-        if name == NAMES["SKIP_LM_EVAL"] and equals:
-            found += [name] if _is_on(value) else []
+        if name == _SKIP and equals:
+            found += [_SKIP] if _is_on(value) else []
         elif name in _SWITCHES:
             notice(f"{name} is {_SWITCHES[name]}")
             found.append(_SWITCHES[name])
@@ -60,18 +61,18 @@ def normalised(words: Sequence[str], notice: Callable[[str], None]) -> list[str]
             values = [value] if equals else []
             while not equals and rest and not _ends_list(rest[0], name, values):
                 values.append(rest.pop(0))
-            found += [f"{name}={item}" for item in values] or [name]
+            found += [f"{name}={item}" for item in values] or [f"{name}="]
         else:
             found.append(f"{name}={value}" if equals else name)
     return found
 
 
 def _is_on(value: str) -> bool:
-    """Whether a switch that is written as a setting is on; ConfigError for what says neither yes nor no."""
+    """Whether a switch typed as KEY=VALUE is on, as click reads it from the environment. ConfigError for no switch."""
     try:
-        return bool(value) and bool(click.BOOL.convert(value, None, None))
+        return bool(click.BOOL.convert(value or "0", None, None))
     except click.BadParameter:
-        raise ConfigError(f"SKIP_LM_EVAL={value}: allowed: 1 or 0") from None
+        raise ConfigError(f"SKIP_LM_EVAL={value}: neither yes nor no; allowed: 1, 0") from None
 
 
 def _option(word: str) -> tuple[str, str, str]:

@@ -69,6 +69,17 @@ def left_out(documents: Sequence[ResultDocument], names: Sequence[str]) -> list[
     return sentences
 
 
+def told_backends(documents: Sequence[ResultDocument], names: Sequence[str]) -> list[str]:
+    """A sentence on who answered the tasks of each, where that differs: it is no other task, and no other weights."""
+    if "tasks" not in shared_parts(documents):
+        return []
+    backends = [str(section(document, "tasks").get("backend", "megatron")) for document in documents]
+    if len(set(backends)) == 1:
+        return []
+    told = (f"{backend} in {name}" for backend, name in zip(backends, names, strict=True))
+    return [f"tasks were answered by different backends: {', '.join(told)}"]
+
+
 def refuse_unlike(documents: Sequence[ResultDocument], names: Sequence[str]) -> None:
     """ConfigError with every difference from the first that makes evaluations unlike, in the parts that all have."""
     of_parts = [condition for part in shared_parts(documents) for condition in _CONDITIONS[part]]

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,13 +18,12 @@ from harness.engine.sections import Sections, measure_sections, read_evaluated
 from harness.engine.session import ModelSession
 from harness.errors import ConfigError
 from harness.evaluation.document import result_document
-from harness.evaluation.headline import figures_of
 from harness.evaluation.network import read_network
 from harness.evaluation.recorded_experts import write_experts
 from harness.evaluation.result_file import find_result, read_result, write_result
 from harness.evaluation.seen import as_seen_here
 from harness.evaluation.spec import EvaluatedCheckpoint, EvaluationSpec
-from harness.evaluation.statements import DATA, EVALUATED, EVALUATING
+from harness.evaluation.statements import DATA, EVALUATED, EVALUATING, begun, finished
 from harness.evaluation.task_names import missing_lm_eval
 from harness.evaluation.windows import Windows
 from harness.launch.stored_flags import contradictions
@@ -34,15 +32,14 @@ from harness.launch.stored_flags import contradictions
 def evaluate_series(spec: EvaluationSpec, *, on_cpu: bool) -> None:
     """Evaluate what `spec` names and has no result yet, with `sys.argv` as Megatron's command line."""
     session = ModelSession.start(seq_length=spec.seq_len, problems=lambda _args: _problems(spec))
-    spec = as_seen_here(_possible(spec))
+    spec = as_seen_here(_without_missing(spec))
     if windows := read_evaluated(spec, session):
         effect.state(DATA, _data(windows))
     for number, checkpoint in enumerate(spec.checkpoints, start=1):
         if path := _finished(spec, checkpoint):
-            _state_result(read_result(path), path, kept=True)
+            effect.state(EVALUATED, finished(read_result(path), path, kept=True))
             continue
-        of_series = {"number": number, "total": len(spec.checkpoints)}
-        effect.state(EVALUATING, {"checkpoint": checkpoint.folder, "step": checkpoint.step, **of_series})
+        effect.state(EVALUATING, begun(spec, number))
         start_s = time.monotonic()
         _refuse_other_network(Path(checkpoint.folder))
         session.load(Path(checkpoint.folder))
@@ -88,7 +85,7 @@ def _problems(spec: EvaluationSpec) -> list[str]:
     return found
 
 
-def _possible(spec: EvaluationSpec) -> EvaluationSpec:
+def _without_missing(spec: EvaluationSpec) -> EvaluationSpec:
     """All that can be measured: without lm-eval no tasks, and the line that installs it is printed."""
     missing = missing_lm_eval() if spec.tasks else None
     if missing is None:
@@ -134,12 +131,7 @@ def _write(
         timestamp=datetime.now(UTC),
     )
     path = write_result(folder, document)
-    _state_result(document, path, kept=False)
-
-
-def _state_result(document: Mapping[str, Any], path: Path, *, kept: bool) -> None:
-    """State a result; `kept` says that it was there before."""
-    effect.state(EVALUATED, {**asdict(figures_of(document, str(path))), "kept": kept})
+    effect.state(EVALUATED, finished(document, path, kept=False))
 
 
 def _data(windows: Windows) -> dict[str, Any]:

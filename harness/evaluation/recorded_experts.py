@@ -27,7 +27,7 @@ def write_experts(folder: Path, identity: str, experts: Mapping[str, NDArray[np.
     kept = {name: of_layer[: MOST_ASSIGNMENTS // of_a_token] for name, of_layer in experts.items()}
     save: Callable[..., None] = np.savez_compressed  # its own type takes any of the names for the switch `allow_pickle`
     path = _path(folder, identity)
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")  # others may write it too
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
@@ -38,6 +38,9 @@ def write_experts(folder: Path, identity: str, experts: Mapping[str, NDArray[np.
             partial.unlink()
         reason = error.strerror or str(error)
         raise EnvironmentProblem(f"{path}: cannot write the experts of tokens ({reason}); free some space") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
 
 
 def read_experts(folder: Path, identity: str) -> dict[str, NDArray[np.uint16]] | None:

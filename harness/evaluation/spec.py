@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 type EvaluatedPart = Literal["loss", "routing", "speed", "cost", "tasks"]
+type TaskBackend = Literal["megatron", "hf"]
 type DataFormat = Literal["text", "npy", "indexed"]
 
 PARTS: tuple[EvaluatedPart, ...] = ("loss", "routing", "speed", "cost", "tasks")
@@ -72,7 +73,8 @@ class EvaluationSpec:
 
     `seq_len` is tokens a window, `batch_size` windows a micro-batch, `max_tokens` the most tokens that are evaluated.
     `ep` is the expert parallel size for which the load of ranks is told. `settings` and `model_args` are what results
-    say of the configuration. `again` names a repetition, for which no older result will do.
+    say of the configuration. `backend` answers tasks: the engine's ranks, or lm-eval's own `hf` model on weights that
+    are converted back for it. `again` names a repetition, for which no older result will do.
     """
 
     model: str
@@ -89,6 +91,7 @@ class EvaluationSpec:
     speed: SpeedOptions = SpeedOptions()
     settings: Mapping[str, str] = field(default_factory=dict)
     model_args: Mapping[str, str] = field(default_factory=dict)
+    backend: TaskBackend = "megatron"
     again: str = ""
 
     def identity(self, checkpoint: EvaluatedCheckpoint) -> str:

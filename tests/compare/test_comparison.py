@@ -175,6 +175,16 @@ def test_results_are_named_by_what_tells_them_apart() -> None:
     assert evaluation_names(documents[:1] * 2) == ("result 1", "result 2")
 
 
+def test_backends_that_differ_are_told_and_compared() -> None:
+    """A result that names none is of the engine's ranks."""
+    ours, theirs = evaluation_document(1, parts=["tasks"]), evaluation_document(2, parts=["tasks"])
+    assert compare_evaluations([ours, theirs]).remarks == ()
+    theirs["lm_eval"]["backend"] = "hf"
+    assert compare_evaluations([ours, theirs]).remarks == (
+        "tasks were answered by different backends: megatron in iter_0000001, hf in iter_0000002",
+    )
+
+
 def test_a_part_that_one_lacks_is_told_and_left_out() -> None:
     found = compare_evaluations([evaluation_document(100), evaluation_document(200, parts=("loss", "cost"))])
     assert {metric.part for metric in found.metrics} == {"loss", "cost"}

@@ -18,10 +18,10 @@ from harness.engine.batching import BatchLimit
 from harness.engine.generation import Decoding, Prompt
 from harness.engine.scoring import Continuation, Scored
 from harness.engine.session import ModelSession
-from harness.engine.text_tokenizer import ByteText
 from harness.engine.token_logits import TokenLogits
 from harness.errors import ConfigError
 from harness.evaluation.spec import EvaluationSpec, SpeedOptions, TaskOptions, ValidationData
+from harness.evaluation.text_tokenizer import ByteText
 
 LENGTH = 24
 
