@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from harness.cli import eval_compare, eval_hf_worker, request, screen
 from harness.cli.eval_options import BACKENDS, MOST_TOKENS, EvalOptions
-from harness.cli.eval_words import normalised
+from harness.cli.eval_words import is_setting, normalised
 from harness.errors import ConfigError
 from harness.evaluation.checkpoints import ALL, parse_steps
 from harness.launch.executor import Executor
@@ -106,8 +107,10 @@ def run(
     from harness.cli.eval_run import carry_out, prepare
 
     asked = EvalOptions(**options)
-    typed = [word for word in words if "=" in word and word.partition("=")[0].isupper()]
-    names = [word for word in words if word not in typed] or ([checkpoint_dir] if checkpoint_dir else [])
+    typed = [word for word in words if is_setting(word)]
+    names = [word for word in words if not is_setting(word)]
+    if checkpoint_dir and (not names or ctx.get_parameter_source("checkpoint_dir") is ParameterSource.COMMANDLINE):
+        names.append(checkpoint_dir)
     if not names:
         raise ConfigError("no checkpoint is named; give its folder, or the id of a training run (runs list shows them)")
     if asked.backend == "megatron_lm":

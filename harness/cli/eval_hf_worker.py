@@ -38,12 +38,14 @@ def evaluate_with_hf(spec: EvaluationSpec, scratch: Path) -> None:
     ConfigError names what is wrong with tokenizer or tasks before anything is converted.
     """
     from harness.evaluation.result_file import find_result, read_result, write_result
+    from harness.evaluation.seen import as_seen_here
     from harness.evaluation.statements import EVALUATED, EVALUATING, begun, finished
 
+    spec = as_seen_here(spec)
     _refuse(spec)
     output = Path(spec.output_dir)
     for number, checkpoint in enumerate(spec.checkpoints, start=1):
-        path = find_result(output, spec.identity(checkpoint))
+        path = find_result(spec, checkpoint)
         kept = path is not None
         if path is None:
             click.echo(EVALUATING + json.dumps(begun(spec, number)))

@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from harness.config.provenance import Resolved
 from harness.disk import expanded
 from harness.errors import nearest
-from harness.evaluation.checkpoints import fingerprint_of_files
 from harness.evaluation.data_files import data_format_of, stored_files
+from harness.evaluation.fingerprints import fingerprint_of_files, fingerprint_of_tasks, tokenizer_sha256
 from harness.evaluation.spec import PARTS, EvaluatedPart, TaskOptions, ValidationData
+from harness.evaluation.task_names import is_task_file
 
 type Backend = Literal["megatron", "hf", "megatron_lm"]
 
@@ -90,14 +92,17 @@ class EvalOptions(NamedTuple):
         """What lm-eval is asked; None where it is not."""
         if "tasks" not in self.parts():
             return None
+        names = tuple(str(Path(name).absolute()) if is_task_file(name) else name for name in self._task_names)
+        include_path = str(expanded(self.include_path).absolute()) if self.include_path else None
         return TaskOptions(
-            tasks=self._task_names,
+            tasks=names,
             num_fewshot=self.num_fewshot,
             limit=self.limit,
             batch_size=self.batch_size,
             log_samples=self.log_samples,
-            include_path=str(expanded(self.include_path).absolute()) if self.include_path else None,
+            include_path=include_path,
             apply_chat_template=self.chat_template,
+            fingerprint=fingerprint_of_tasks(include_path, names),
         )
 
     def data(self, resolved: Resolved) -> ValidationData:
@@ -105,9 +110,12 @@ class EvalOptions(NamedTuple):
         from harness.data.sample import HELD_OUT
 
         named = tuple(str(expanded(file).absolute()) for file in self.val_data if file) or (str(HELD_OUT),)
+        asked = resolved.text("TOKENIZER_MODEL")
+        tokenizer = str(expanded(asked).absolute()) if asked else None
         return ValidationData(
             files=named,
             format=data_format_of(named),
-            tokenizer=resolved.text("TOKENIZER_MODEL") or None,
+            tokenizer=tokenizer,
+            tokenizer_sha256=tokenizer_sha256(tokenizer),
             fingerprint=fingerprint_of_files(stored_files(named)),
         )

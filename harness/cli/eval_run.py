@@ -209,8 +209,7 @@ def _input_problems(spec: EvaluationSpec, resolved: Resolved) -> list[str]:
 
 def _missing(spec: EvaluationSpec) -> list[EvaluatedCheckpoint]:
     """The checkpoints that no result is there of."""
-    folder = Path(spec.output_dir)
-    return [it for it in spec.checkpoints if find_result(folder, spec.identity(it)) is None]
+    return [checkpoint for checkpoint in spec.checkpoints if find_result(spec, checkpoint) is None]
 
 
 def _check(job: Job) -> list[str]:
@@ -223,8 +222,7 @@ def _check(job: Job) -> list[str]:
 
 def _show(spec: EvaluationSpec) -> int:
     """Show the results of all checkpoints: of one in full, of several as a series."""
-    folder = Path(spec.output_dir)
-    found = [find_result(folder, spec.identity(checkpoint)) for checkpoint in spec.checkpoints]
+    found = [find_result(spec, checkpoint) for checkpoint in spec.checkpoints]
     documents = [read_result(path) for path in found if path]
     if len(spec.checkpoints) == 1:
         from harness.report.text.evaluation_result import show_result

@@ -34,6 +34,12 @@ _IGNORED = ("--data-mode",)
 """What files hold is seen from their names."""
 
 
+def is_setting(word: str) -> bool:
+    """Whether a word is KEY=VALUE; a path may hold a sign too."""
+    name, equals, _ = word.partition("=")
+    return bool(equals) and name.isidentifier() and name.isupper()
+
+
 def normalised(words: Sequence[str], notice: Callable[[str], None]) -> list[str]:
     """The words with options spelt as `eval` has them; `notice` takes what is worth saying of it."""
     found: list[str] = []
@@ -82,6 +88,6 @@ def _option(word: str) -> tuple[str, str, str]:
 
 def _ends_list(word: str, name: str, values: Sequence[str]) -> bool:
     """Whether a word no longer belongs to the list of an option: another option, a setting, or a checkpoint."""
-    if word.startswith("-") or "=" in word:
+    if word.startswith("-") or is_setting(word):
         return True
     return name == "--tasks" and bool(values) and (("/" in word) or expanded(word).is_dir())

@@ -48,7 +48,7 @@ _CONDITIONS: Mapping[EvaluatedPart, Sequence[_Condition]] = {
         _Condition("hash of the chat template", ["lm_eval.chat_template_sha"]),
         _Condition("longest sequence", ["lm_eval.max_length"]),
         _Condition("seeds", ["lm_eval.seeds"]),
-        _Condition("tokenizer", ["evaluation.data.tokenizer"]),
+        _Condition("tokenizer", ["evaluation.data.tokenizer_sha256", "evaluation.data.tokenizer"]),
         _PRECISION,
     ),
 }

@@ -47,8 +47,8 @@ def measure_sections(spec: EvaluationSpec, session: ModelSession, windows: Windo
     if "speed" in spec.parts and (speed := measure_speed(session, spec)):
         sections["inference_performance"] = speed
     if "cost" in spec.parts:
-        latency_ms = sections.get("inference_performance", {}).get("latency_ms")
-        sections["computational_cost"] = _cost(spec, latency_ms)
+        tokens_per_s = sections.get("inference_performance", {}).get("throughput_tokens_per_sec")
+        sections["computational_cost"] = _cost(spec, tokens_per_s)
     if "tasks" in spec.parts and (answered := answer_tasks(session, spec)):
         sections["lm_eval"] = answered
     return Sections(measured=sections, experts=experts)
@@ -72,9 +72,7 @@ def _of_windows(spec: EvaluationSpec, windows: Windows, found: WindowMeasurement
     return sections
 
 
-def _cost(spec: EvaluationSpec, latency_ms: float | None) -> dict[str, Any]:
+def _cost(spec: EvaluationSpec, tokens_per_s: float | None) -> dict[str, Any]:
     """Of a forward pass over a batch, by the flags that the model was built from."""
-    latency_s = None if latency_ms is None else latency_ms / 1000
-    return computational_cost(
-        command_line_flags(), seq_len=spec.seq_len, batch_size=spec.batch_size, latency_s=latency_s, model=spec.model
-    )
+    flags, shape = command_line_flags(), {"seq_len": spec.seq_len, "batch_size": spec.batch_size}
+    return computational_cost(flags, **shape, tokens_per_s=tokens_per_s, model=spec.model)

@@ -21,8 +21,10 @@ from harness.evaluation.document import result_document
 from harness.evaluation.network import read_network
 from harness.evaluation.recorded_experts import write_experts
 from harness.evaluation.result_file import find_result, read_result, write_result
+from harness.evaluation.seen import as_seen_here
 from harness.evaluation.spec import EvaluatedCheckpoint, EvaluationSpec
 from harness.evaluation.statements import DATA, EVALUATED, EVALUATING, begun, finished
+from harness.evaluation.task_names import missing_lm_eval
 from harness.evaluation.windows import Windows
 from harness.launch.stored_flags import contradictions
 
@@ -30,6 +32,7 @@ from harness.launch.stored_flags import contradictions
 def evaluate_series(spec: EvaluationSpec, *, on_cpu: bool) -> None:
     """Evaluate what `spec` names and has no result yet, with `sys.argv` as Megatron's command line."""
     session = ModelSession.start(seq_length=spec.seq_len, problems=lambda _args: _problems(spec))
+    spec = as_seen_here(_without_missing(spec))
     if windows := read_evaluated(spec, session):
         effect.state(DATA, _data(windows))
     for number, checkpoint in enumerate(spec.checkpoints, start=1):
@@ -76,8 +79,20 @@ def _problems(spec: EvaluationSpec) -> list[str]:
     found = []
     if not spec.checkpoints:
         found.append("no checkpoint to evaluate")
+    if spec.parts == ("tasks",) and (missing := missing_lm_eval()):
+        found.append(missing)
     found += [f"{name} is {value}; allowed: 1 or more" for name, value in _counts(spec).items() if value < 1]
     return found
+
+
+def _without_missing(spec: EvaluationSpec) -> EvaluationSpec:
+    """All that can be measured: without lm-eval no tasks, and the line that installs it is printed."""
+    missing = missing_lm_eval() if spec.tasks else None
+    if missing is None:
+        return spec
+    if torch.distributed.get_rank() == 0:
+        print(f"engine: {missing}; the rest is evaluated without it", flush=True)
+    return spec.without_tasks()
 
 
 def _counts(spec: EvaluationSpec) -> Mapping[str, int]:
@@ -88,7 +103,7 @@ def _finished(spec: EvaluationSpec, checkpoint: EvaluatedCheckpoint) -> Path | N
     """The result that is there already, as the first rank sees it: all ranks have to agree."""
     found: list[Path | None] = [None]
     if torch.distributed.get_rank() == 0:
-        found = [find_result(Path(spec.output_dir), spec.identity(checkpoint))]
+        found = [find_result(spec, checkpoint)]
     torch.distributed.broadcast_object_list(found, src=0)
     return found[0]
 

@@ -9,21 +9,15 @@ from harness.engine.token_budget import token_budget
 from harness.errors import ConfigError, HarnessError
 from harness.evaluation.lm_eval_section import Section, ask_tasks, refuse_tokenizer
 from harness.evaluation.spec import EvaluationSpec, TaskOptions
-from harness.evaluation.task_names import missing_lm_eval
 from harness.evaluation.text_tokenizer import load_text_tokenizer
 
 
 def answer_tasks(session: ModelSession, spec: EvaluationSpec) -> Section | None:
     """The section `lm_eval` of the results on rank 0, None on the others. All ranks call it at once.
 
-    Of a user's mistakes all ranks raise the ConfigError. Without lm-eval nothing is asked, and the line
-    that installs it is printed.
+    Of a user's mistakes all ranks raise the ConfigError.
     """
     assert spec.tasks is not None
-    if missing := missing_lm_eval():
-        if torch.distributed.get_rank() == 0:
-            print(f"engine: {missing}; the rest is evaluated without it, and --again measures all", flush=True)
-        return None
     tokens = token_budget(session)
     answerer = Answerer(session, spec.data.tokenizer, BatchLimit(tokens=tokens, sequences=spec.tasks.batch_size))
     if torch.distributed.get_rank() != 0:

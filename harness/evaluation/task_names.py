@@ -32,7 +32,7 @@ def problems_of_tasks(options: TaskOptions) -> list[str]:
         return [f"--include-path {options.include_path}: no such folder; give the folder of your tasks' YAML files"]
     if not options.tasks:
         return ["--tasks: no task is named"]
-    wanted = {name for name in options.tasks if not _is_file(name)}
+    wanted = {name for name in options.tasks if not is_task_file(name)}
     if not wanted or wanted <= _named_in(task_folders(options)):
         return []
     from lm_eval.tasks import TaskManager
@@ -98,7 +98,7 @@ def without_members(options: TaskOptions) -> tuple[str, ...]:
     return tuple(name for name in names if not any(name in held[other] for other in names))
 
 
-def _is_file(name: str) -> bool:
+def is_task_file(name: str) -> bool:
     """A task may be the path of its YAML file."""
     return name.endswith((".yaml", ".yml")) and Path(name).is_file()
 

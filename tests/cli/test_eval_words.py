@@ -23,6 +23,7 @@ from harness.cli.eval_words import normalised
         (["--tokenizer-name", "/tok"], ["TOKENIZER_MODEL=/tok"]),
         (["--no-amp"], ["PR=fp32"]),
         (["--data-mode", "text", "ckpt"], ["ckpt"]),
+        (["--val-npy", "/DATA/LR=1.npy", "TP=2"], ["--val-data=/DATA/LR=1.npy", "TP=2"]),
         (["--tasks"], ["--tasks="]),
         (["--val-data", "--limit", "5"], ["--val-data=", *["--limit", "5"]]),
         (["SKIP_LM_EVAL=1"], ["--skip-lm-eval"]),

@@ -207,6 +207,17 @@ def test_the_best_of_three() -> None:
     assert (found.better, len(found.contrasts)) == (1, 2)
 
 
+def test_copies_of_a_tokenizer_are_alike() -> None:
+    """Each checkpoint has one in its own folder; what the files hold counts."""
+    documents = [evaluation_document(step) for step in (1, 2)]
+    for document in documents:
+        document["evaluation"]["data"] |= {"tokenizer": document["checkpoint_dir"], "tokenizer_sha256": "a" * 64}
+    assert compare_evaluations(documents).left_out == ()
+    documents[1]["evaluation"]["data"]["tokenizer_sha256"] = "b" * 64
+    with pytest.raises(ConfigError, match="tokenizer"):
+        compare_evaluations(documents)
+
+
 UNLIKE: dict[str, tuple[Change, str]] = {
     "tokens": (
         lambda it: it["validation"]["data"].update(sha256="b" * 64),

@@ -78,18 +78,6 @@ def _answer_lm_eval() -> None:
     session.close()
 
 
-def answer_without_lm_eval() -> None:
-    """Ask the tasks that a file describes, as where lm-eval is not installed."""
-    asked = json.loads(Path(sys.argv.pop(1)).read_text())
-    from harness.engine import tasks
-    from harness.evaluation import task_names
-
-    task_names.find_spec = lambda _name: None
-    session = _session()
-    assert tasks.answer_tasks(session, evaluation_spec(asked)) is None
-    session.close()
-
-
 def measure_speed_of_ranks() -> None:
     """Measure as a file describes, and write the section."""
     asked = json.loads(Path(sys.argv.pop(1)).read_text())

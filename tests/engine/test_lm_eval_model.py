@@ -92,15 +92,6 @@ def test_answers_and_scores_are_those_of_the_hf_model(
             assert ours == (None if value == "N/A" else value), metric
 
 
-def test_without_lm_eval_nothing_is_asked(ranks: Any, tiny: Tiny, tmp_path: Path) -> None:
-    """The line that installs it is printed once, and the ranks go on."""
-    words = (str(tiny.asked(("local_text",), tmp_path)), str(tiny.checkpoint.weights), *tiny.checkpoint.flags, *ON_CPU)
-    job = ranks.run(*words, world_size=2, task="answer_without_lm_eval")
-    assert set(job.exit_codes) == {0}, job.log[-6000:]
-    line = "engine: --tasks: lm-eval is not installed; pip install 'moe-harness[eval]' (or tools/setup.sh eval)"
-    assert job.log.count(f"{line}; the rest is evaluated without it, and --again measures all\n") == 1
-
-
 def test_group_and_section(ranks: Any, tiny: Tiny, tmp_path: Path) -> None:
     """What the section says beside the scores; a task that is in a group too is asked once."""
     asked = tiny.asked(("local_choice", "local_group"), tmp_path, limit=2, num_fewshot=3, batch_size=3)
