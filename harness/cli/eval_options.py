@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from harness.config.provenance import Resolved
-from harness.disk import expanded
+from harness.disk import expanded, is_folder
 from harness.errors import nearest
 from harness.evaluation.data_files import data_format_of, stored_files
 from harness.evaluation.fingerprints import fingerprint_of_files, fingerprint_of_tasks, tokenizer_sha256
@@ -111,7 +111,8 @@ class EvalOptions(NamedTuple):
 
         named = tuple(str(expanded(file).absolute()) for file in self.val_data if file) or (str(HELD_OUT),)
         asked = resolved.text("TOKENIZER_MODEL")
-        tokenizer = str(expanded(asked).absolute()) if asked else None
+        folder = expanded(asked)
+        tokenizer = (str(folder.absolute()) if is_folder(folder) else asked) if asked else None
         return ValidationData(
             files=named,
             format=data_format_of(named),
