@@ -1,4 +1,4 @@
-"""`moe-harness eval hf-worker`: the program of a job that asks lm-eval's own `hf` model; hidden, for jobs alone."""
+"""The program of a job that asks lm-eval's own `hf` model: `hf-worker`, a hidden command of `eval`."""
 
 import gc
 import json
