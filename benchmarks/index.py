@@ -2,12 +2,13 @@
 
 Real records (the runs of a folder named by RUNS, else those of the tests) are copied with other ids, times and figures.
 Each command runs as a process of its own, start-up included, and so does what it stands beside: Python's JSON over all
-records, and a stat of each.
+records, and a stat of each. Beside the wall time stands the processes' own, which other work on the machine changes less.
 """
 
 import itertools
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 RECORDS = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
 TIMES = int(sys.argv[2]) if len(sys.argv) > 2 else 5
@@ -26,10 +28,17 @@ READ_ALL = (
 STAT_ALL = "import os, sys\nfor e in os.scandir(sys.argv[1]): os.stat(e.path + '/record.json')"
 WARM = {
     "runs list": ("list",),
-    "runs list --where ep=2 --sort -step_time_s --last 20": ("list", "--where", "ep=2", "--sort", "-step_time_s"),
+    "runs list --where ep=2 --sort -step_time_s": ("list", "--where", "ep=2", "--sort", "-step_time_s"),
     "runs list --json": ("list", "--json"),
     "runs sql 'select … group by …'": ("sql", SQL),
 }
+
+
+class Times(NamedTuple):
+    """Of one process: the seconds that passed, and those of the processor."""
+
+    wall_s: float
+    cpu_s: float
 
 
 def main() -> None:
@@ -41,16 +50,16 @@ def main() -> None:
         environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "OUTPUT_PATH": str(root)}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         program = str(Path(sys.executable).with_name("moe-harness"))
-        cold_s = _wall_s([program, "runs", "list"], environment)
+        cold = _timed([program, "runs", "list"], environment)
         index_bytes = sum(path.stat().st_size for path in cache.rglob("*.json"))
-        _show("runs list, cold: the index is built", [cold_s], f"index {index_bytes / 1e6:.1f} MB")
+        _show("runs list, cold: the index is built", [cold], f"index {index_bytes / 1e6:.1f} MB")
         for name, words in WARM.items():
-            _show(f"{name}, warm", [_wall_s([program, "runs", *words], environment) for _ in range(TIMES)])
+            _show(f"{name}, warm", [_timed([program, "runs", *words], environment) for _ in range(TIMES)])
         _show("runs list after 100 records changed", [_after_changes(root, program, environment) for _ in range(TIMES)])
         read = [sys.executable, "-c", READ_ALL, str(root)]
-        _show("Python's JSON over all records", [_wall_s(read, environment) for _ in range(min(TIMES, 2))])
+        _show("Python's JSON over all records", [_timed(read, environment) for _ in range(min(TIMES, 2))])
         stat = [sys.executable, "-c", STAT_ALL, str(root)]
-        _show("a stat of each record", [_wall_s(stat, environment) for _ in range(TIMES)])
+        _show("a stat of each record", [_timed(stat, environment) for _ in range(TIMES)])
 
 
 def _make_records(root: Path) -> int:
@@ -69,21 +78,25 @@ def _make_records(root: Path) -> int:
     return size
 
 
-def _after_changes(root: Path, program: str, environment: dict[str, str]) -> float:
+def _after_changes(root: Path, program: str, environment: dict[str, str]) -> Times:
     for number in range(0, RECORDS, max(RECORDS // 100, 1)):
         os.utime(root / f"run-{number:06}" / "record.json")
-    return _wall_s([program, "runs", "list"], environment)
+    return _timed([program, "runs", "list"], environment)
 
 
-def _wall_s(command: Sequence[str], environment: dict[str, str]) -> float:
-    start = time.perf_counter()
+def _timed(command: Sequence[str], environment: dict[str, str]) -> Times:
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Times(time.perf_counter() - start, cpu_s)
 
 
-def _show(name: str, seconds: Sequence[float], more: str = "") -> None:
-    spread = f" [{min(seconds):.2f} to {max(seconds):.2f}]" if len(seconds) > 1 else ""
-    print(f"{statistics.median(seconds):7.2f} s{spread}  {name}{f' ({more})' if more else ''}", flush=True)
+def _show(name: str, times: Sequence[Times], more: str = "") -> None:
+    wall, cpu = ([time[which] for time in times] for which in (0, 1))
+    spread = f" [{min(wall):.2f} to {max(wall):.2f}]" if len(times) > 1 else ""
+    figures = f"{statistics.median(wall):7.2f} s{spread}, CPU {statistics.median(cpu):.2f} s"
+    print(f"{figures}  {name}{f' ({more})' if more else ''}", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,14 +12,14 @@ from harness.runs.columns import Row, column_types
 TABLE = "runs"
 
 
-class Answer(NamedTuple):
+class QueryResult(NamedTuple):
     """The names of the columns, and the rows in plain values; a NaN or infinity that the SQL came to is None."""
 
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
 
 
-def query(rows: Sequence[Row], sql: str) -> Answer:
+def query(rows: Sequence[Row], sql: str) -> QueryResult:
     """What one SELECT over the table `runs` comes to.
 
     ConfigError for SQL that fails, that would write, or that is more than one statement; EnvironmentProblem without
@@ -38,7 +38,7 @@ def query(rows: Sequence[Row], sql: str) -> Answer:
             connection.execute("BEGIN TRANSACTION READ ONLY")  # WITH … AS (INSERT …) is a SELECT by its type
             found = connection.execute(sql)
             names = _distinct(column[0] for column in found.description or ())
-            return Answer(names, [tuple(_plain(value) for value in row) for row in found.fetchall()])
+            return QueryResult(names, [tuple(_plain(value) for value in row) for row in found.fetchall()])
         except (duckdb.Error, RuntimeError) as error:
             raise ConfigError(f"this SQL fails: {_one_line(str(error))}") from None
 

@@ -14,7 +14,7 @@ from harness.runs.record import UNFINISHED
 from harness.runs.record_file import UnreadableRecord
 from harness.runs.store import StoredRun, load_run, run_folders, without_collector
 
-type Progress = Callable[[Sequence[Path]], Iterable[Path]]
+type ReadingTold = Callable[[Sequence[Path]], Iterable[Path]]
 """Takes the folders whose records are to be read, and yields each; it may show how far that is."""
 
 
@@ -45,7 +45,7 @@ class _Read:
     warnings: list[str]
 
 
-def indexed_runs(root: Path, progress: Progress = iter) -> IndexedRoot:
+def indexed_runs(root: Path, progress: ReadingTold = iter) -> IndexedRoot:
     """All runs under a root, with the index as new as their records. EnvironmentProblem if the root cannot be read.
 
     Ctrl-C while records are read loses none that were.
@@ -68,7 +68,7 @@ def indexed_runs(root: Path, progress: Progress = iter) -> IndexedRoot:
     return IndexedRoot(ended=rows, unfinished=tuple(read.unfinished), warnings=tuple(read.warnings), unkept=unkept)
 
 
-def _read(folders: Sequence[Path], progress: Progress, into: _Read) -> None:
+def _read(folders: Sequence[Path], progress: ReadingTold, into: _Read) -> None:
     for folder in progress(folders):
         traces = all_traces(folder)
         try:
