@@ -2,7 +2,8 @@
 
 Real records (the runs of a folder named by RUNS, else those of the tests) are copied with other ids, times and figures.
 Each command runs as a process of its own, start-up included, and so does what it stands beside: Python's JSON over all
-records, and a stat of each. Beside the wall time stands the processes' own, which other work on the machine changes less.
+records, and a stat of each. Beside the wall time stands the processes' own, which other work on the machine changes
+less.
 """
 
 import itertools
