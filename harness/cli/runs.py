@@ -8,10 +8,13 @@ VERBS = {
     "list": ("harness.cli.runs_list", "All runs, the newest first."),
     "show": ("harness.cli.runs_show", "One run: its figures, attempts, and why it failed."),
     "watch": ("harness.cli.runs_watch", "Follow runs until they have ended."),
+    "baseline": ("harness.cli.runs_baseline", "Keep what runs measured in a small file, to gate others against."),
+    "gate": ("harness.cli.runs_gate", "Whether a run is as good as a baseline: passed, regressed, inconclusive."),
+    "scaling": ("harness.cli.runs_scaling", "Strong and weak scaling of runs on more and more GPUs."),
     "cancel": ("harness.cli.runs_cancel", "End runs under Slurm."),
 }
 
 
 @click.group("runs", cls=Verbs, verbs=VERBS)
 def command() -> None:
-    """List, show, watch and cancel runs."""
+    """List, show, watch, gate and cancel runs."""
