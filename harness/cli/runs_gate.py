@@ -21,7 +21,7 @@ from harness.errors import EnvironmentProblem
     "--tolerance",
     "tolerances",
     metavar="FIGURE=SHARE,…",
-    help="By how much it may be worse: step_s=5%,memory=5%,loss=1% without this; off leaves a figure out.",
+    help="By how much it may be worse: step_s=5%,memory=10%,loss=1% without this; off leaves a figure out.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
 @ROOT

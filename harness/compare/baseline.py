@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.compare.baseline_run import BaselineRun, measure
 from harness.compare.gate_conditions import Conditions, loss_conditions, step_conditions, unlike
-from harness.compare.measured_run import MeasuredRun, measure
 from harness.disk import expanded, is_file, write_whole
 from harness.errors import ConfigError, EnvironmentProblem, nearest
 from harness.runs.json_codec import Mismatch, decode, encode
@@ -32,7 +32,7 @@ class Baseline:
     created: str
     step_conditions: Mapping[str, str]
     loss_conditions: Mapping[str, str]
-    runs: tuple[MeasuredRun, ...]
+    runs: tuple[BaselineRun, ...]
 
 
 def make_baseline(runs: Sequence[StoredRun]) -> Baseline:
@@ -41,7 +41,7 @@ def make_baseline(runs: Sequence[StoredRun]) -> Baseline:
     for run in runs:
         if run.record.status in ("failed", "cancelled"):
             problems.append(f"{run.record.run_id}: this run {_ended(run)}; a baseline takes completed runs")
-    measured: list[MeasuredRun] = []
+    measured: list[BaselineRun] = []
     for run in runs:
         try:
             measured.append(measure(run))

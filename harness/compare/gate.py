@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.compare.baseline import Baseline
+from harness.compare.baseline_run import BaselineRun, measure
 from harness.compare.gate_checks import GateCheck, GateOutcome, check_end, check_loss, check_memory, check_step_time
 from harness.compare.gate_conditions import differing, loss_conditions, step_conditions
-from harness.compare.measured_run import MeasuredRun, measure
 from harness.compare.tolerance import GatedFigure
 from harness.errors import ConfigError
 from harness.runs.store import StoredRun
@@ -46,7 +46,7 @@ def gate_run(run: StoredRun, baseline: Baseline, tolerances: Mapping[GatedFigure
 
 
 def judge(
-    run: MeasuredRun,
+    run: BaselineRun,
     loss_differences: Sequence[str],
     baseline: Baseline,
     tolerances: Mapping[GatedFigure, float | None],

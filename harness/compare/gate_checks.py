@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
+from harness.compare.baseline_run import BaselineRun
 from harness.compare.loss_bands import FEWEST_LOSSES, LossBands, LossDeparture, compare_losses
-from harness.compare.measured_run import MeasuredRun
 from harness.compare.step_blocks import StepDifference, compare_steps
 from harness.units import show_bytes, show_seconds
 
@@ -34,7 +34,7 @@ class GateCheck:
     suspicious: str | None = None
 
 
-def check_end(run: MeasuredRun) -> GateCheck | None:
+def check_end(run: BaselineRun) -> GateCheck | None:
     """A run that did not complete has not passed, whatever it measured until then; None for one that did."""
     if run.status == "completed":
         return None
@@ -43,7 +43,7 @@ def check_end(run: MeasuredRun) -> GateCheck | None:
     return GateCheck(figure="end", outcome="inconclusive", reason=f"the run was {run.status}")
 
 
-def check_step_time(run: MeasuredRun, baselines: Sequence[MeasuredRun], tolerance: float) -> GateCheck:
+def check_step_time(run: BaselineRun, baselines: Sequence[BaselineRun], tolerance: float) -> GateCheck:
     """Whether the steps are slower than those of the slowest run of the baseline, beyond noise and tolerance."""
     by_speed = sorted(baselines, key=lambda it: median(it.step_s))
     fastest, slowest = (compare_steps(it.step_s, run.step_s) for it in (by_speed[0], by_speed[-1]))
@@ -60,7 +60,7 @@ def check_step_time(run: MeasuredRun, baselines: Sequence[MeasuredRun], toleranc
     )
 
 
-def check_memory(run: MeasuredRun, baselines: Sequence[MeasuredRun], tolerance: float) -> GateCheck | None:
+def check_memory(run: BaselineRun, baselines: Sequence[BaselineRun], tolerance: float) -> GateCheck | None:
     """Whether the fullest rank needs more than that of the fullest run of the baseline; None where nobody measured."""
     kinds = {it.peak_memory_kind for it in baselines}
     known = [it.peak_memory_bytes for it in baselines if it.peak_memory_bytes is not None]
@@ -86,7 +86,7 @@ def check_memory(run: MeasuredRun, baselines: Sequence[MeasuredRun], tolerance: 
 
 
 def check_loss(
-    run: MeasuredRun, baselines: Sequence[MeasuredRun], unlike: Sequence[str], tolerance: float
+    run: BaselineRun, baselines: Sequence[BaselineRun], unlike: Sequence[str], tolerance: float
 ) -> GateCheck:
     """Whether the loss curve stays in the band of the baseline's, step by step.
 
@@ -133,7 +133,7 @@ def _too_fast(found: StepDifference, tolerance: float) -> str | None:
     return f"{-found.difference:.1%} faster than any run of the baseline: see that it computes the same"
 
 
-def _range_s(by_speed: Sequence[MeasuredRun]) -> str:
+def _range_s(by_speed: Sequence[BaselineRun]) -> str:
     least, most = (show_seconds(median(it.step_s)) for it in (by_speed[0], by_speed[-1]))
     return least if len(by_speed) == 1 else f"{least} to {most}"
 

@@ -7,8 +7,8 @@ from fractions import Fraction
 from statistics import median
 from typing import Literal
 
+from harness.compare.baseline_run import refuse_unmeasured
 from harness.compare.gate_conditions import step_conditions, unlike
-from harness.compare.measured_run import refuse_unmeasured
 from harness.errors import ConfigError
 from harness.runs.record import RunRecord
 from harness.training.effective import Setup

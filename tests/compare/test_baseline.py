@@ -15,7 +15,7 @@ from harness.compare.baseline import (
     read_baseline,
     write_baseline,
 )
-from harness.compare.measured_run import MOST_LOSSES, MOST_STEPS
+from harness.compare.baseline_run import MOST_LOSSES, MOST_STEPS
 from harness.errors import ConfigError
 from harness.launch.rundir import RunPaths
 from harness.runs.record_file import save

@@ -9,9 +9,9 @@ import pytest
 from trained_runs import loss_curve, step_times, trained_run
 
 from harness.compare.baseline import Baseline, make_baseline
+from harness.compare.baseline_run import BaselineRun
 from harness.compare.gate import GateVerdict, gate_run, judge
 from harness.compare.gate_checks import GateCheck
-from harness.compare.measured_run import MeasuredRun
 from harness.compare.tolerance import DEFAULT_TOLERANCES, parse_tolerances
 from harness.errors import ConfigError
 from harness.runs.store import StoredRun
@@ -32,8 +32,8 @@ def verdict_on(run: StoredRun, baseline: Baseline, tolerances: str | None = None
     return gate_run(run, baseline, parse_tolerances(tolerances))
 
 
-def measured(times: np.ndarray, name: str = "run") -> MeasuredRun:
-    return MeasuredRun(run_id=name, status="completed", step_s=tuple(map(float, times)), losses={})
+def measured(times: np.ndarray, name: str = "run") -> BaselineRun:
+    return BaselineRun(run_id=name, status="completed", step_s=tuple(map(float, times)), losses={})
 
 
 def of_times(*runs: np.ndarray) -> Baseline:
@@ -90,7 +90,7 @@ def test_a_much_faster_run_passes_and_is_suspicious(tmp_path: Path, baseline: Ba
 
 
 def test_more_memory_has_regressed_and_less_is_suspicious(tmp_path: Path, baseline: Baseline) -> None:
-    more = verdict_on(trained_run(tmp_path, "more", step_times(2), memory_bytes=44 * 1024**3), baseline)
+    more = verdict_on(trained_run(tmp_path, "more", step_times(2), memory_bytes=45 * 1024**3), baseline)
     less = verdict_on(trained_run(tmp_path, "less", step_times(2), memory_bytes=30 * 1024**3), baseline)
     none = verdict_on(trained_run(tmp_path, "none", step_times(2), memory_bytes=None), baseline)
     assert check(more, "memory").outcome == "regressed"

@@ -8,7 +8,7 @@ from harness.errors import ConfigError
 
 def test_what_is_not_written_keeps_its_default() -> None:
     assert parse_tolerances(None) == DEFAULT_TOLERANCES
-    assert parse_tolerances("step_s=2.5 %, loss=off") == {"step_s": 0.025, "memory": 0.05, "loss": None}
+    assert parse_tolerances("step_s=2.5 %, loss=off") == {"step_s": 0.025, "memory": 0.1, "loss": None}
 
 
 def test_all_mistakes_are_told_at_once() -> None:

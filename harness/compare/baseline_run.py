@@ -22,8 +22,8 @@ MOST_LOSSES = 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeasuredRun:
-    """The figures of one run. `step_s` are those of the steps that count for speed, in their order.
+class BaselineRun:
+    """The figures of one run, kept in a baseline or judged by one. `step_s` are those of the steps that count for speed.
 
     `losses` holds finite losses by the number of the step, as JSON has keys: texts. `nan_steps` counts the steps whose
     loss or gradient norm was not finite, the first of which is `first_nan`. `peak_memory_bytes` is the fullest rank's,
@@ -41,7 +41,7 @@ class MeasuredRun:
     cause: str | None = None
 
 
-def measure(run: StoredRun) -> MeasuredRun:
+def measure(run: StoredRun) -> BaselineRun:
     """Read a training run that has ended. ConfigError for one that is not, UnreadableSamples."""
     record = run.record
     refuse_unmeasured(record)
@@ -49,7 +49,7 @@ def measure(run: StoredRun) -> MeasuredRun:
     result = training_result(record.result)
     summary = result.summary if result else None
     not_finite = [sample for sample in samples if nan_steps(sample)]
-    return MeasuredRun(
+    return BaselineRun(
         run_id=record.run_id,
         status=record.status,
         step_s=tuple(_short(sample.step_s) for sample in window(samples)[-MOST_STEPS:]),
