@@ -23,7 +23,7 @@ MOST_LOSSES = 500
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineRun:
-    """The figures of one run, kept in a baseline or judged by one. `step_s` are those of the steps that count for speed.
+    """The figures of one run, kept in a baseline or judged by one; `step_s` of the steps that count for speed.
 
     `losses` holds finite losses by the number of the step, as JSON has keys: texts. `nan_steps` counts the steps whose
     loss or gradient norm was not finite, the first of which is `first_nan`. `peak_memory_bytes` is the fullest rank's,
