@@ -80,7 +80,9 @@ def trained_run(
     result = result_of(record)
     assert result.in_effect
     setup = replace(result.in_effect.setup, world_size=gpus)
-    summary = summarise(RunLog(samples=samples), world_size=gpus, seq_len=128, flops_per_step=1e15)
+    flops_per_step = 1e13 * int(str(args["--global-batch-size"])) * int(str(args["--seq-length"]))
+    seq_len = int(str(args["--seq-length"]))
+    summary = summarise(RunLog(samples=samples), world_size=gpus, seq_len=seq_len, flops_per_step=flops_per_step)
     resolved = replace(
         record.resolved,
         settings={**record.resolved.settings, "MODEL": model},

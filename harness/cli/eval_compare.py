@@ -23,7 +23,7 @@ def command(results: Sequence[str], as_json: bool) -> None:
     in it. One folder alone stands for its two newest. Evaluations of other data, tasks or lengths are refused.
     """
     _require_scipy()
-    from harness.compare.comparison import compare_evaluations
+    from harness.compare.evaluations import compare_evaluations
     from harness.report.text.evaluation_comparison import comparison_data, show_comparison
 
     found = compare_evaluations(_read(_files(results)))

@@ -7,6 +7,7 @@ from harness.cli.main import Verbs
 VERBS = {
     "list": ("harness.cli.runs_list", "All runs, the newest first."),
     "show": ("harness.cli.runs_show", "One run: its figures, attempts, and why it failed."),
+    "compare": ("harness.cli.runs_compare", "Runs side by side: configuration, speed, memory, loss."),
     "watch": ("harness.cli.runs_watch", "Follow runs until they have ended."),
     "baseline": ("harness.cli.runs_baseline", "Keep what runs measured in a small file, to gate others against."),
     "gate": ("harness.cli.runs_gate", "Whether a run is as good as a baseline: passed, regressed, inconclusive."),
@@ -17,4 +18,4 @@ VERBS = {
 
 @click.group("runs", cls=Verbs, verbs=VERBS)
 def command() -> None:
-    """List, show, watch, gate and cancel runs."""
+    """List, show, compare, gate, watch and cancel runs."""

@@ -17,11 +17,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from harness.compare.significance import CONFIDENCE, Effect, Significance, untested
+
 STEP_ALPHA = 0.002
 """Noise alone would make a difference that is told as one rarer than this, were the blocks independent."""
-
-CONFIDENCE = 0.95
-"""Of the interval of a difference."""
 
 FEWEST_BLOCKS, MOST_BLOCKS = 8, 20
 """Of the shorter run. With fewer than eight no order of the blocks is rare enough, where some of them are equal."""
@@ -61,6 +60,15 @@ class StepDifference:
         if self.why is not None:
             return f"no test: {self.why}"
         return f"Mann-Whitney over {self.blocks[0]} and {self.blocks[1]} blocks of {self.block_steps} steps"
+
+    def significance_of(self, value: float) -> Significance:
+        """The same as of a figure whose first value, in units of its own, is this."""
+        if self.why is not None or self.difference is None or self.least is None:
+            return untested(self.why or "no steps")
+        effect = Effect(share=self.difference, interval=self.interval, least=self.least)
+        return Significance(
+            method=self.method, beyond=self.beyond, p=self.p, least=self.least * abs(value), effect=effect
+        )
 
 
 def compare_steps(first: ArrayLike, second: ArrayLike) -> StepDifference:

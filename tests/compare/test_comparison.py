@@ -8,16 +8,17 @@ from evaluation_documents import ROLLING, TASK, Change, evaluation_document
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.compare.comparison import ComparedMetric, EvaluationComparison, compare_evaluations, evaluation_names
+from harness.compare.comparison import ComparedMetric, Comparison
+from harness.compare.evaluations import compare_evaluations, evaluation_names
 from harness.errors import ConfigError
 from harness.evaluation.spec import PARTS
 
 
-def _metric(found: EvaluationComparison, name: str) -> ComparedMetric:
+def _metric(found: Comparison, name: str) -> ComparedMetric:
     return next(metric for metric in found.metrics if metric.name == name)
 
 
-def _beyond(found: EvaluationComparison, name: str) -> bool | None:
+def _beyond(found: Comparison, name: str) -> bool | None:
     (contrast,) = _metric(found, name).contrasts
     assert contrast is not None
     return contrast.significance.beyond

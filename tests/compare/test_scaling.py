@@ -84,8 +84,8 @@ def test_runs_unlike_in_more_than_gpus_and_batch_are_refused(tmp_path: Path) -> 
             ]
         )
     assert error.value.problems == (
-        "b is unlike a: --hidden-size: 256, not 128",
         "b is unlike a: sequence length: 64, not 128",
+        "b is unlike a: --hidden-size: 256, not 128",
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from harness.compare.comparison import ComparedMetric, Contrast, EvaluationComparison
+from harness.compare.comparison import ComparedMetric, Contrast, Comparison
 from harness.compare.significance import ALPHA, Significance
 from harness.report.text.figure import show_change, show_figure
 from harness.report.text.plain_table import MISSING, plain_table, show_known
@@ -17,7 +17,7 @@ assignments are taken as independent. Speeds that lie apart in one session each 
 _LAYERS = ("of single layers", "layers", "beyond the noise", "differences from", "to")
 
 
-def show_comparison(found: EvaluationComparison) -> str:
+def show_comparison(found: Comparison) -> str:
     """A row a metric: its values, the better one marked, and whether each differs from the first beyond the noise.
 
     Figures of single layers are summed up, a row a figure.
@@ -32,7 +32,7 @@ def show_comparison(found: EvaluationComparison) -> str:
     return "\n\n".join([*tables, "\n".join([*found.left_out, LEGEND])])
 
 
-def comparison_data(found: EvaluationComparison) -> dict[str, Any]:
+def comparison_data(found: Comparison) -> dict[str, Any]:
     """The same as JSON data, with every layer; the `better` one by its name, null where none is."""
     return {
         "results": list(found.names),
@@ -94,7 +94,7 @@ def _layers_figure(metric: ComparedMetric) -> str:
     return figure if metric.part == "routing" and scope.startswith(("layer_", "mtp_")) else ""
 
 
-def _layer_rows(found: EvaluationComparison, at: int) -> Iterator[tuple[str, ...]]:
+def _layer_rows(found: Comparison, at: int) -> Iterator[tuple[str, ...]]:
     """Of each figure how many layers differ from the first result, and by how much."""
     figures: dict[str, list[Contrast]] = {}
     for metric in found.metrics:
