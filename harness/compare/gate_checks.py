@@ -12,7 +12,7 @@ from typing import Literal
 
 from harness.compare.baseline_run import BaselineRun
 from harness.compare.loss_bands import FEWEST_LOSSES, LossBands, LossDeparture, compare_losses
-from harness.compare.step_blocks import StepDifference, compare_steps
+from harness.compare.step_blocks import STEP_ALPHA, StepDifference, compare_steps
 from harness.units import show_bytes, show_seconds
 
 type GateOutcome = Literal["passed", "regressed", "inconclusive"]
@@ -110,7 +110,7 @@ def check_loss(
         reason=_curve(bands),
         tolerance=tolerance,
         difference=bands.furthest,
-        suspicious=f"loss below the band: {_departed(below, bands)}" if below and below.left else None,
+        suspicious="the loss has left the band below: see that it learns the same" if below and below.left else None,
     )
 
 
@@ -120,11 +120,13 @@ def _judged(found: StepDifference, tolerance: float) -> tuple[GateOutcome, str]:
         return "inconclusive", found.method
     low, high = found.interval
     told = f"{found.difference:+.1%} [{low:+.1%}, {high:+.1%}]"
-    if found.beyond and low > tolerance:
-        return "regressed", told
     if high <= tolerance:
         return "passed", told
-    return "inconclusive", f"{told} lies on both sides of {tolerance * 100:.4g} %"
+    if low <= tolerance:
+        return "inconclusive", f"{told} lies on both sides of {tolerance * 100:.4g} %"
+    if not found.beyond:
+        return "inconclusive", f"{told}, but noise may do that: p = {found.p or 1:.2g}, not below {STEP_ALPHA}"
+    return "regressed", told
 
 
 def _too_fast(found: StepDifference, tolerance: float) -> str | None:
@@ -139,10 +141,10 @@ def _range_s(by_speed: Sequence[BaselineRun]) -> str:
 
 
 def _curve(bands: LossBands) -> str:
-    furthest = f"furthest {bands.furthest:+.2%}" if bands.furthest is not None else ""
-    if bands.above is None:
-        return f"in the band or below at all {bands.compared:,} steps, {furthest}"
-    return f"above the band {_departed(bands.above, bands)}; {furthest}"
+    sides = ((bands.above, "above"), (bands.below, "below"))
+    told = [f"{where} the band {_departed(side, bands)}" for side, where in sides if side]
+    text = "; ".join(told) or f"in the band at all {_count(bands.compared, 'step')}"
+    return text if bands.furthest is None else f"{text}; furthest {bands.furthest:+.2%}"
 
 
 def _departed(side: LossDeparture, bands: LossBands) -> str:

@@ -7,10 +7,16 @@ FEWEST_LOSSES = 10
 """Of steps that all curves have; fewer tell nothing of a curve."""
 
 MOST_OUTSIDE = 0.05
-"""The share of steps that may lie outside the band: single steps of a sound run spike."""
+"""The share of all steps that may lie on one side of the band: single steps of a sound run spike.
 
-LAST_STEPS = 3
-"""A curve whose last so many steps all lie outside has left the band, however few they are."""
+Where sums are taken in another order, curves soon scatter about each other. So more steps are a departure only if they
+are more than twice as many as those on the other side.
+"""
+
+LAST_SHARE, MOST_OUTSIDE_LAST = 0.1, 0.5
+"""The same of the last steps, at least three: a curve that is outside at its end has left the band."""
+
+_FEWEST_LAST = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +27,7 @@ class LossDeparture:
     first_step: int
     loss: float
     band: tuple[float, float]
-    left: bool  # for good, or too often to be spikes
+    left: bool  # too often for spikes and scatter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +54,8 @@ def compare_losses(
     below = [share < -tolerance for share in apart]
     return LossBands(
         compared=len(rows),
-        above=_departure(rows, above, tolerance),
-        below=_departure(rows, below, tolerance),
+        above=_departure(rows, above, below, tolerance),
+        below=_departure(rows, below, above, tolerance),
         furthest=max(apart, key=abs, default=None),
     )
 
@@ -64,16 +70,21 @@ def _apart(loss: float, least: float, most: float) -> float:
 
 
 def _departure(
-    rows: Sequence[tuple[int, float, float, float]], outside: Sequence[bool], tolerance: float
+    rows: Sequence[tuple[int, float, float, float]], outside: Sequence[bool], beyond: Sequence[bool], tolerance: float
 ) -> LossDeparture | None:
-    count = sum(outside)
-    if not count:
+    """Of the steps that are `outside`; those `beyond` lie on the other side of the band."""
+    if not any(outside):
         return None
     step, loss, least, most = rows[outside.index(True)]
+    last = max(_FEWEST_LAST, round(LAST_SHARE * len(rows)))
     return LossDeparture(
-        count=count,
+        count=sum(outside),
         first_step=step,
         loss=loss,
         band=(least - abs(least) * tolerance, most + abs(most) * tolerance),
-        left=count > MOST_OUTSIDE * len(rows) or all(outside[-LAST_STEPS:]),
+        left=_departs(outside, beyond, MOST_OUTSIDE) or _departs(outside[-last:], beyond[-last:], MOST_OUTSIDE_LAST),
     )
+
+
+def _departs(outside: Sequence[bool], beyond: Sequence[bool], most: float) -> bool:
+    return sum(outside) > most * len(outside) and sum(outside) > 2 * sum(beyond)

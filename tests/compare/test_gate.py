@@ -12,6 +12,7 @@ from harness.compare.baseline import Baseline, make_baseline
 from harness.compare.baseline_run import BaselineRun
 from harness.compare.gate import GateVerdict, gate_run, judge
 from harness.compare.gate_checks import GateCheck
+from harness.compare.step_blocks import StepDifference
 from harness.compare.tolerance import DEFAULT_TOLERANCES, parse_tolerances
 from harness.errors import ConfigError
 from harness.runs.store import StoredRun
@@ -108,8 +109,8 @@ def test_a_loss_above_the_band_has_regressed_and_the_first_step_is_told(tmp_path
 
 def test_single_spikes_of_the_loss_pass_and_an_end_above_the_band_does_not(tmp_path: Path, baseline: Baseline) -> None:
     spiky, leaving = loss_curve(), loss_curve()
-    spiky[50] = spiky[120] = 20.0
-    leaving[-3:] = [20.0, 30.0, 40.0]
+    spiky[50] = spiky[120] = spiky[-1] = 20.0
+    leaving[-11:] = [20.0] * 11
     assert verdict_on(trained_run(tmp_path, "spiky", step_times(2), spiky), baseline).outcome == "passed"
     assert verdict_on(trained_run(tmp_path, "leaving", step_times(2), leaving), baseline).outcome == "regressed"
 
@@ -117,7 +118,28 @@ def test_single_spikes_of_the_loss_pass_and_an_end_above_the_band_does_not(tmp_p
 def test_a_loss_below_the_band_is_suspicious(tmp_path: Path, baseline: Baseline) -> None:
     verdict = verdict_on(trained_run(tmp_path, "better", step_times(2), loss_curve(factor=0.9)), baseline)
     assert verdict.outcome == "passed"
-    assert "loss below the band" in str(check(verdict, "loss").suspicious)
+    assert "has left the band below" in str(check(verdict, "loss").suspicious)
+
+
+def test_a_loss_that_scatters_about_the_baselines_passes(tmp_path: Path, baseline: Baseline) -> None:
+    random = np.random.default_rng(7)
+    curve = [(loss or 0) * factor for loss, factor in zip(loss_curve(), 1 + random.normal(0, 0.03, 200), strict=True)]
+    found = check(verdict_on(trained_run(tmp_path, "scatter", step_times(2), curve), baseline), "loss")
+    assert (found.outcome, found.suspicious) == ("passed", None)
+    assert "above the band at" in found.reason and "below the band at" in found.reason
+
+
+def test_an_interval_beyond_the_tolerance_needs_a_small_p_too() -> None:
+    base, run = step_times(1, 9), step_times(2, 9)
+    found = StepDifference(steps=(9, 9), block_steps=1, blocks=(9, 9), difference=0.1, interval=(0.06, 0.2), p=0.01)
+    checks = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("harness.compare.gate_checks.compare_steps", lambda *_: replace(found, beyond=False))
+        checks.append(judge(measured(run), (), of_times(base), SECONDS_ALONE).checks[0])
+        patch.setattr("harness.compare.gate_checks.compare_steps", lambda *_: replace(found, beyond=True))
+        checks.append(judge(measured(run), (), of_times(base), SECONDS_ALONE).checks[0])
+    assert [it.outcome for it in checks] == ["inconclusive", "regressed"]
+    assert "noise may do that: p = 0.01, not below 0.002" in checks[0].reason
 
 
 def test_nan_losses_have_regressed(tmp_path: Path, baseline: Baseline) -> None:
