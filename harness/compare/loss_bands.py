@@ -13,11 +13,6 @@ Where sums are taken in another order, curves soon scatter about each other. So 
 are more than twice as many as those on the other side.
 """
 
-LAST_SHARE, MOST_OUTSIDE_LAST = 0.1, 0.5
-"""The same of the last steps, at least three: a curve that is outside at its end has left the band."""
-
-_FEWEST_LAST = 3
-
 
 @dataclass(frozen=True, kw_only=True)
 class LossDeparture:
@@ -76,15 +71,10 @@ def _departure(
     if not any(outside):
         return None
     step, loss, least, most = rows[outside.index(True)]
-    last = max(_FEWEST_LAST, round(LAST_SHARE * len(rows)))
     return LossDeparture(
         count=sum(outside),
         first_step=step,
         loss=loss,
         band=(least - abs(least) * tolerance, most + abs(most) * tolerance),
-        left=_departs(outside, beyond, MOST_OUTSIDE) or _departs(outside[-last:], beyond[-last:], MOST_OUTSIDE_LAST),
+        left=sum(outside) > MOST_OUTSIDE * len(rows) and sum(outside) > 2 * sum(beyond),
     )
-
-
-def _departs(outside: Sequence[bool], beyond: Sequence[bool], most: float) -> bool:
-    return sum(outside) > most * len(outside) and sum(outside) > 2 * sum(beyond)
