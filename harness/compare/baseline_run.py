@@ -94,7 +94,7 @@ def _thinned(losses: Mapping[int, float]) -> dict[str, float]:
     if not losses:
         return {}
     last, stride = max(losses), 1
-    while sum(step % stride == 0 for step in losses) >= MOST_LOSSES:
+    while sum(step % stride == 0 for step in losses) > MOST_LOSSES:
         stride *= 2
     return {str(step): _short(loss) for step, loss in losses.items() if step % stride == 0 or step == last}
 

@@ -1,7 +1,8 @@
 """The verdict on each figure of a run against the runs of a baseline.
 
 A step time has regressed where the whole interval of its difference lies beyond the tolerance, and has passed where the
-whole of it lies within. Where it lies on both sides the samples cannot tell, and the verdict says so. The difference is
+whole of it lies within. Where it lies on both sides the samples cannot tell, and the verdict says so. Where steps hang
+together too long for a test, a run has regressed if nearly all of its steps are slower. The difference is
 taken from the slowest run of the baseline; what is told as too good, from the fastest.
 """
 
@@ -13,6 +14,7 @@ from typing import Literal
 from harness.compare.baseline_run import BaselineRun
 from harness.compare.loss_bands import FEWEST_LOSSES, LossBands, LossDeparture, compare_losses
 from harness.compare.step_blocks import STEP_ALPHA, StepDifference, compare_steps
+from harness.compare.step_ranges import certain_excess
 from harness.units import show_bytes, show_seconds
 
 type GateOutcome = Literal["passed", "regressed", "inconclusive"]
@@ -48,6 +50,10 @@ def check_step_time(run: BaselineRun, baselines: Sequence[BaselineRun], toleranc
     by_speed = sorted(baselines, key=lambda it: median(it.step_s))
     fastest, slowest = (compare_steps(it.step_s, run.step_s) for it in (by_speed[0], by_speed[-1]))
     outcome, told = _judged(slowest, tolerance)
+    excess = certain_excess(by_speed[-1].step_s, run.step_s)
+    if slowest.difference is None and excess is not None and excess > tolerance:
+        outcome = "regressed"
+        told = f"19 of 20 steps are slower than 3 of 4 of the baseline's, by {excess:.1%} or more ({told})"
     values = f"{show_seconds(median(run.step_s))}, baseline {_range_s(by_speed)}: " if run.step_s else ""
     return GateCheck(
         figure="step_s",

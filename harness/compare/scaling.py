@@ -90,7 +90,7 @@ def scaling_of(records: Sequence[RunRecord]) -> Scaling:
         for it in fastest
         if id(it) not in used
     ]
-    left += [f"{_named(it)}: another mapping of {it.gpus} GPUs with this global batch is faster" for it in slower]
+    left += [f"{_named(it)}: another mapping of as many GPUs with this global batch is faster" for it in slower]
     return Scaling(model=records[0].model or "", series=tuple(series), left_out=tuple(left))
 
 

@@ -12,7 +12,7 @@ from harness.compare.baseline import Baseline, make_baseline
 from harness.compare.baseline_run import BaselineRun
 from harness.compare.gate import GateVerdict, gate_run, judge
 from harness.compare.gate_checks import GateCheck
-from harness.compare.step_blocks import StepDifference
+from harness.compare.step_blocks import StepDifference, compare_steps
 from harness.compare.tolerance import DEFAULT_TOLERANCES, parse_tolerances
 from harness.errors import ConfigError
 from harness.runs.store import StoredRun
@@ -128,6 +128,22 @@ def test_a_loss_that_scatters_about_the_baselines_passes(tmp_path: Path, baselin
     found = check(verdict_on(trained_run(tmp_path, "scatter", step_times(2), curve), baseline), "loss")
     assert (found.outcome, found.suspicious) == ("passed", None)
     assert "above the band at" in found.reason and "below the band at" in found.reason
+
+
+def drifting(seed: int, *, mean_s: float = 1.0) -> np.ndarray:
+    """Steps on a machine that other work slows down, for two hundred steps at a time, to half its speed."""
+    load = 0.5 + 0.5 * np.sin(np.arange(400) / 60 + seed)
+    return mean_s * (1 + load) * step_times(seed, 400, spread=0.01)
+
+
+def test_steps_that_hang_together_too_long_tell_only_what_is_plain() -> None:
+    base = of_times(drifting(1))
+    found = compare_steps(drifting(1), drifting(2))
+    like, slow = (judge(measured(drifting(2, mean_s=mean_s)), (), base, SECONDS_ALONE).checks[0] for mean_s in (1, 3))
+    assert found.difference is None, "the test is of what blocks cannot tell"
+    assert (like.outcome, slow.outcome) == ("inconclusive", "regressed")
+    assert "hang together" in like.reason
+    assert "19 of 20 steps are slower than 3 of 4 of the baseline's, by" in slow.reason
 
 
 def test_an_interval_beyond_the_tolerance_needs_a_small_p_too() -> None:
