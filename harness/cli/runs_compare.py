@@ -70,15 +70,24 @@ def _groups(root: Path, names: Sequence[str]) -> list[_Group]:
         found = of_campaign[::-1] or runs_of(root, [name])
         for run in found:
             key = _point(run) if of_campaign else run.record.run_id
-            groups[key] = (*groups.get(key, ()), run)
+            if run not in groups.get(key, ()):
+                groups[key] = (*groups.get(key, ()), run)
     if len(groups) < 2:
         raise ConfigError(f"{' '.join(names)}: one run is no comparison; name two or more, or a sweep of two or more")
+    _refuse_twice(list(groups.items()))
     return list(groups.items())
 
 
 def _point(run: StoredRun) -> str:
     campaign = run.record.campaign
-    return f"{campaign.campaign}: {campaign.point}" if campaign else run.record.run_id
+    return f"{campaign.campaign} {campaign.point}".rstrip() if campaign else run.record.run_id
+
+
+def _refuse_twice(groups: Sequence[_Group]) -> None:
+    """ConfigError for each run that is in two of the groups: against itself it tells nothing."""
+    ids = [run.record.run_id for _, runs in groups for run in runs]
+    if twice := [run_id for run_id in dict.fromkeys(ids) if ids.count(run_id) > 1]:
+        raise ConfigError([f"{run_id} is named by itself and as one of several repeats" for run_id in twice])
 
 
 def _one_kind(groups: Sequence[_Group]) -> str:

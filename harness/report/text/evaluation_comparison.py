@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from harness.compare.comparison import ComparedMetric, Contrast, Comparison
+from harness.compare.comparison import ComparedMetric, Comparison, Contrast
 from harness.compare.significance import ALPHA, Significance
 from harness.report.text.figure import show_change, show_figure
 from harness.report.text.plain_table import MISSING, plain_table, show_known
