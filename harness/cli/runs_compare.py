@@ -141,16 +141,17 @@ def _kept_samples(run: StoredRun) -> "Sequence[StepSample]":
 def _evaluations(groups: Sequence[_Group], *, force: bool) -> "Comparison":
     from harness.compare.evaluations import compare_evaluations
 
+    runs = reconciled_runs([run for _, of_group in groups for run in of_group])[0]
     documents: list[ResultDocument] = []
     problems: list[str] = []
-    for run in (run for _, runs in groups for run in runs):
+    for run in runs:
         try:
             documents.append(read_result(_result_file(run)))
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(problems)
-    return compare_evaluations(documents, force=force)
+    return compare_evaluations(documents, [run.record.run_id for run in runs], force=force)
 
 
 def _result_file(run: StoredRun) -> Path:

@@ -1,6 +1,6 @@
 """A comparison of training runs as text and as JSON data: what they differ in, then what came of it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
 from string import ascii_uppercase
@@ -12,6 +12,7 @@ from harness.compare.step_blocks import STEP_ALPHA
 from harness.report.text.figure import show_change
 from harness.report.text.plain_table import MISSING, plain_table, show_known
 from harness.report.text.training import show_apart
+from harness.report.text.unlike import show_unlike
 from harness.units import show_bytes, show_seconds
 
 _ROWS: Mapping[str, tuple[str, Callable[[float], str]]] = {
@@ -36,7 +37,7 @@ def show_run_comparison(found: Comparison) -> str:
     letters = [_letter(at) for at in range(len(found.names))]
     parts = [plain_table(list(zip(letters, found.names, strict=True)))]
     if found.unlike:
-        parts.append("\n".join(["compared by --force, although these are not alike:", *_indented(found.unlike)]))
+        parts.append(show_unlike(found))
     parts.append(_configuration(found, letters) if found.configuration else "the same configuration")
     if found.metrics:
         rows = [_row(metric, found, letters) for metric in found.metrics]
@@ -74,10 +75,6 @@ def run_comparison_data(found: Comparison) -> dict[str, Any]:
 
 def _letter(at: int) -> str:
     return ascii_uppercase[at] if at < len(ascii_uppercase) else f"{at + 1}"
-
-
-def _indented(lines: Sequence[str]) -> Iterator[str]:
-    return (f"  {line}" for line in lines)
 
 
 def _configuration(found: Comparison, letters: Sequence[str]) -> str:
