@@ -70,15 +70,24 @@ def _groups(root: Path, names: Sequence[str]) -> list[_Group]:
         found = of_campaign[::-1] or runs_of(root, [name])
         for run in found:
             key = _point(run) if of_campaign else run.record.run_id
-            groups[key] = (*groups.get(key, ()), run)
+            if run not in groups.get(key, ()):
+                groups[key] = (*groups.get(key, ()), run)
     if len(groups) < 2:
         raise ConfigError(f"{' '.join(names)}: one run is no comparison; name two or more, or a sweep of two or more")
+    _refuse_twice(list(groups.items()))
     return list(groups.items())
 
 
 def _point(run: StoredRun) -> str:
     campaign = run.record.campaign
-    return f"{campaign.campaign}: {campaign.point}" if campaign else run.record.run_id
+    return f"{campaign.campaign} {campaign.point}".rstrip() if campaign else run.record.run_id
+
+
+def _refuse_twice(groups: Sequence[_Group]) -> None:
+    """ConfigError for each run that is in two of the groups: against itself it tells nothing."""
+    ids = [run.record.run_id for _, runs in groups for run in runs]
+    if twice := [run_id for run_id in dict.fromkeys(ids) if ids.count(run_id) > 1]:
+        raise ConfigError([f"{run_id} is named by itself and as one of several repeats" for run_id in twice])
 
 
 def _one_kind(groups: Sequence[_Group]) -> str:
@@ -132,16 +141,17 @@ def _kept_samples(run: StoredRun) -> "Sequence[StepSample]":
 def _evaluations(groups: Sequence[_Group], *, force: bool) -> "Comparison":
     from harness.compare.evaluations import compare_evaluations
 
+    runs = reconciled_runs([run for _, of_group in groups for run in of_group])[0]
     documents: list[ResultDocument] = []
     problems: list[str] = []
-    for run in (run for _, runs in groups for run in runs):
+    for run in runs:
         try:
             documents.append(read_result(_result_file(run)))
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(problems)
-    return compare_evaluations(documents, force=force)
+    return compare_evaluations(documents, [run.record.run_id for run in runs], force=force)
 
 
 def _result_file(run: StoredRun) -> Path:

@@ -8,7 +8,7 @@ from harness.config.secrets import is_secret
 from harness.config.setting_flags import SETTING_OF_FLAG
 from harness.runs.record import RunRecord
 
-_OF_THE_RUN = frozenset({"DRY_RUN", "SUBMIT_WAIT", "REPEATS"})
+_OF_THE_RUN = frozenset({"DRY_RUN", "SUBMIT_WAIT", "REPEATS", "OUTPUT_PATH", "RUN_NAME"})
 """Settings that decide nothing in a run."""
 
 

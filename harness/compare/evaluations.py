@@ -11,11 +11,16 @@ from harness.compare.metrics import ResultDocument, left_out, read_metrics, shar
 from harness.errors import ConfigError
 
 
-def compare_evaluations(documents: Sequence[ResultDocument], *, force: bool = False) -> Comparison:
-    """Compare the first with each of the others. ConfigError for fewer than two, and unless forced for unlike ones."""
+def compare_evaluations(
+    documents: Sequence[ResultDocument], names: Sequence[str] | None = None, *, force: bool = False
+) -> Comparison:
+    """Compare the first with each of the others; without `names` they have some of their own.
+
+    ConfigError for fewer than two, and unless forced for unlike ones.
+    """
     if len(documents) < 2:
         raise ConfigError(f"a comparison takes two results or more, not {len(documents)}")
-    names, parts = evaluation_names(documents), shared_parts(documents)
+    names, parts = tuple(names or evaluation_names(documents)), shared_parts(documents)
     of_parts = [condition for part in parts for condition in CONDITIONS_OF_PARTS[part]]
     conditions = {condition.words: condition for condition in (*CONDITIONS_OF_ALL, *of_parts)}.values()
     unlike = unlikeness(documents, names, tuple(conditions))

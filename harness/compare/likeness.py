@@ -7,10 +7,14 @@ from harness.errors import ConfigError
 
 
 class Condition(NamedTuple):
-    """What must be equal, in words, and the keys that lead to it: of several paths the first that both have, or one."""
+    """What must be equal, in words, and the keys that lead to it: of several paths the first that both have, or one.
+
+    `shown`: the path stands in messages, for users have the document that it leads through.
+    """
 
     words: str
     paths: Sequence[str]
+    shown: bool = True
 
 
 _LONGEST = 72  # of a value in a message: a hash is told whole, a sentence is not
@@ -44,7 +48,8 @@ def _differences(condition: Condition, first: Mapping[str, Any], second: Mapping
             if a.get(key) != b.get(key):
                 yield f"{condition.words}: {key} {_said(b.get(key))}, not {_said(a.get(key))}"
         return
-    yield f"{condition.words} ({path}): {_said(b)}, not {_said(a)}"
+    where = f" ({path})" if condition.shown else ""
+    yield f"{condition.words}{where}: {_said(b)}, not {_said(a)}"
 
 
 def _at(document: Mapping[str, Any], path: str) -> object:

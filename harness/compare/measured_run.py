@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import fmean, median
+from statistics import fmean, geometric_mean, median
+from typing import NamedTuple
 
 from harness.compare.metrics import Direction, Metric, finite
 from harness.runs.record import RunRecord
@@ -12,11 +13,13 @@ from harness.training.result import TrainingResult, training_result
 from harness.training.summary import Summary, window
 
 
-class _Figure:
-    """A figure of a run's summary."""
+class _Figure(NamedTuple):
+    """A figure of a run's summary: its part, name and better direction here, and the summary's field."""
 
-    def __init__(self, part: str, name: str, direction: Direction, field: str) -> None:
-        self.part, self.name, self.direction, self.field = part, name, direction, field
+    part: str
+    name: str
+    direction: Direction
+    field: str
 
 
 _FIGURES = (
@@ -106,7 +109,7 @@ class RepeatedRun:
 
     @cached_property
     def metrics(self) -> dict[str, Metric]:
-        """The figures by name, each the mean of the runs that have it."""
+        """The figures by name, each the geometric mean of the runs that have it."""
         first = {name: metric for run in reversed(self.runs) for name, metric in run.metrics.items()}
         order = dict.fromkeys(name for run in self.runs for name in run.metrics)
         return {
@@ -114,7 +117,7 @@ class RepeatedRun:
                 part=first[name].part,
                 name=name,
                 direction=first[name].direction,
-                value=fmean(self.values(name)),
+                value=_mean(self.values(name)),
             )
             for name in order
         }
@@ -124,3 +127,10 @@ class RepeatedRun:
         """The mean loss of the runs by step."""
         steps = dict.fromkeys(step for run in self.runs for step in run.losses)
         return {step: fmean(run.losses[step] for run in self.runs if step in run.losses) for step in steps}
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The geometric mean, on which repeats are compared; of one value, that value, and of what is not > 0 the mean."""
+    if len(values) == 1:
+        return values[0]
+    return geometric_mean(values) if min(values) > 0 else fmean(values)

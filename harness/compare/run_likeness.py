@@ -17,18 +17,15 @@ _NAMES = {
     "flops_per_token": "FLOPs convention: FLOPs a token",
     "window_rule": "step window",
 }
-_MEASURED = ("flops_per_token", "window_rule")
-"""Known of a run that has figures only."""
-
 _FORCED = "--moe-router-force-load-balancing"
 
 
 def run_conditions(documents: list[dict[str, Any]]) -> tuple[Condition, ...]:
-    """The conditions on these; what not all of them know yet is none."""
+    """The conditions on these; what not all of them know, as without a step yet, is none."""
     return tuple(
-        Condition(words, [key])
+        Condition(words, [key], shown=False)
         for key, words in _NAMES.items()
-        if key not in _MEASURED or all(document[key] is not None for document in documents)
+        if key == "scaling" or all(document[key] is not None for document in documents)
     )
 
 
@@ -40,11 +37,11 @@ def run_document(run: MeasuredRun) -> dict[str, Any]:
     setup = result.in_effect.setup if result and result.in_effect else None
     mtp_layers = setup.mtp_layers if setup and setup.mtp_layers is not None else flags.integer("--mtp-num-layers")
     return {
-        "model": record.model,
+        "model": record.model or record.resolved.text("TRAINING_PARAMS_PATH") or None,
         "scaling": record.resolved.text("PROXY") or None,
         "layers": flags.integer("--num-layers") or None,
         "seq_len": flags.integer("--seq-length") or None,
-        "precision": (setup and setup.precision) or (asked and asked.precision) or record.resolved.text("PR"),
+        "precision": (setup and setup.precision) or (asked and asked.precision) or record.resolved.text("PR") or None,
         "routing": "forced balance" if _is_forced(flags) else "real",
         "mtp_layers": mtp_layers or 0,
         "flops_per_token": _flops_per_token(run),

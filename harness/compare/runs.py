@@ -95,7 +95,9 @@ def _without_loss(run: MeasuredRun) -> int:
 def _of_windows(runs: Sequence[RepeatedRun]) -> Iterator[str]:
     windows = [_window(run.runs[0]) for run in runs]
     if None not in windows and len(set(windows)) > 1:
-        shown = (f"{first:,} to {last:,} of {run.name}" for (first, last), run in zip(_known(windows), runs, strict=True))
+        shown = (
+            f"{first:,} to {last:,} of {run.name}" for (first, last), run in zip(_known(windows), runs, strict=True)
+        )
         yield f"speeds are of other steps: {', '.join(shown)}"
 
 

@@ -37,8 +37,8 @@ class Significance:
 
     `p` is the chance of a difference as large from noise alone, two-sided; None where there was no test. `beyond` is
     whether the difference is beyond the noise, None where nothing can be said; without a `tested` it is no more than a
-    hint. `least` is the smallest difference that these samples would have shown, in the units of the values, and `effect`
-    the estimate of the difference that the test makes; None where they are not known.
+    hint. `least` is the smallest difference that these samples would have shown, in the units of the values, and
+    `effect` the estimate of the difference that the test makes; None where they are not known.
     """
 
     method: str
@@ -118,12 +118,12 @@ def by_repeats(first: ArrayLike, second: ArrayLike) -> Significance:
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """The interval of 95 % of the mean of repeats, by Student's t; None of fewer than two."""
+    """The interval of 95 % of the geometric mean of repeats, by Student's t of logarithms; None of fewer than 2."""
     if len(values) < 2:
         return None
-    half = float(stats.t.isf((1 - CONFIDENCE) / 2, len(values) - 1) * stats.sem(values))
-    mean = float(np.mean(values))
-    return mean - half, mean + half
+    logs = np.log(values)
+    half = float(stats.t.isf((1 - CONFIDENCE) / 2, len(logs) - 1) * stats.sem(logs))
+    return float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half))
 
 
 def by_spread(first: tuple[float, float], second: tuple[float, float], what: str) -> Significance:

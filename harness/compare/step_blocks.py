@@ -1,10 +1,10 @@
 """Whether the steps of one run are slower than those of another, beyond the noise within the two runs.
 
-Steps that follow one another are alike: a test that takes each for a sample of its own raises false alarms. So each run
-is cut into blocks long enough to be nearly independent, and the blocks' medians, which a few slow steps do not move, are
-compared by the test of Mann and Whitney. The difference is the estimate of Hodges and Lehmann, the median of all
-differences between a block of the one and a block of the other, and its interval is that test turned round (Lehmann,
-Nonparametrics, 1975, section 2.4), all on logarithms, so that they are shares of the first run's step time.
+Steps that follow one another are alike: a test that takes each for a sample of its own raises false alarms. So each
+run is cut into blocks long enough to be nearly independent, and the blocks' medians, which a few slow steps do not
+move, are compared by the test of Mann and Whitney. The difference is the estimate of Hodges and Lehmann, the median of
+all differences between a block of the one and a block of the other, and its interval is that test turned round
+(Lehmann, Nonparametrics, 1975, section 2.4), all on logarithms, so that they are shares of the first run's step time.
 
 What differs from one launch of the same job to the next is not in the noise within a run; only repeats show it.
 """
@@ -39,9 +39,9 @@ type _Steps = NDArray[np.float64]
 class StepDifference:
     """The second run's step time against the first's, in shares of the first's: 0.04 is 4 % slower.
 
-    `difference`, its `interval` (of 95 %), `p` (two-sided), `least` and `beyond` are None where there were too few steps
-    for any test, and `why` says so. `beyond` is whether the difference is beyond the noise; `least` is the smallest one
-    that these steps would have shown. `blocks` are those of each run, of `block_steps` steps each.
+    `difference`, its `interval` (of 95 %), `p` (two-sided), `least` and `beyond` are None where there were too few
+    steps for any test, and `why` says so. `beyond` is whether the difference is beyond the noise; `least` is the
+    smallest one that these steps would have shown. `blocks` are those of each run, of `block_steps` steps each.
     """
 
     steps: tuple[int, int]
@@ -84,7 +84,10 @@ def compare_steps(first: ArrayLike, second: ArrayLike) -> StepDifference:
     length = block_length(a, b)
     blocks = (len(a) // length, len(b) // length)
     if min(blocks) < FEWEST_BLOCKS:
-        why = f"the steps of a run hang together over {length:,} of them, so that {length * FEWEST_BLOCKS:,} would tell"
+        why = (
+            f"steps hang together, so that it takes blocks of {length:,}, and {FEWEST_BLOCKS} of each run,"
+            f" {length * FEWEST_BLOCKS:,} steps after the warm-up, are the fewest that tell"
+        )
         return StepDifference(steps=steps, block_steps=length, blocks=blocks, why=why)
     return _tested(_medians(a, length), _medians(b, length), steps, length)
 

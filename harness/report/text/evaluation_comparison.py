@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from harness.compare.comparison import ComparedMetric, Contrast, Comparison
+from harness.compare.comparison import ComparedMetric, Comparison, Contrast
 from harness.compare.significance import ALPHA, Significance
 from harness.report.text.figure import show_change, show_figure
 from harness.report.text.plain_table import MISSING, plain_table, show_known
+from harness.report.text.unlike import show_unlike
 
 LEGEND = f"""\
 Differences are to the first. A star marks the better value, noise or not. Each line is a test of its own at
@@ -23,7 +24,8 @@ def show_comparison(found: Comparison) -> str:
     Figures of single layers are summed up, a row a figure.
     """
     rows = [_row(metric, found.names) for metric in found.metrics if not _layers_figure(metric)]
-    tables = [plain_table(rows, ("", *found.names, "difference", "beyond the noise", "by"))]
+    tables = [show_unlike(found)] if found.unlike else []
+    tables.append(plain_table(rows, ("", *found.names, "difference", "beyond the noise", "by")))
     tables += [
         f"{name} against {found.names[0]}:\n{plain_table(of_layers, _LAYERS)}"
         for at, name in enumerate(found.names[1:])
@@ -38,6 +40,7 @@ def comparison_data(found: Comparison) -> dict[str, Any]:
         "results": list(found.names),
         "alpha": ALPHA,
         "left_out": list(found.left_out),
+        "unlike": list(found.unlike),
         "metrics": [
             {
                 **asdict(metric),

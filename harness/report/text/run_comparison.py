@@ -1,6 +1,6 @@
 """A comparison of training runs as text and as JSON data: what they differ in, then what came of it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
 from string import ascii_uppercase
@@ -12,6 +12,7 @@ from harness.compare.step_blocks import STEP_ALPHA
 from harness.report.text.figure import show_change
 from harness.report.text.plain_table import MISSING, plain_table, show_known
 from harness.report.text.training import show_apart
+from harness.report.text.unlike import show_unlike
 from harness.units import show_bytes, show_seconds
 
 _ROWS: Mapping[str, tuple[str, Callable[[float], str]]] = {
@@ -27,8 +28,8 @@ _ROWS: Mapping[str, tuple[str, Callable[[float], str]]] = {
 _SENTENCES = {"step_s": ("slower by", "faster by"), "tokens_per_s_per_gpu": ("more tokens/s/GPU by", "fewer by")}
 _LEGEND = f"""\
 Differences are to A, with an interval of 95 % where there are samples for one. A star marks the better value, noise or
-not. Single runs are compared by blocks of their steps (p < {STEP_ALPHA}), which does not show what differs from one launch
-of the same job to the next; repeats (REPEATS=n) by their means (p < {ALPHA})."""
+not. Single runs are compared by blocks of their steps (p < {STEP_ALPHA}), which does not show what differs from one
+launch of the same job to the next; repeats (REPEATS=n) by their geometric means (p < {ALPHA})."""
 
 
 def show_run_comparison(found: Comparison) -> str:
@@ -36,7 +37,7 @@ def show_run_comparison(found: Comparison) -> str:
     letters = [_letter(at) for at in range(len(found.names))]
     parts = [plain_table(list(zip(letters, found.names, strict=True)))]
     if found.unlike:
-        parts.append("\n".join(["compared by --force, although these are not alike:", *_indented(found.unlike)]))
+        parts.append(show_unlike(found))
     parts.append(_configuration(found, letters) if found.configuration else "the same configuration")
     if found.metrics:
         rows = [_row(metric, found, letters) for metric in found.metrics]
@@ -74,10 +75,6 @@ def run_comparison_data(found: Comparison) -> dict[str, Any]:
 
 def _letter(at: int) -> str:
     return ascii_uppercase[at] if at < len(ascii_uppercase) else f"{at + 1}"
-
-
-def _indented(lines: Sequence[str]) -> Iterator[str]:
-    return (f"  {line}" for line in lines)
 
 
 def _configuration(found: Comparison, letters: Sequence[str]) -> str:
@@ -134,7 +131,7 @@ def _verdict(contrast: Contrast | None) -> str:
     p = f"p = {it.p:.2g}" if contrast.significance.p >= 1e-4 else "p < 0.0001"
     if it.beyond:
         return f"yes, {p}"
-    return f"no, {p}" + (f"; {it.effect.least:.1%} would have shown" if it.effect and it.effect.least else "")
+    return f"no, {p}" + (f"; {_percent(it.effect.least)} % would have shown" if it.effect and it.effect.least else "")
 
 
 def _sentence(name: str, contrast: Contrast | None) -> str:
@@ -148,8 +145,8 @@ def _sentence(name: str, contrast: Contrast | None) -> str:
         return f"no difference that these samples could show{least}"
     more, less = _SENTENCES[name]
     if it.effect.share >= 0:
-        return f"{more} {_percent(it.effect.share)} %{_interval(it.effect.interval, 1)}"
-    return f"{less} {_percent(-it.effect.share)} %{_interval(it.effect.interval, -1)}"
+        return f"{more} {100 * it.effect.share:.1f} %{_interval(it.effect.interval, 1)}"
+    return f"{less} {-100 * it.effect.share:.1f} %{_interval(it.effect.interval, -1)}"
 
 
 def _interval(interval: tuple[float, float] | None, sign: int) -> str:
@@ -160,6 +157,9 @@ def _interval(interval: tuple[float, float] | None, sign: int) -> str:
 
 
 def _percent(share: float) -> str:
+    """Two digits of what is small; of what more than doubles no more than that."""
+    if share > 1:
+        return "more than 100"
     return f"{100 * share:.1f}" if share < 0.1 else f"{100 * share:.0f}"
 
 

@@ -1,6 +1,5 @@
 """Repeats: items of a campaign that are run several times, as REPEATS says of each."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.runs.campaign.assess import AssessedItems
@@ -35,14 +34,6 @@ def with_repeats(assessed: AssessedItems) -> AssessedItems:
 def repeat_name(name: str, number: int) -> str:
     """`EP=4 REPEAT=2`."""
     return f"{name} {REPEAT}={number}".lstrip()
-
-
-def groups_of(items: Sequence[Item]) -> dict[tuple[str, ...], list[Item]]:
-    """Repeats together, by the values that they share, in the order of the first of each."""
-    groups: dict[tuple[str, ...], list[Item]] = {}
-    for item in items:
-        groups.setdefault(tuple(f"{key}={it}" for key, it in item.values.items() if key != REPEAT), []).append(item)
-    return groups
 
 
 def _repeat(item: Item, number: int) -> Item:
