@@ -12,7 +12,7 @@ from harness.cli.run_lookup import ROOT
 from harness.report.text.run_data import row_data
 from harness.report.text.run_list import DEFAULT_COLUMNS, show_rows
 from harness.runs.columns import column_types
-from harness.runs.condition import Condition, known_column, parse_condition
+from harness.runs.condition import RowCondition, known_column, parse_condition
 from harness.runs.kinds import KINDS
 from harness.runs.record import Status
 from harness.runs.selection import Selection, parse_since, sorted_by
@@ -34,12 +34,12 @@ class _Since(click.ParamType[str]):
             self.fail(str(error), param, ctx)
 
 
-class _Where(click.ParamType[Condition]):
+class _Where(click.ParamType[RowCondition]):
     """A condition on a column."""
 
     name = "CONDITION"
 
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Condition:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> RowCondition:
         try:
             return parse_condition(value, column_types())
         except ValueError as error:
@@ -106,7 +106,7 @@ def command(
     model: str | None,
     since: str | None,
     sweep: str | None,
-    conditions: Sequence[Condition],
+    conditions: Sequence[RowCondition],
     last: int | None,
     order: str | None,
     columns: tuple[str, ...] | None,

@@ -17,7 +17,7 @@ _SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Condition:
+class RowCondition:
     """`column operator value`. A text may be a pattern with `*` and `?`; None, written as nothing, is a missing value.
 
     A missing value is neither less nor more than another, and is unlike every other.
@@ -40,7 +40,7 @@ class Condition:
         return bool(found == self.value)
 
 
-def parse_condition(text: str, types: Mapping[str, ColumnType]) -> Condition:
+def parse_condition(text: str, types: Mapping[str, ColumnType]) -> RowCondition:
     """ValueError says what is wrong with the text."""
     found = _FORM.fullmatch(text.strip())
     if not found:
@@ -49,7 +49,7 @@ def parse_condition(text: str, types: Mapping[str, ColumnType]) -> Condition:
     of = known_column(column, types)
     if not written and operator in _ORDERS:
         raise ValueError(f"{text!r} compares with nothing; {column}= is a missing value, and {column}!= any")
-    return Condition(column=column, operator=operator, value=_value(written.strip(), of, text) if written else None)
+    return RowCondition(column=column, operator=operator, value=_value(written.strip(), of, text) if written else None)
 
 
 def known_column(name: str, types: Mapping[str, ColumnType]) -> str:

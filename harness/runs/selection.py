@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from harness.runs.columns import Row
-from harness.runs.condition import Condition
+from harness.runs.condition import RowCondition
 from harness.runs.record import Status, utc_at
 
 _AGO = re.compile(r"(\d{1,6})([dhm])")
@@ -33,7 +33,7 @@ class Selection:
     model: str | None = None
     since: str | None = None
     sweep: str | None = None
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[RowCondition, ...] = ()
     last: int | None = None
 
     def may_come_to_fit(self, row: Row) -> bool:
