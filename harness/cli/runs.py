@@ -7,6 +7,7 @@ from harness.cli.main import Verbs
 VERBS = {
     "list": ("harness.cli.runs_list", "All runs, the newest first."),
     "show": ("harness.cli.runs_show", "One run: its figures, attempts, and why it failed."),
+    "report": ("harness.cli.runs_report", "A page of runs, or their table."),
     "watch": ("harness.cli.runs_watch", "Follow runs until they have ended."),
     "cancel": ("harness.cli.runs_cancel", "End runs under Slurm."),
 }
@@ -14,4 +15,4 @@ VERBS = {
 
 @click.group("runs", cls=Verbs, verbs=VERBS)
 def command() -> None:
-    """List, show, watch and cancel runs."""
+    """List, show, report, watch and cancel runs."""

@@ -1,0 +1,74 @@
+"""Charts of a page: lines that its script draws, and puts into a table."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+_DIGITS = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChartLine:
+    """A line by its name: a value at each x, None where it is missing, where the line is broken.
+
+    `run` is the place of its run, whose look it has and with which it is hidden; `style` is the look where several lines
+    are one run's, else that of the run. `shaded` are stretches of x in which it does not count.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float | None]
+    run: int | None = None
+    style: int | None = None
+    shaded: Sequence[tuple[float, float]] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageChart:
+    """Lines over a common axis. `top` cuts y off, so that a few large values do not flatten all others."""
+
+    id: str
+    title: str
+    x_title: str
+    y_title: str
+    lines: Sequence[ChartLine]
+    note: str = ""
+    top: float | None = None
+    whole_x: bool = True
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the script of the page reads."""
+        return {
+            "id": self.id,
+            "x": self.x_title,
+            "y": self.y_title,
+            "top": self.top,
+            "whole": self.whole_x,
+            "lines": [
+                {
+                    "name": line.name,
+                    "run": line.run,
+                    "style": next(it for it in (line.style, line.run, at) if it is not None),
+                    "x": list(line.x),
+                    "y": [_rounded(value) for value in line.y],
+                    "shaded": [list(stretch) for stretch in line.shaded],
+                }
+                for at, line in enumerate(self.lines)
+            ],
+        }
+
+
+def chart_or_none(chart: PageChart) -> PageChart | None:
+    """The chart, None where no line has a value."""
+    known = any(_rounded(value) is not None for line in chart.lines for value in line.y)
+    return chart if known else None
+
+
+
+
+def _rounded(value: float | None) -> float | None:
+    """In as many digits as anyone reads, so that a page stays small; NaN and the infinities are missing."""
+    return float(f"{value:.{_DIGITS}g}") if value is not None and math.isfinite(value) else None
