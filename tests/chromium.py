@@ -20,7 +20,13 @@ class Chromium:
     def __init__(self, profile: Path) -> None:
         reads, self._write = os.pipe()
         self._read, writes = os.pipe()
-        flags = ["--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        flags = [
+            "--headless=new",
+            "--remote-debugging-pipe",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+        ]
         flags += ["--no-first-run", "--disable-extensions", "--hide-scrollbars", f"--user-data-dir={profile}"]
         # The protocol wants file descriptors 3 and 4; the shell moves ours there.
         moved = f'exec 3<&{reads} 4>&{writes}; exec {PROGRAM} "$@"'

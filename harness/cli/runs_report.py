@@ -5,9 +5,10 @@ from pathlib import Path
 
 import click
 
-from harness.cli.report_file import OUTPUT, OVERWRITE, write_report
+from harness.cli.report_file import OUTPUT, OVERWRITE, refuse_existing, write_report
 from harness.cli.run_lookup import ROOT, reconciled_runs, runs_of, with_its_log
 from harness.errors import ConfigError
+from harness.report.html.requirement import require_pages
 from harness.report.reported_run import ReportedRun, read_reported_run
 from harness.runs.store import StoredRun
 
@@ -31,14 +32,13 @@ def command(names: Sequence[str], root: Path, output: Path | None, overwrite: bo
     Without -o a page is written to report.html, and a table or log to the screen.
     """
     kind = kind or _kind_of(output)
+    if kind == "html":
+        require_pages("runs report")
+        output = output or Path("report.html")
+    if output is not None:
+        refuse_existing(output, overwrite=overwrite)
     runs, _ = reconciled_runs(runs_of(root, names))
     reported = _read(runs)
-    if kind == "html":
-        from harness.report.html.report_page import report_page
-        from harness.runs.record import utc_now
-
-        write_report(report_page(reported, made=utc_now()), output or Path("report.html"), overwrite=overwrite)
-        return 0
     text = _text(reported, kind)
     if output is None:
         click.echo(text, nl=False)
@@ -69,10 +69,17 @@ def _read(runs: Sequence[StoredRun]) -> list[ReportedRun]:
 
 
 def _text(runs: Sequence[ReportedRun], kind: str) -> str:
+    if kind == "html":
+        from harness.report.html.report_page import report_page
+        from harness.runs.record import utc_now
+
+        return report_page(runs, made=utc_now())
     if kind == "mllog":
         from harness.report.text.mllog import as_mllog
 
-        return as_mllog(runs)
+        if len(runs) > 1:
+            raise ConfigError(f"--format mllog: such a log is of one run, and {len(runs)} are named; name one")
+        return as_mllog(runs[0])
     from harness.report.text.publication_formats import FORMATS
     from harness.report.text.publication_table import publication_rows
 

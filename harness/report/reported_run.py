@@ -42,7 +42,7 @@ def read_reported_run(run: StoredRun, read: Sequence[StepSample] | None = None) 
     """The run; `read` are the samples just read of the log of one that has not ended. ConfigError for another kind."""
     if run.record.kind != "training":
         other = "moe-harness eval report shows evaluations" if run.record.kind == "evaluation" else "name others"
-        raise ConfigError(f"{run.record.run_id}: this run is a {run.record.kind}, and reports are of training; {other}")
+        raise ConfigError(f"{run.record.run_id}: reports are of training, and this is {run.record.kind}; {other}")
     problems: list[str] = []
     return ReportedRun(
         folder=run.folder,
@@ -67,9 +67,7 @@ def read_evaluations(folder: Path, problems: list[str]) -> list[ResultDocument]:
 def run_labels(runs: Sequence[ReportedRun]) -> list[str]:
     """A short name of each: its comment where no other has that, else its id."""
     comments = [run.comment for run in runs]
-    return [
-        run.comment if run.comment and comments.count(run.comment) == 1 else run.record.run_id for run in runs
-    ]
+    return [run.comment if run.comment and comments.count(run.comment) == 1 else run.record.run_id for run in runs]
 
 
 def _samples(run: StoredRun, problems: list[str]) -> tuple[StepSample, ...]:

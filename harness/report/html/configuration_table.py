@@ -16,11 +16,12 @@ _HAND_LAYERS = ("environment", "command line", "extra flags")
 def configuration_differences(runs: Sequence[ReportedRun], labels: Sequence[str]) -> PageTable | None:
     """A row for each setting, flag or environment name whose value is not the same in all; None where all are."""
     names = dict.fromkeys(name for run in runs for name in _names(run.record.resolved) if name not in _OWN)
-    rows = []
+    by_values: dict[tuple[str, ...], str] = {}
     for name in names:
-        values = [_value(run.record.resolved, name) for run in runs]
+        values = tuple(_value(run.record.resolved, name) for run in runs)
         if len(set(values)) > 1:
-            rows.append(_row(name, values, runs))
+            by_values.setdefault(values, name)  # a flag that is a setting's goes without saying
+    rows = [_row(name, values, runs) for values, name in by_values.items()]
     columns = [PageColumn(name="Setting"), *(PageColumn(name=label) for label in labels)]
     return PageTable(columns=columns, rows=rows) if rows else None
 
@@ -42,8 +43,7 @@ def _by_hand(resolved: Resolved, name: str) -> bool:
 def _row(name: str, values: Sequence[str], runs: Sequence[ReportedRun]) -> PageRow:
     origins = [run.record.resolved.origin(name) for run in runs]
     cells = [
-        PageCell(text=value, note=str(origin) if origin else "")
-        for value, origin in zip(values, origins, strict=True)
+        PageCell(text=value, note=str(origin) if origin else "") for value, origin in zip(values, origins, strict=True)
     ]
     return PageRow(cells=[PageCell(text=name), *cells])
 

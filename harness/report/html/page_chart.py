@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-
 _DIGITS = 6
 
 
@@ -13,8 +12,8 @@ _DIGITS = 6
 class ChartLine:
     """A line by its name: a value at each x, None where it is missing, where the line is broken.
 
-    `run` is the place of its run, whose look it has and with which it is hidden; `style` is the look where several lines
-    are one run's, else that of the run. `shaded` are stretches of x in which it does not count.
+    `run` is the place of its run, whose look it has and with which it is hidden; `style` is a look of its own, where
+    several lines are one run's. `shaded` are stretches of x in which it does not count.
     """
 
     name: str
@@ -44,7 +43,7 @@ class PageChart:
         return {
             "id": self.id,
             "x": self.x_title,
-            "y": self.y_title,
+            "y": self.y_title if self.y_title != self.title else "",
             "top": self.top,
             "whole": self.whole_x,
             "lines": [
@@ -65,8 +64,6 @@ def chart_or_none(chart: PageChart) -> PageChart | None:
     """The chart, None where no line has a value."""
     known = any(_rounded(value) is not None for line in chart.lines for value in line.y)
     return chart if known else None
-
-
 
 
 def _rounded(value: float | None) -> float | None:

@@ -1,6 +1,6 @@
 """Training runs as one page: the table, the curves, the routing, the configuration, and how to run them again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.compare.likeness import refuse_unlike
@@ -58,7 +58,9 @@ def _page(runs: Sequence[ReportedRun], made: str, *, most_points: int, maps: boo
     labels = run_labels(runs)
     rows = publication_rows([run.record for run in runs])
     apart = unlike(rows, [run.record for run in runs])
-    series = [(label, at, like_evaluations(run.evaluations)) for at, (label, run) in enumerate(zip(labels, runs, strict=True))]
+    series = [
+        (label, at, like_evaluations(run.evaluations)) for at, (label, run) in enumerate(zip(labels, runs, strict=True))
+    ]
     measured = [(label, at, documents) for label, at, documents in series if documents]
     routed = [(label, at, documents[-1]) for label, at, documents in measured]
     drawn = [found for label, at, it in routed[:_MOST_MAPS] if (found := routing_map(it, label, at, run=at))]
@@ -75,7 +77,7 @@ def _page(runs: Sequence[ReportedRun], made: str, *, most_points: int, maps: boo
         tiles=_tiles(rows, apart),
         notices=_notices(runs, apart, measured),
         chips=[RunChip(run=at, label=label, mark=run_mark(at)) for at, label in enumerate(labels)],
-        results=_results(runs, rows),
+        results=_results(runs, labels, rows),
         curves=curves,
         spreads=step_spreads(runs, labels),
         memory=memory_bars(runs, labels),
@@ -171,35 +173,31 @@ def _unlike_evaluations(measured: Sequence[tuple[str, int, Sequence[ResultDocume
     return []
 
 
-def _results(runs: Sequence[ReportedRun], rows: Sequence[dict[str, CellValue]]) -> PageTable:
-    """Columns in which no run has a value are left out."""
+def _results(runs: Sequence[ReportedRun], labels: Sequence[str], rows: Sequence[dict[str, CellValue]]) -> PageTable:
+    """Columns in which no run has a value are left out; a run has its short name, and its id below."""
     kept = [column for column in COLUMNS if any(row[column.name] not in (None, "") for row in rows)]
+
+    def cells(at: int) -> Iterator[PageCell]:
+        for column in kept:
+            value = rows[at][column.name]
+            if column.name == "Run":
+                yield PageCell(text=labels[at], note=_note(runs[at], labels[at]), key=labels[at])
+            else:
+                yield PageCell(text=column.text(value), key="" if value is None else value)
+
     return PageTable(
         columns=[PageColumn(name=it.name, unit=it.unit, numeric=it.numeric) for it in kept],
-        rows=[
-            PageRow(
-                run=at,
-                mark=run_mark(at),
-                cells=[
-                    PageCell(text=it.text(row[it.name]), note=_note(runs[at]) if it.name == "Run" else "", key=_key(row[it.name]))
-                    for it in kept
-                ],
-            )
-            for at, row in enumerate(rows)
-        ],
+        rows=[PageRow(run=at, mark=run_mark(at), cells=list(cells(at))) for at in range(len(rows))],
     )
 
 
-def _note(run: ReportedRun) -> str:
+def _note(run: ReportedRun, label: str) -> str:
+    """The id, or else the comment, and the status of a run that did not end well."""
+    other = run.comment if label == run.record.run_id else run.record.run_id
     status = "" if run.record.status == "completed" else run.record.status
-    return "; ".join(text for text in (run.comment, status) if text)
-
-
-def _key(value: CellValue) -> float | str:
-    return "" if value is None else value
+    return "; ".join(text for text in (other, status) if text)
 
 
 def _window_rule(runs: Sequence[ReportedRun]) -> str:
     rules = (run.result.summary.window_rule for run in runs if run.result and run.result.summary)
     return next(rules, MISSING)
-

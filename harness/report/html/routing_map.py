@@ -16,7 +16,11 @@ LEVEL_NAMES = ("< ¼", "½", "0.7", "0.9", "even", "1.1", "1.4", "2", "> 4")
 _LAYER = re.compile(r"layer_(\d+)")
 _FIGURES = (
     ("gini_coefficient", "Gini coefficient", "0 is even, 1 is all to one expert."),
-    ("max_over_mean", "Fullest expert over mean", "1 is even; what a step waits for where experts are spread over ranks."),
+    (
+        "max_over_mean",
+        "Fullest expert over mean",
+        "1 is even; what a step waits for where experts are spread over ranks.",
+    ),
 )
 
 

@@ -9,7 +9,7 @@ from harness.training.log.samples import StepSample
 from harness.training.summary import window
 
 _ROOM = 1.15
-"""A chart of step times ends so far above the slowest step that counts: the first step may take a hundred times as long."""
+"""A chart of step times ends so far above the slowest step that counts: the first may take a hundred times as long."""
 
 
 def run_curves(runs: Sequence[ReportedRun], labels: Sequence[str], *, most_points: int) -> list[PageChart]:
@@ -19,7 +19,9 @@ def run_curves(runs: Sequence[ReportedRun], labels: Sequence[str], *, most_point
         return [_line(run, labels[at], at, value, most_points) for at, run in enumerate(runs) if run.samples]
 
     thinned = any(len(run.samples) > most_points for run in runs)
-    note = f" Of long runs each point is the median of neighbouring steps, {most_points} at the most." if thinned else ""
+    note = (
+        f" Of long runs each point is the median of neighbouring steps, {most_points} at the most." if thinned else ""
+    )
     counted = [sample.step_s for run in runs for sample in window(run.samples)]
     return [
         PageChart(
@@ -42,9 +44,7 @@ def run_curves(runs: Sequence[ReportedRun], labels: Sequence[str], *, most_point
     ]
 
 
-def _line(
-    run: ReportedRun, name: str, place: int, value: Callable[[StepSample], float | None], most: int
-) -> ChartLine:
+def _line(run: ReportedRun, name: str, place: int, value: Callable[[StepSample], float | None], most: int) -> ChartLine:
     bins = list(_bins(run.samples, most))
     return ChartLine(
         name=name,

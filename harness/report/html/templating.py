@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import EnvironmentProblem
 from harness.report.html.page_chart import PageChart
+from harness.report.html.requirement import require_pages
 from harness.report.html.routing_map import RoutingMap
 from harness.report.html.run_style import RUN_COLOURS, RUN_DASHES
 
@@ -30,7 +29,13 @@ _SAFE = {ord(mark): f"\\u{ord(mark):04x}" for mark in "<>&\u2028\u2029"}
 
 
 def render_page(
-    template: str, *, title: str, made: str, charts: Sequence[PageChart] = (), maps: Sequence[RoutingMap] = (), **values: Any
+    template: str,
+    *,
+    title: str,
+    made: str,
+    charts: Sequence[PageChart] = (),
+    maps: Sequence[RoutingMap] = (),
+    **values: Any,
 ) -> str:
     """The page of a template. `made` is when; its script draws the `charts` and reads the `maps`. EnvironmentProblem.
 
@@ -66,14 +71,6 @@ def render_page(
     return text
 
 
-def require_templates(what: str) -> None:
-    """EnvironmentProblem where what makes pages is not installed; `what` needs it."""
-    if find_spec("jinja2") is None:
-        raise EnvironmentProblem(
-            f"{what} needs Jinja2; run tools/setup.sh report in a checkout, or pip install 'moe-harness[report]'"
-        )
-
-
 def page_data(value: Mapping[str, Any]) -> str:
     """JSON that may stand in a script element: no text in it ends that. ValueError for NaN, which is None in pages."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -89,7 +86,7 @@ def _policy(scripts: list[str]) -> str:
 
 @cache
 def _environment() -> "Environment":
-    require_templates("a page")
+    require_pages("a page")
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(

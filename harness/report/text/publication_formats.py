@@ -5,13 +5,12 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 
-from harness.report.text.plain_table import MISSING
 from harness.report.text.printable import printable
 from harness.report.text.publication_table import COLUMNS, CellValue, PublicationColumn
 
 type Row = Mapping[str, CellValue]
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&])")
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>|~$&])")
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -29,8 +28,6 @@ _LATEX = {
     '"': r"\textquotedbl{}",
     "`": r"\textasciigrave{}",
     "'": r"\textquotesingle{}",
-    "-": "-{}",
-    MISSING: "--",
 }
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection)."""
@@ -82,18 +79,16 @@ def _csv(value: CellValue) -> str | int | float:
     if not isinstance(value, str):
         return value
     text = printable(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if value.startswith(_FORMULA) else text
 
 
 def _latex_cell(column: PublicationColumn, row: Row) -> str:
     value = row[column.name]
-    if column.numeric and value is not None:
-        return column.text(value)
-    return _latex(column.text(value))
+    return "--" if value is None or value == "" else _latex(column.text(value))
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(mark, mark) for mark in _one_line(text))
+    return "".join(_LATEX.get(mark, mark) for mark in _one_line(text)).replace("--", "-{}-")
 
 
 def _latex_row(cells: Sequence[str]) -> str:

@@ -128,7 +128,7 @@
       axes: [
         { ...axis, label: chart.x, labelFont: font, labelSize: 20, size: 34, incrs: chart.whole ? whole : undefined,
           values: (_, splits) => splits.map((value) => value.toLocaleString("en-US")) },
-        { ...axis, size: 58, label: chart.y, labelFont: font, labelSize: 18,
+        { ...axis, size: 58, label: chart.y || undefined, labelFont: font, labelSize: 18,
           values: (_, splits) => splits.map((value) => String(Number(value.toPrecision(6)))) },
       ],
       series: [
