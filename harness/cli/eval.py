@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from harness.cli import eval_compare, request, screen
+from harness.cli import eval_compare, eval_report, request, screen
 from harness.cli.eval_options import MOST_TOKENS, EvalOptions
 from harness.cli.eval_words import normalised
 from harness.errors import ConfigError
@@ -108,3 +108,4 @@ def run(
 
 
 command.add_command(eval_compare.command)
+command.add_command(eval_report.command)

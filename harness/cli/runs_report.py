@@ -24,7 +24,7 @@ TEXT_FORMATS = ("md", "csv", "tex", "mllog")
     "--format",
     "kind",
     type=click.Choice(("html", *TEXT_FORMATS)),
-    help="html: a page; md, csv, tex: its table; mllog: lines as MLPerf logs have them. Default: as FILE ends, or html.",
+    help="html: a page; md, csv, tex: its table; mllog: lines of MLPerf's. Default: as FILE ends, or html.",
 )
 def command(names: Sequence[str], root: Path, output: Path | None, overwrite: bool, kind: str | None) -> int:
     """One page of training runs, or their table: what ran, how, how fast, and how to run it again.

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 from chromium import Chromium
+from cli_command import moe_harness
+from evaluation_documents import evaluation_document
 from report_runs import HOSTILE, made_run, reported
 
 from harness.report.html.report_page import report_page
+from harness.report.html.series_page import series_page
 
 pytestmark = pytest.mark.slow
 
@@ -111,3 +114,37 @@ def test_what_a_name_holds_does_nothing(browser: Chromium, page: Path) -> None:
         " document.body.append(made); })()"
     )
     assert browser.value("window.harmed === undefined")
+
+
+def test_the_page_of_a_plan_tells_its_dots_and_keeps_its_columns_in_print(browser: Chromium, tmp_path: Path) -> None:
+    words = ("MODEL=Qwen3-30B-A3B", "GPU=H100", "GPUS=16", "--page", "plan.html")
+    assert moe_harness("plan", *words, here=tmp_path).code == 0
+    for width, kind in ((1280, "wide"), (390, "narrow")):
+        browser.open(tmp_path / "plan.html", width=width)
+        assert browser.value("document.documentElement.scrollWidth") == width
+        assert browser.value(f"document.querySelector('.scatter.{kind}').offsetWidth > 0")
+        size = browser.value(
+            f"(() => {{ const text = document.querySelector('.scatter.{kind} text');"
+            " return parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a; })()"
+        )
+        assert size >= 11
+    browser.open(tmp_path / "plan.html")
+    browser.value(
+        "(() => { const dot = document.querySelector('.scatter.wide circle.best').getBoundingClientRect();"
+        " document.querySelector('.scatter.wide svg').dispatchEvent(new PointerEvent('pointermove',"
+        " { clientX: dot.x + 9, clientY: dot.y + 9 })); })()"
+    )
+    assert "tokens/s/GPU" in browser.value("document.querySelector('.scatter.wide .tip').textContent")
+    browser.show(media="print")
+    assert browser.value("document.querySelector('#best .scroll').scrollWidth <= innerWidth")
+    assert (browser.console, browser.asked) == ([], [])
+
+
+def test_the_page_of_a_series_draws_its_charts(browser: Chromium, tmp_path: Path) -> None:
+    page = tmp_path / "series.html"
+    documents = [evaluation_document(step, noise=step) for step in (10, 20)]
+    page.write_text(series_page(documents, made="2026-01-01T00:00:00Z"))
+    browser.open(page, width=390)
+    assert browser.value("document.querySelectorAll('figure.chart canvas').length") > 20
+    assert browser.value("document.documentElement.scrollWidth") == 390
+    assert (browser.console, browser.asked) == ([], [])

@@ -17,7 +17,7 @@ _PARTS = ("loss", "tasks", "routing")
 
 
 def like_evaluations(documents: Sequence[ResultDocument]) -> list[ResultDocument]:
-    """The newest of each step, of those that were made alike: of the conditions under which most steps were measured."""
+    """The newest of each step, of those made alike: under the conditions under which most steps were measured."""
     groups: dict[str, dict[Any, ResultDocument]] = {}
     for document in documents:
         groups.setdefault(_conditions(document), {})[document.get("step")] = document

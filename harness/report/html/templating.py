@@ -17,6 +17,7 @@ from harness.report.html.page_chart import PageChart
 from harness.report.html.requirement import require_pages
 from harness.report.html.routing_map import RoutingMap
 from harness.report.html.run_style import RUN_COLOURS, RUN_DASHES
+from harness.report.html.scatter import Dot
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -35,9 +36,12 @@ def render_page(
     made: str,
     charts: Sequence[PageChart] = (),
     maps: Sequence[RoutingMap] = (),
+    dots: Sequence[Dot] = (),
     **values: Any,
 ) -> str:
-    """The page of a template. `made` is when; its script draws the `charts` and reads the `maps`. EnvironmentProblem.
+    """The page of a template. `made` is when; its script draws the `charts`, and tells what is in `maps` and `dots`.
+
+    EnvironmentProblem without Jinja2.
 
     A page without charts holds no library to draw them.
     """
@@ -59,6 +63,7 @@ def render_page(
                 {
                     "charts": [chart.data for chart in charts],
                     "maps": [found.data for found in maps],
+                    "dots": [[round(dot.x, 3), round(dot.y, 1), dot.text] for dot in dots],
                     "colours": len(RUN_COLOURS["light"]),
                     "dashes": RUN_DASHES,
                 }
