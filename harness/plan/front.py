@@ -1,8 +1,8 @@
 """The front of a space: the ways to run that nothing beats in memory and in step time at once.
 
-Ways wait under a time that they cannot beat, the least first, as in harness/plan/search.py. One can only be on the front
-with less memory than every way found that takes no longer than that time: what its parameters alone need, or the same
-way with most recomputed, rules most of them out without timing them.
+Ways wait under a time that they cannot beat, the least first, as in harness/plan/search.py. One can only be on the
+front with less memory than every way found that takes no longer than that time: what its parameters alone need, or the
+same way with most recomputed, rules most of them out without timing them.
 """
 
 import heapq
