@@ -8,7 +8,7 @@ from harness.report.html.page_table import RunMark, run_mark
 from harness.report.reported_run import ReportedRun
 from harness.units import show_bytes
 
-KINDS = {"rss": "resident memory of the fullest rank", "cuda_allocated": "allocated on the fullest GPU"}
+_KINDS = {"rss": "resident memory of the fullest rank", "cuda_allocated": "allocated on the fullest GPU"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,7 @@ class MemoryBar:
     predicted: float | None
     band: tuple[float, float] | None
     text: str
+    kind: str
     note: str
 
 
@@ -34,7 +35,6 @@ def memory_bars(runs: Sequence[ReportedRun], labels: Sequence[str]) -> list[Memo
         if not peak:
             continue
         kind = (run.result.summary.peak_memory_kind if run.result and run.result.summary else None) or ""
-        notes = [KINDS.get(kind, kind), f"predicted {show_bytes(guess)}" if guess else ""]
         bars.append(
             MemoryBar(
                 run=at,
@@ -44,7 +44,8 @@ def memory_bars(runs: Sequence[ReportedRun], labels: Sequence[str]) -> list[Memo
                 predicted=guess / longest if guess else None,
                 band=(guess * (1 - ERROR_BAND) / longest, guess * (1 + ERROR_BAND) / longest) if guess else None,
                 text=show_bytes(peak),
-                note="; ".join(note for note in notes if note),
+                kind=_KINDS.get(kind, kind),
+                note=f"predicted {show_bytes(guess)}" if guess else "",
             )
         )
     return bars

@@ -5,7 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.report.html.page_table import RunMark, run_mark
+
 _DIGITS = 6
+_MOST_NAMED = 16
+"""Of more lines the table has the names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,13 @@ class PageChart:
     note: str = ""
     top: float | None = None
     whole_x: bool = True
+
+    @property
+    def legend(self) -> list[tuple[str, RunMark]]:
+        """Names and looks of several lines that are no runs: those have theirs at the head of the page."""
+        if not 1 < len(self.lines) <= _MOST_NAMED or self.lines[0].run is not None:
+            return []
+        return [(line.name, run_mark(at if line.style is None else line.style)) for at, line in enumerate(self.lines)]
 
     @property
     def data(self) -> dict[str, Any]:
