@@ -35,8 +35,9 @@ TWO_CPU_RANKS: Mapping[str, SettingValue] = {
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A setting exported in the developer's shell must not decide a test."""
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A setting exported in the developer's shell must not decide a test, nor a test fill the developer's cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     for name in {*SETTINGS, *SECRETS} & os.environ.keys():
         monkeypatch.delenv(name)
 

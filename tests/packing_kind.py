@@ -58,9 +58,10 @@ PACKING = RunKind(
     initial_result=lambda resolved, predicted: Packing(predicted=predicted),
     reader=PackingReader,
     total_steps=lambda resolved: 3,
+    column_types={"kilograms": "DOUBLE"},
+    column_values=lambda resolved, result: {"gpus": 0, "kilograms": result.kilograms if result else None},
 )
 PACKING_VIEW = KindView(
     rows=lambda result: [("packed", f"{result.kilograms} kg")],
-    cells=lambda result: {"GPUs": "0"},
-    data=lambda result: {"kilograms": result.kilograms if result else None},
+    data=("kilograms",),
 )

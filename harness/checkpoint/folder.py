@@ -1,6 +1,9 @@
 """Which checkpoint a path means: the one that the tracker names, or the folder of an iteration itself."""
 
+import json
+import os
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +15,7 @@ RANK_FOLDER = re.compile(r"mp_rank_(?P<tensor>\d{2})(?P<others>(?:_\d{3}){0,2})"
 
 _HUGGING_FACE = (CONFIG, "*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin")
 _ITERATION = re.compile(r"iter_(\d{7,})")
+_BACKEND = "torch_dist"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +36,10 @@ def find_checkpoint(folder: Path) -> Checkpoint:
     ConfigError says what is missing of it.
     """
     if not folder.is_dir():
-        raise ConfigError(f"{folder}: no such folder")
+        found = "is a file; name the checkpoint's folder" if folder.exists() else "no such folder"
+        raise ConfigError(f"{folder}: {found}")
+    if not os.access(folder, os.R_OK | os.X_OK, effective_ids=True):
+        raise ConfigError(f"{folder}: cannot be read: Permission denied; ask whose it is for access")
     if not is_iteration_folder(folder):
         folder = folder / _tracked(folder)
         if not folder.is_dir():
@@ -84,6 +91,11 @@ def _tracked(folder: Path) -> str:
     candidates = sorted(entry.name for entry in folder.iterdir() if is_iteration_folder(entry))
     instead = f"; or name one of its folders: {', '.join(candidates)}" if candidates else ""
     text = read_tracker(folder)
+    if text is None and not candidates and is_hugging_face(folder):
+        raise ConfigError(
+            f"{folder}: a Hugging Face checkpoint, and a Megatron one is needed; convert it: moe-harness convert"
+            f" {shlex.quote(str(folder))} TARGET"
+        )
     if text is None:
         raise ConfigError(
             f"{folder}: no Megatron checkpoint: neither {TRACKER} nor weights are in it; "
@@ -102,3 +114,17 @@ def _require_torch_dist(folder: Path) -> None:
         raise ConfigError(
             f"{folder}: {' and '.join(missing)} missing: not a whole torch_dist checkpoint; copy it again"
         )
+    if (backend := _backend(folder / FORMAT)) not in (None, _BACKEND):
+        raise ConfigError(
+            f"{folder / FORMAT}: the checkpoint's format is {backend}; only {_BACKEND} can be read: load it with the"
+            " Megatron that saved it, and save it with --ckpt-format torch_dist"
+        )
+
+
+def _backend(path: Path) -> str | None:
+    """The format that Megatron's own file names; None where it names none."""
+    try:
+        named = json.loads(path.read_text(encoding="utf-8")).get("sharded_backend")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return None if named is None else str(named)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from harness.cli import eval_compare, eval_report, request, screen
-from harness.cli.eval_options import MOST_TOKENS, EvalOptions
-from harness.cli.eval_words import normalised
+from harness.cli import eval_compare, eval_hf_worker, eval_report, request, screen
+from harness.cli.eval_options import BACKENDS, MOST_TOKENS, EvalOptions
+from harness.cli.eval_words import is_setting, normalised
 from harness.errors import ConfigError
 from harness.evaluation.checkpoints import ALL, parse_steps
 from harness.launch.executor import Executor
@@ -70,6 +71,13 @@ def _steps(_ctx: click.Context, param: click.Parameter, value: str | None) -> st
 @click.option("--log-samples", is_flag=True, help="Keep each document's score, for paired comparison.")
 @click.option("--include-path", metavar="DIR", help="A folder of task YAMLs of your own.")
 @click.option("--apply-chat-template", "chat_template", is_flag=True, help="Ask in the tokenizer's chat format.")
+@click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    default="megatron",
+    show_default=True,
+    help="Who answers tasks: our ranks, lm-eval's hf on converted weights, or a script for its megatron_lm.",
+)
 @click.option("--skip-lm-eval", envvar="SKIP_LM_EVAL", is_flag=True, help="No tasks, whatever --tasks says.")
 @click.option("--output-dir", envvar="OUTPUT_DIR", metavar="DIR", help="Default: eval/ beside the checkpoints.")
 @click.option(
@@ -98,14 +106,22 @@ def run(
     """Measure CHECKPOINT, each once; one result file each, and a table."""
     from harness.cli.eval_run import carry_out, prepare
 
-    typed = [word for word in words if "=" in word and word.partition("=")[0].isupper()]
-    names = [word for word in words if word not in typed] or ([checkpoint_dir] if checkpoint_dir else [])
+    asked = EvalOptions(**options)
+    typed = [word for word in words if is_setting(word)]
+    names = [word for word in words if not is_setting(word)]
+    if checkpoint_dir and (not names or ctx.get_parameter_source("checkpoint_dir") is ParameterSource.COMMANDLINE):
+        names.append(checkpoint_dir)
     if not names:
         raise ConfigError("no checkpoint is named; give its folder, or the id of a training run (runs list shows them)")
+    if asked.backend == "megatron_lm":
+        from harness.cli.eval_megatron_lm import show_launch
+
+        return show_launch(ctx, names, typed, asked)
     on = executor or request.usual_executor(typed)
-    prepared = prepare(ctx, names, typed, on, EvalOptions(**options), slurm_options)
+    prepared = prepare(ctx, names, typed, on, asked, slurm_options)
     return carry_out(prepared, dry_run=dry_run or prepared.resolved.switch("DRY_RUN"), keep=keep)
 
 
 command.add_command(eval_compare.command)
 command.add_command(eval_report.command)
+command.add_command(eval_hf_worker.command)

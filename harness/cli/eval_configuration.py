@@ -1,6 +1,5 @@
 """The configuration of an evaluation: the network of the checkpoint, and the user's settings for everything else."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,11 +19,12 @@ from harness.config.megatron_args import MegatronArgs
 from harness.config.provenance import Resolved
 from harness.config.release import EMBEDDED_RELEASE
 from harness.config.roots import Roots
+from harness.disk import expanded
 from harness.errors import ConfigError
 from harness.evaluation.flags import least_ranks
 from harness.launch.executor import Executor
 from harness.launch.stored_flags import contradictions
-from harness.runs.json_codec import Mismatch, decode
+from harness.runs.resolved_file import read_resolved
 
 _FIXED = {
     "MCORE_RELEASE_VERSION": str(EMBEDDED_RELEASE),
@@ -67,9 +67,33 @@ def evaluation_configuration(
         folder = subject.checkpoints[0].folder
         claims = [resolved, *([claimed] if claimed else [])]
         found = [text for claim in claims for text in contradictions(subject.network.flags, folder, claim)]
+        found += _setting_contradictions(subject, resolved)
         if found:
-            raise ConfigError(tuple(dict.fromkeys(found)))
+            raise ConfigError(tuple(dict.fromkeys([*found, *_of_claim(words, config_file, folder)])))
     return resolved
+
+
+def _setting_contradictions(subject: Subject, resolved: Resolved) -> list[str]:
+    """Settings of the network's layers that were typed: its flags are the checkpoint's, whatever they say."""
+    folder, layers = subject.checkpoints[0].folder, subject.settings()["NUM_LAYERS"]
+    found = []
+    if resolved.integer("NUM_LAYERS") != layers:
+        at = resolved.at("NUM_LAYERS")
+        found.append(
+            f"{at}NUM_LAYERS={resolved.integer('NUM_LAYERS')}: the checkpoint in {folder} needs NUM_LAYERS={layers};"
+            " leave it out"
+        )
+    if _is_typed(resolved, "DENSE_LAYERS"):
+        at = resolved.at("DENSE_LAYERS")
+        found.append(f"{at}DENSE_LAYERS: the checkpoint in {folder} says which layers are dense; leave it out")
+    return found
+
+
+def _of_claim(words: Mapping[str, str], config_file: str | None, folder: Path) -> list[str]:
+    """The shortest way out where the user said which network it is."""
+    model = words.get("MODEL") or os.environ.get("MODEL")
+    said = f"CONFIG_FILE={config_file}" if config_file else f"MODEL={model}" if model else None
+    return [f"{folder} says by itself what its network is: leave {said} out to evaluate it as it is"] if said else []
 
 
 def _network(subject: Subject, claimed: Resolved | None) -> Layer:
@@ -95,7 +119,7 @@ def _claimed(
 ) -> Resolved | None:
     """The configuration that MODEL or CONFIG_FILE names, which the checkpoint must agree with; None without either."""
     if config_file and config_file.endswith(".json"):
-        return _read_resolved(Path(config_file))
+        return read_resolved(expanded(config_file))
     own = {}
     if config_file:
         own = {"TRAINING_PARAMS_PATH": config_file, "MODEL": words.get("MODEL") or Path(config_file).stem}
@@ -103,16 +127,6 @@ def _claimed(
         return None
     given = [f"{name}={value}" for name, value in {**words, **own}.items()]
     return request.configuration(ctx, given, executor).resolved()
-
-
-def _read_resolved(path: Path) -> Resolved:
-    try:
-        resolved: Resolved = decode(Resolved, json.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}; give a model YAML or a resolved.json") from None
-    except (ValueError, RecursionError, Mismatch) as error:
-        raise ConfigError(f"{path}: not a resolved.json of moe-harness ({error}); give one, or a model YAML") from None
-    return resolved
 
 
 def _ranks(configuration: Configuration, executor: Executor, ngpu: int | None) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from harness.checkpoint.folder import Checkpoint, find_checkpoint
 from harness.cli.run_lookup import run_of
 from harness.config.provenance import Resolved, SettingValue
-from harness.disk import expanded, is_folder
+from harness.disk import expanded, is_file, is_folder
 from harness.errors import ConfigError
 from harness.evaluation.checkpoints import newest_whole, parse_steps, root_of, series_in
 from harness.evaluation.network import Network, read_network
@@ -71,7 +71,8 @@ def find_subject(names: Sequence[str], steps: str | None, *, unseen_allowed: boo
     if problems:
         raise ConfigError(problems)
     first, *others = found
-    checkpoints = tuple(dict.fromkeys(checkpoint for subject in found for checkpoint in subject.checkpoints))
+    named = (checkpoint for subject in found for checkpoint in subject.checkpoints)
+    checkpoints = tuple({checkpoint.folder.resolve(): checkpoint for checkpoint in named}.values())
     for other in others:
         problems += _unlike(first, other)
     if problems:
@@ -82,13 +83,15 @@ def find_subject(names: Sequence[str], steps: str | None, *, unseen_allowed: boo
 def _subject(name: str, steps: str | None, *, unseen_allowed: bool) -> Subject:
     folder = expanded(name)
     if not is_folder(folder):
+        if is_file(folder):
+            raise ConfigError(f"{name}: is a file; give the folder that holds the checkpoint, or a training run's id")
         if "/" in name and unseen_allowed:
             return _unseen(folder, steps)
         if "/" in name:
             raise ConfigError(f"{name}: no such folder; give a checkpoint's folder, or the id of a training run")
         folder = run_of(default_root(), name).folder
     record = RunPaths(folder).record
-    if record.exists():  # a run's folder, by its id or as a path
+    if is_file(record):  # a run's folder, by its id or as a path
         return _of_run(folder, steps)
     checkpoints = series_in(folder, parse_steps(steps)) if steps else (find_checkpoint(folder),)
     root = root_of(checkpoints[0])

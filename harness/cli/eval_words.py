@@ -5,7 +5,10 @@ Scripts for evaluation differ in spelling: `--checkpoint_dir`, `--tasks a b c`, 
 
 from collections.abc import Callable, Sequence
 
+import click
+
 from harness.disk import expanded
+from harness.errors import ConfigError
 
 NAMES = {
     "CHECKPOINT_DIR": "--checkpoint-dir",
@@ -24,10 +27,17 @@ _ALIASES = {
     "--val-file": "--val-data",
 }
 _SETTINGS = {"--tokenizer-name": "TOKENIZER_MODEL"}
+_SKIP = "--skip-lm-eval"
 _LISTS = ("--tasks", "--val-data")
 _SWITCHES = {"--no-amp": "PR=fp32"}
 _IGNORED = ("--data-mode",)
 """What files hold is seen from their names."""
+
+
+def is_setting(word: str) -> bool:
+    """Whether a word is KEY=VALUE; a path may hold a sign too."""
+    name, equals, _ = word.partition("=")
+    return bool(equals) and name.isidentifier() and name.isupper()
 
 
 def normalised(words: Sequence[str], notice: Callable[[str], None]) -> list[str]:
@@ -36,7 +46,9 @@ def normalised(words: Sequence[str], notice: Callable[[str], None]) -> list[str]
     rest = list(words)
     while rest:
         name, equals, value = _option(rest.pop(0))
-        if name in _SWITCHES:
+        if name == _SKIP and equals:
+            found += [_SKIP] if _is_on(value) else []
+        elif name in _SWITCHES:
             notice(f"{name} is {_SWITCHES[name]}")
             found.append(_SWITCHES[name])
         elif name in _IGNORED:
@@ -49,10 +61,18 @@ def normalised(words: Sequence[str], notice: Callable[[str], None]) -> list[str]
             values = [value] if equals else []
             while not equals and rest and not _ends_list(rest[0], name, values):
                 values.append(rest.pop(0))
-            found += [f"{name}={item}" for item in values] or [name]
+            found += [f"{name}={item}" for item in values] or [f"{name}="]
         else:
             found.append(f"{name}={value}" if equals else name)
     return found
+
+
+def _is_on(value: str) -> bool:
+    """Whether a switch typed as KEY=VALUE is on, as click reads it from the environment. ConfigError for no switch."""
+    try:
+        return bool(click.BOOL.convert(value or "0", None, None))
+    except click.BadParameter:
+        raise ConfigError(f"SKIP_LM_EVAL={value}: neither yes nor no; allowed: 1, 0") from None
 
 
 def _option(word: str) -> tuple[str, str, str]:
@@ -68,6 +88,6 @@ def _option(word: str) -> tuple[str, str, str]:
 
 def _ends_list(word: str, name: str, values: Sequence[str]) -> bool:
     """Whether a word no longer belongs to the list of an option: another option, a setting, or a checkpoint."""
-    if word.startswith("-") or "=" in word:
+    if word.startswith("-") or is_setting(word):
         return True
     return name == "--tasks" and bool(values) and (("/" in word) or expanded(word).is_dir())

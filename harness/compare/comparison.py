@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from harness.compare.evidence import ComparedPair
-from harness.compare.likeness import left_out, refuse_unlike, shared_parts
+from harness.compare.likeness import left_out, refuse_unlike, shared_parts, told_backends
 from harness.compare.metrics import Direction, Metric, ResultDocument, read_metrics
 from harness.compare.significance import Significance
 from harness.errors import ConfigError
@@ -38,11 +38,15 @@ class ComparedMetric:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationComparison:
-    """Evaluations by their `names`, the baseline first; `left_out` says which parts only some of them have."""
+    """Evaluations by their `names`, the baseline first; `left_out` says which parts only some of them have.
+
+    `remarks` are sentences on what differs and keeps nothing from being compared.
+    """
 
     names: tuple[str, ...]
     metrics: tuple[ComparedMetric, ...]
     left_out: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
 
 def compare_evaluations(documents: Sequence[ResultDocument]) -> EvaluationComparison:
@@ -56,6 +60,7 @@ def compare_evaluations(documents: Sequence[ResultDocument]) -> EvaluationCompar
         names=names,
         metrics=tuple(metric for part in shared_parts(documents) for metric in _compared(documents, pairs, part)),
         left_out=tuple(left_out(documents, names)),
+        remarks=tuple(told_backends(documents, names)),
     )
 
 

@@ -48,7 +48,7 @@ _CONDITIONS: Mapping[EvaluatedPart, Sequence[_Condition]] = {
         _Condition("hash of the chat template", ["lm_eval.chat_template_sha"]),
         _Condition("longest sequence", ["lm_eval.max_length"]),
         _Condition("seeds", ["lm_eval.seeds"]),
-        _Condition("tokenizer", ["evaluation.data.tokenizer"]),
+        _Condition("tokenizer", ["evaluation.data.tokenizer_sha256", "evaluation.data.tokenizer"]),
         _PRECISION,
     ),
 }
@@ -67,6 +67,17 @@ def left_out(documents: Sequence[ResultDocument], names: Sequence[str]) -> list[
         if 0 < len(having) < len(documents):
             sentences.append(f"{part} is left out: only {' and '.join(having)} measured it")
     return sentences
+
+
+def told_backends(documents: Sequence[ResultDocument], names: Sequence[str]) -> list[str]:
+    """A sentence on who answered the tasks of each, where that differs: it is no other task, and no other weights."""
+    if "tasks" not in shared_parts(documents):
+        return []
+    backends = [str(section(document, "tasks").get("backend", "megatron")) for document in documents]
+    if len(set(backends)) == 1:
+        return []
+    told = (f"{backend} in {name}" for backend, name in zip(backends, names, strict=True))
+    return [f"tasks were answered by different backends: {', '.join(told)}"]
 
 
 def refuse_unlike(documents: Sequence[ResultDocument], names: Sequence[str]) -> None:

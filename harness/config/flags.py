@@ -113,6 +113,14 @@ def parse_flags(arguments: Sequence[str], catalogue: Catalogue, layer: str) -> l
     return parsed
 
 
+def parsed_args(arguments: Sequence[str], catalogue: Catalogue, layer: str) -> MegatronArgs:
+    """A command line of Megatron, as a mapping of its flags."""
+    table = FlagTable(catalogue)
+    for flag, entry in parse_flags(arguments, catalogue, layer):
+        table.put(flag, entry)
+    return table.args()
+
+
 def _is_flag(argument: str) -> bool:
     return argument.startswith("--")
 

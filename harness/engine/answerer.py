@@ -19,9 +19,9 @@ from harness.engine.generation import Decoding, Ends, Prompt, generate
 from harness.engine.in_step import run_in_step
 from harness.engine.scoring import Score, Scored, score
 from harness.engine.session import ModelSession
-from harness.engine.text_tokenizer import TextTokenizer, load_text_tokenizer
 from harness.engine.token_logits import TokenLogits
 from harness.errors import ConfigError
+from harness.evaluation.text_tokenizer import TextTokenizer, load_text_tokenizer
 
 _PATIENCE = timedelta(days=7)
 

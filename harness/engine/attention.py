@@ -11,7 +11,7 @@ import torch
 from megatron.core.transformer.identity_op import IdentityOp
 from megatron.core.transformer.module import MegatronModule
 from megatron.core.transformer.multi_latent_attention import MLASelfAttention
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 
 from harness.engine.context_parallel import gather_sequence, held_chunks
 
@@ -91,14 +91,23 @@ class CoreAttention(MegatronModule):
         context = scaled_dot_product_attention(
             query,
             key,
-            value,
+            _as_wide(value, query),
             attn_mask=allowed,
             dropout_p=self.dropout if self.training else 0.0,
             is_causal=allowed is None and query.size(2) > 1,
             scale=self.scale,
             enable_gqa=key.size(1) != query.size(1),
         )
-        return context.permute(2, 0, 1, 3)
+        return context[..., : value.size(-1)].permute(2, 0, 1, 3)
+
+
+def _as_wide(value: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
+    """[…, e] as [b, n, q, d], filled up with zeros, on a CPU: its fused kernel takes one head size alone.
+
+    Without that kernel all q·k weights of every head are in memory at once.
+    """
+    narrower = query.size(-1) - value.size(-1)
+    return pad(value, (0, narrower)) if value.device.type == "cpu" and narrower > 0 else value
 
 
 def _after_cached(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor | None:

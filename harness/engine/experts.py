@@ -61,7 +61,9 @@ class GroupedExperts(MegatronModule):
         if self.config.bias_activation_fusion and activation is silu:
             return weighted_bias_swiglu_impl(inner, None, probs, self.config.activation_func_fp8_input_store)
         gate, up = inner.chunk(2, dim=-1)
-        return (activation(gate) * up * probs).to(inner.dtype)
+        if torch.is_grad_enabled():
+            return (activation(gate) * up * probs).to(inner.dtype)
+        return activation(gate).mul_(up).mul_(probs)  # nothing is kept for a backward pass: no more memory is touched
 
     def _weight(self, rows: int, columns: int, *, split_axis: int) -> torch.nn.Parameter:
         """An uninitialized [e, rows, columns] of this rank, split over p along `split_axis` of each matrix."""

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from harness.engine.answerer import Answerer
 from harness.engine.generation import Decoding, Prompt
 from harness.engine.scoring import Continuation, Score, Scored
-from harness.engine.text_tokenizer import TextTokenizer
 from harness.errors import ConfigError
+from harness.evaluation.text_tokenizer import TextTokenizer
 
 MAX_NEW_TOKENS = 256  # of a task that does not say
 # What transformers takes where a task asks for sampling and does not say.

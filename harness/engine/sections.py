@@ -1,6 +1,5 @@
 """The sections of a result: what is measured of the loaded checkpoint, in the order in which they are made."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,10 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.config.flags import FlagTable, parse_flags
-from harness.config.megatron_args import MegatronArgs
-from harness.config.release import EMBEDDED_RELEASE
-from harness.config.releases import load
+from harness.engine.command_line import command_line_flags
 from harness.engine.evaluation_passes import WindowMeasurements, measure
 from harness.engine.session import ModelSession
 from harness.engine.speed import measure_speed
@@ -51,8 +47,8 @@ def measure_sections(spec: EvaluationSpec, session: ModelSession, windows: Windo
     if "speed" in spec.parts and (speed := measure_speed(session, spec)):
         sections["inference_performance"] = speed
     if "cost" in spec.parts:
-        latency_ms = sections.get("inference_performance", {}).get("latency_ms")
-        sections["computational_cost"] = _cost(spec, latency_ms)
+        tokens_per_s = sections.get("inference_performance", {}).get("throughput_tokens_per_sec")
+        sections["computational_cost"] = _cost(spec, tokens_per_s)
     if "tasks" in spec.parts and (answered := answer_tasks(session, spec)):
         sections["lm_eval"] = answered
     return Sections(measured=sections, experts=experts)
@@ -76,18 +72,7 @@ def _of_windows(spec: EvaluationSpec, windows: Windows, found: WindowMeasurement
     return sections
 
 
-def _cost(spec: EvaluationSpec, latency_ms: float | None) -> dict[str, Any]:
+def _cost(spec: EvaluationSpec, tokens_per_s: float | None) -> dict[str, Any]:
     """Of a forward pass over a batch, by the flags that the model was built from."""
-    latency_s = None if latency_ms is None else latency_ms / 1000
-    return computational_cost(
-        _flags(), seq_len=spec.seq_len, batch_size=spec.batch_size, latency_s=latency_s, model=spec.model
-    )
-
-
-def _flags() -> MegatronArgs:
-    """Megatron's command line."""
-    catalogue = load(EMBEDDED_RELEASE)
-    table = FlagTable(catalogue)
-    for flag, entry in parse_flags(sys.argv[1:], catalogue, "job"):
-        table.put(flag, entry)
-    return table.args()
+    flags, shape = command_line_flags(), {"seq_len": spec.seq_len, "batch_size": spec.batch_size}
+    return computational_cost(flags, **shape, tokens_per_s=tokens_per_s, model=spec.model)

@@ -1,40 +1,23 @@
 """lm-eval's tasks, asked of a session's ranks: one process is lm-eval's, all ranks answer."""
 
-import hashlib
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from importlib.metadata import version
-from typing import Any
-
 import torch.distributed
 
 from harness.engine.answerer import Answerer
 from harness.engine.batching import BatchLimit
 from harness.engine.session import ModelSession
-from harness.engine.text_tokenizer import TextTokenizer, load_text_tokenizer
 from harness.engine.token_budget import token_budget
 from harness.errors import ConfigError, HarnessError
+from harness.evaluation.lm_eval_section import Section, ask_tasks, refuse_tokenizer
 from harness.evaluation.spec import EvaluationSpec, TaskOptions
-from harness.evaluation.task_names import missing_lm_eval
-
-type Section = dict[str, Any]
-
-# lm-eval's own results of a task that are of interest beside the metrics.
-_TAKEN_OVER = ("results", "n-shot", "n-samples", "versions", "higher_is_better")
+from harness.evaluation.text_tokenizer import load_text_tokenizer
 
 
 def answer_tasks(session: ModelSession, spec: EvaluationSpec) -> Section | None:
     """The section `lm_eval` of the results on rank 0, None on the others. All ranks call it at once.
 
-    Of a user's mistakes all ranks raise the ConfigError. Without lm-eval nothing is asked, and the line
-    that installs it is printed.
+    Of a user's mistakes all ranks raise the ConfigError.
     """
     assert spec.tasks is not None
-    if missing := missing_lm_eval():
-        if torch.distributed.get_rank() == 0:
-            print(f"engine: {missing}; the rest is evaluated without it", flush=True)
-        return None
     tokens = token_budget(session)
     answerer = Answerer(session, spec.data.tokenizer, BatchLimit(tokens=tokens, sequences=spec.tasks.batch_size))
     if torch.distributed.get_rank() != 0:
@@ -50,77 +33,15 @@ def answer_tasks(session: ModelSession, spec: EvaluationSpec) -> Section | None:
 
 
 def _asked(answerer: Answerer, session: ModelSession, spec: EvaluationSpec, options: TaskOptions) -> Section:
-    """Run lm-eval in this process, and make the section of what it returns."""
-    from lm_eval.evaluator import simple_evaluate
-
+    """Ask the ranks behind the answerer from this process."""
     from harness.engine.lm_eval_model import MoeHarnessLM
-    from harness.engine.task_manager import open_tasks
 
     tokenizer = load_text_tokenizer(spec.data.tokenizer)
-    _refuse(tokenizer, session, options)
-    manager, names = open_tasks(options)
+    refuse_tokenizer(tokenizer, session.args.vocab_size, options)
     max_length = int(session.args.max_position_embeddings or spec.seq_len)
     model = MoeHarnessLM(answerer, tokenizer, max_length=max_length, seed=spec.seed)
-    with _one_process():
-        results = simple_evaluate(
-            model=model,
-            tasks=list(names),
-            num_fewshot=options.num_fewshot,
-            limit=options.limit,
-            log_samples=options.log_samples,
-            apply_chat_template=options.apply_chat_template,
-            fewshot_as_multiturn=options.apply_chat_template,
-            task_manager=manager,
-            **_seeds(spec.seed),
-        )
-    template = model.chat_template(True) if options.apply_chat_template else None
-    return {
-        **{name: _plain(results[name]) for name in _TAKEN_OVER if name in results},
-        "lm_eval_version": version("lm_eval"),
-        "seeds": _seeds(spec.seed),
-        "chat_template_sha": None if template is None else hashlib.sha256(template.encode()).hexdigest(),
-        "tokenizer": tokenizer.name,
-        "tasks": list(names),
-        "limit": options.limit,
-        "max_length": max_length,
-        "batch": _told(answerer.limit),
-        **({"samples": _scores(results["samples"])} if options.log_samples else {}),
-    }
-
-
-def _refuse(tokenizer: TextTokenizer, session: ModelSession, options: TaskOptions) -> None:
-    """Raise one ConfigError of all that keeps this tokenizer from being used with this model."""
-    problems = []
-    if tokenizer.vocab_size > session.args.vocab_size:
-        problems.append(
-            f"tasks: the tokenizer {tokenizer.name} has {tokenizer.vocab_size} tokens, the model "
-            f"{session.args.vocab_size}; give the tokenizer that it was trained with"
-        )
-    if tokenizer.end is None:
-        problems.append(f"tasks: the tokenizer {tokenizer.name} has no eos_token; set it in tokenizer_config.json")
-    if options.apply_chat_template and getattr(tokenizer.underlying, "chat_template", None) is None:
-        problems.append(f"tasks: --apply-chat-template: the tokenizer {tokenizer.name} has no chat template")
-    if problems:
-        raise ConfigError(problems)
-
-
-def _seeds(seed: int) -> dict[str, int]:
-    """lm-eval's four seeds."""
-    return dict.fromkeys(("random_seed", "numpy_random_seed", "torch_random_seed", "fewshot_random_seed"), seed)
-
-
-@contextmanager
-def _one_process() -> Iterator[None]:
-    """Inside `with`, lm-eval's bootstrap forks no process a core: ranks hold threads and devices."""
-    before = os.environ.get("DISABLE_MULTIPROC")
-    os.environ["DISABLE_MULTIPROC"] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["DISABLE_MULTIPROC"]
-        else:
-            os.environ["DISABLE_MULTIPROC"] = before
+    section = ask_tasks(model, tokenizer, spec, max_length=max_length)
+    return {**section, "batch": _told(answerer.limit)}
 
 
 def _told(limit: BatchLimit) -> str:
@@ -128,36 +49,3 @@ def _told(limit: BatchLimit) -> str:
     if limit.sequences:
         return f"{limit.sequences} sequences"
     return f"auto: at most {limit.tokens} tokens, padding counted"
-
-
-def _scores(samples: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-    """Of each task's documents the numbers that metrics are made of."""
-    return {
-        task: [
-            {
-                "doc_id": document["doc_id"],
-                "filter": document["filter"],
-                **{name: _plain(document[name]) for name in document["metrics"] if _is_number(document[name])},
-            }
-            for document in documents
-        ]
-        for task, documents in samples.items()
-    }
-
-
-def _is_number(value: Any) -> bool:
-    """Whether a metric of a document is a number, or some of them."""
-    if isinstance(value, (list, tuple)):
-        return all(_is_number(part) for part in value)
-    return hasattr(value, "__float__")
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it: numpy's numbers are numbers, tuples are lists; what lm-eval calls N/A is None."""
-    if isinstance(value, str):
-        return None if value == "N/A" else value
-    if isinstance(value, Mapping):
-        return {str(name): _plain(part) for name, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
-    return value.item() if hasattr(value, "item") else value

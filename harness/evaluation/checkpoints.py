@@ -1,12 +1,12 @@
 """Which checkpoints of a folder are meant: the tracked one, the newest whole one, or a series of steps."""
 
-import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from harness.checkpoint.folder import Checkpoint, find_checkpoint, is_iteration_folder
 from harness.errors import ConfigError
+from harness.evaluation.fingerprints import fingerprint_of_files
 
 ALL = "all"
 _STEP_FOLDER = re.compile(r"iter_(\d{7,})")
@@ -48,18 +48,6 @@ def newest_whole(folder: Path) -> Checkpoint:
 def root_of(checkpoint: Checkpoint) -> Path:
     """The folder that holds the checkpoints of a training or conversion: the one above the weights'."""
     return checkpoint.folder.absolute().parent
-
-
-def fingerprint_of_files(files: Sequence[Path]) -> str:
-    """A text that changes with the names, sizes or times of files; one that cannot be seen from here is named so."""
-    lines = []
-    for path in sorted(files):
-        try:
-            found = path.stat()
-            lines.append(f"{path.name} {found.st_size} {found.st_mtime_ns}")
-        except OSError:
-            lines.append(f"{path.name} unseen")
-    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
 def fingerprint(checkpoint: Checkpoint) -> str:

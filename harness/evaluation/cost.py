@@ -9,22 +9,23 @@ from harness.cost.flops import Counting, forward_flops
 
 
 def computational_cost(
-    flags: MegatronArgs, *, seq_len: int, batch_size: int, latency_s: float | None, model: str = "model"
+    flags: MegatronArgs, *, seq_len: int, batch_size: int, tokens_per_s: float | None, model: str = "model"
 ) -> dict[str, Any]:
-    """What `computational_cost` of a result holds: of a forward pass over one batch, all its GPUs or ranks together.
+    """What `computational_cost` of a result holds: of a forward pass over one batch.
 
-    `tflops` are 10¹² operations a batch by Megatron's count, `tflops_per_s` those over the median latency of a batch,
-    None where it was not measured; `flops_per_token` has every convention. Parameters are counted as the publisher of
-    `model`, whose name tells him, does. `convention` says all this in words.
+    `tflops` are 10¹² operations a batch by Megatron's count; `tflops_per_s` are those of the forward passes that all
+    ranks make in a second, at `tokens_per_s` tokens, and None where that was not measured; `flops_per_token` has every
+    convention. Parameters are counted as the publisher of `model`, whose name tells him, does. `convention` says all
+    this in words.
     """
     arch = model_arch(flags, model)
     parameters = published_parameters(arch)
     flops = {kind: forward_flops(arch, kind, sequences=batch_size, seq_len=seq_len) for kind in Counting}
-    tflops = flops[Counting.MEGATRON] / 1e12
+    per_token = {kind.name.lower(): count / (batch_size * seq_len) for kind, count in flops.items()}
     return {
-        "tflops": tflops,
-        "tflops_per_s": tflops / latency_s if latency_s else None,
-        "flops_per_token": {kind.name.lower(): count / (batch_size * seq_len) for kind, count in flops.items()},
+        "tflops": flops[Counting.MEGATRON] / 1e12,
+        "tflops_per_s": per_token[Counting.MEGATRON.name.lower()] * tokens_per_s / 1e12 if tokens_per_s else None,
+        "flops_per_token": per_token,
         "active_params_billions": parameters.active / 1e9,
         "total_params_billions": parameters.total / 1e9,
         "convention": {

@@ -39,8 +39,21 @@ def open_indexed(file: Path) -> IndexedReader:
 
 
 def open_tokenizer(folder: str | None, vocab_size: int) -> Tokenizer:
-    """The tokenizer in a folder, None for the byte-level one; ConfigError where it knows more tokens than the model."""
+    """The tokenizer in a folder, None for the byte-level one; ConfigError where the model's vocabulary is another.
+
+    A model may have a few tokens more than its tokenizer, but the byte-level one has no other vocabulary than its own.
+    """
     tokenizer = load_tokenizer(None if folder is None else Path(folder))
+    if folder is None and vocab_size > tokenizer.vocab_size:
+        raise ConfigError(
+            f"the byte-level tokenizer has {tokenizer.vocab_size} tokens, the model's vocabulary {vocab_size}: set"
+            " TOKENIZER_MODEL=FOLDER of the tokenizer that it was trained with"
+        )
+    if folder is not None and 2 * tokenizer.vocab_size < vocab_size:
+        raise ConfigError(
+            f"{folder}: has {tokenizer.vocab_size} tokens, less than half of the model's vocabulary, {vocab_size}: set"
+            " TOKENIZER_MODEL=FOLDER of the tokenizer that it was trained with"
+        )
     if tokenizer.vocab_size > vocab_size:
         raise ConfigError(
             f"{folder or 'the byte-level tokenizer'}: has {tokenizer.vocab_size} tokens, the model's vocabulary "

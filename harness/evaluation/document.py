@@ -37,6 +37,7 @@ def result_document(
     document = {
         "schema_version": SCHEMA_VERSION,
         "identity": spec.identity(checkpoint),
+        "again": spec.again,
         "model": spec.model,
         "checkpoint_dir": checkpoint.folder,
         "step": checkpoint.step,

@@ -57,8 +57,10 @@ def mapping_problems(resolved: Resolved) -> Iterator[str]:
             " depend on it"
         )
     if ranks % least:
+        sizes = {"TP": mapping.tp, "PP": mapping.pp, "EP": mapping.ep, "ETP": mapping.etp}
+        told = " ".join(f"{name}={size}" for name, size in sizes.items())
         yield (
-            f"{resolved.at('TP')}TP={mapping.tp} PP={mapping.pp} EP={mapping.ep} ETP={mapping.etp} takes {least} ranks"
+            f"{resolved.at(max(sizes, key=lambda name: sizes[name]))}{told} takes {least} ranks"
             f" or a multiple of them, and there are {ranks} (NNODES={resolved.integer('NNODES', 1)}"
             f" GPUS_PER_NODE={resolved.integer('GPUS_PER_NODE', 1)}); set NGPU={least}, or another mapping"
         )

@@ -43,12 +43,12 @@ def evaluation_job(
     flags = evaluation_flags(resolved, spec.seq_len)
     argv = (interpreter, "-u", "-m", ENGINE_MODULE, spec.as_json(), *flags.argv())
     refused = located_violations(replace(resolved, megatron_args=flags))
-    program = [*_argument_problems(argv), *(list(mapping_problems(resolved)) or refused), *_mount_problems(container)]
+    program = [*argument_problems(argv), *(list(mapping_problems(resolved)) or refused), *_mount_problems(container)]
     if problems := job_problems(resolved, executor, program=program, slurm_options=slurm_options):
         raise ConfigError(problems)
     return Job(
         kind=KIND,
-        name=_name(resolved, spec),
+        name=evaluation_name(resolved, spec),
         executor=executor,
         resources=whole_nodes(resolved, slurm_options),
         container=container,
@@ -57,7 +57,7 @@ def evaluation_job(
     )
 
 
-def _name(resolved: Resolved, spec: EvaluationSpec) -> str:
+def evaluation_name(resolved: Resolved, spec: EvaluationSpec) -> str:
     """The RUN_NAME that was typed, for a cluster's own is that of its benchmarks; or else one after the model."""
     origin = resolved.origin("RUN_NAME")
     if origin and origin.layer in _TYPED and resolved.text("RUN_NAME"):
@@ -65,7 +65,8 @@ def _name(resolved: Resolved, spec: EvaluationSpec) -> str:
     return "eval-" + re.sub(r"[^A-Za-z0-9_.-]+", "_", spec.model)[:96]
 
 
-def _argument_problems(argv: Sequence[str]) -> Iterator[str]:
+def argument_problems(argv: Sequence[str]) -> Iterator[str]:
+    """The arguments that no script can hold."""
     for argument in argv:
         if problem := unquotable(argument):
             yield f"{argument!r} {problem}"

@@ -1,13 +1,14 @@
-"""The command lines of lm-eval's own models, for cross-checks: `hf` on a converted folder, and `megatron_lm`."""
+"""The command line of lm-eval's own `megatron_lm`, for cross-checks."""
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.config.megatron_args import MegatronArgs
 from harness.errors import ConfigError
 from harness.evaluation.spec import TaskOptions
+from harness.launch.script.lines import array
 
 # What lm-eval's megatron_lm writes on Megatron's command line itself.
 _ITS_OWN_FLAGS = (
@@ -48,32 +49,10 @@ class MegatronLmLaunch:
     megatron_path: str
 
 
-def hf_command(
-    folder: str, options: TaskOptions, *, output: str, seed: int, device: str, dtype: str, python: str = "python"
-) -> LmEvalCommand:
-    """lm-eval's `hf` model on a Hugging Face folder, weights and tokenizer; `device` is cpu or cuda.
-
-    Results go to the folder `output`. `python` is an interpreter that has lm-eval.
-    """
-    batch = str(options.batch_size or "auto")
-    notices: tuple[str, ...] = ()
-    if batch == "auto" and device == "cpu":
-        batch, notices = "1", ("--backend hf: on CPU --batch-size auto means 1: lm-eval would try 64 at full length",)
-    arguments = {"pretrained": folder, "dtype": dtype}
-    argv = (
-        *(python, "-m", "lm_eval", "run", "--model", "hf", "--model_args", json.dumps(arguments)),
-        *("--device", device, "--batch_size", batch),
-        *_task_arguments(options, output, seed),
-    )
-    return LmEvalCommand(argv=argv, notices=notices)
-
-
-def megatron_lm_command(
-    launch: MegatronLmLaunch, options: TaskOptions, *, output: str, seed: int, python: str = "python"
-) -> LmEvalCommand:
+def megatron_lm_command(launch: MegatronLmLaunch, options: TaskOptions, *, output: str, seed: int) -> LmEvalCommand:
     """lm-eval's `megatron_lm` under torchrun on this node; ConfigError names all that it cannot carry out."""
-    if problems := list(_not_carried_out(launch)):
-        raise ConfigError([f"--backend megatron_lm: {problem}" for problem in problems])
+    if problems := launch_problems(launch):
+        raise ConfigError(problems)
     extra = MegatronArgs({flag: value for flag, value in launch.flags.items() if flag not in _ITS_OWN_FLAGS})
     arguments = {
         "load": launch.folder,
@@ -88,12 +67,23 @@ def megatron_lm_command(
         "extra_args": shlex.join(extra.argv()),
     }
     argv = (
-        *(python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(launch.devices)),
+        *("python", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(launch.devices)),
         *("-m", "lm_eval", "run", "--model", "megatron_lm", "--model_args", json.dumps(arguments)),
         *_task_arguments(options, output, seed),
     )
     environ = {"MEGATRON_PATH": launch.megatron_path}
     return LmEvalCommand(argv=argv, environ=environ, notices=tuple(_differences(launch, options)))
+
+
+def script_of(commands: Sequence[LmEvalCommand]) -> str:
+    """A script that runs the commands one after the other."""
+    lines = ["#!/bin/bash", "# lm-eval's own megatron_lm, rendered by `moe-harness eval --backend megatron_lm`."]
+    lines += ["", "set -euo pipefail", ""]
+    environ = {name: value for command in commands for name, value in command.environ.items()}
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in environ.items()]
+    for command in commands:
+        lines += ["", *array("command", command.argv), '"${command[@]}"']
+    return "\n".join(lines) + "\n"
 
 
 def _task_arguments(options: TaskOptions, output: str, seed: int) -> Iterator[str]:
@@ -110,6 +100,11 @@ def _task_arguments(options: TaskOptions, output: str, seed: int) -> Iterator[st
         yield "--apply_chat_template"
     if options.log_samples:
         yield "--log_samples"
+
+
+def launch_problems(launch: MegatronLmLaunch) -> list[str]:
+    """All that lm-eval's `megatron_lm` cannot carry out of a launch."""
+    return [f"--backend megatron_lm: {problem}" for problem in _not_carried_out(launch)]
 
 
 def _not_carried_out(launch: MegatronLmLaunch) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """What lies beside a checkpoint's weights and decides how they are evaluated."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ from harness.errors import ConfigError
 _EMBEDDING = "embedding.word_embeddings.weight"
 _USUAL_SEQ_LEN = 1024
 _TOKENIZER = "tokenizer.json"
+_ZIP = b"PK\x03\x04"
+"""What torch.save writes begins so."""
 
 
 class Network(NamedTuple):
@@ -42,7 +45,7 @@ def read_network(checkpoint: Checkpoint) -> Network:
     if checkpoint.format is not CheckpointFormat.TORCH_DIST:
         raise ConfigError(
             f"{folder}: a checkpoint in Megatron's legacy format; evaluations read torch_dist, so convert it first:"
-            f" moe-harness convert {folder} TARGET --to torch_dist"
+            f" moe-harness convert {shlex.quote(str(folder))} TARGET --to torch_dist"
         )
     metadata = read_metadata(folder)
     _require_files(folder, metadata)
@@ -78,16 +81,21 @@ def _saved_flags(args: Mapping[str, Any], folder: Path, metadata: DcpMetadata) -
 
 
 def _require_files(folder: Path, metadata: DcpMetadata) -> None:
-    """ConfigError lists the shards that are absent, or shorter than what `.metadata` says lies in them."""
+    """ConfigError lists the shards that are absent, shorter than `.metadata` says, or begin with something else."""
     problems = []
     for path, end in metadata.end_of_files().items():
         try:
             size = path.stat().st_size
+            with path.open("rb") as file:
+                begins = file.read(len(_ZIP))
         except OSError as error:
-            problems.append(f"{path}: {error.strerror}, but .metadata lists it; copy the checkpoint again")
+            fix = "ask for access" if isinstance(error, PermissionError) else "copy the checkpoint again"
+            problems.append(f"{path}: {error.strerror}, but .metadata lists it; {fix}")
             continue
         if size < end:
             problems.append(f"{path}: has {size} bytes, .metadata lists {end}: it is cut short; copy it again")
+        elif begins != _ZIP:
+            problems.append(f"{path}: begins with {begins!r}, no file of torch.save: it is damaged; copy it again")
     if problems:
         raise ConfigError([*problems[:20], *([f"{folder}: and {len(problems) - 20} more"] if problems[20:] else [])])
 

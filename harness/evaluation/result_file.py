@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from harness.disk import sync_folder, write_whole
 from harness.errors import ConfigError, EnvironmentProblem
 from harness.evaluation.document import SCHEMA_VERSION, SECTIONS, moment_of
+from harness.evaluation.spec import EvaluatedCheckpoint, EvaluationSpec
 
 _NAME = re.compile(r"eval_results_(\d{8}_\d{6})(?:_(\d+))?\.json")
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -53,11 +54,16 @@ def read_result(path: Path) -> dict[str, Any]:
     return document  # type: ignore[no-any-return]
 
 
-def find_result(folder: Path, identity: str) -> Path | None:
-    """The newest readable result of what is measured by this identity; others, and damaged ones, are passed over."""
-    for path in reversed(list_results(folder)):
+def find_result(spec: EvaluationSpec, checkpoint: EvaluatedCheckpoint) -> Path | None:
+    """The newest readable result of what `spec` measures of a checkpoint; others, and damaged ones, are passed over.
+
+    Where `spec` names a repetition, it is that one's own.
+    """
+    identity = spec.identity(checkpoint)
+    for path in reversed(list_results(Path(spec.output_dir))):
         with suppress(ConfigError):
-            if read_result(path)["identity"] == identity:
+            document = read_result(path)
+            if document["identity"] == identity and spec.again in ("", document.get("again")):
                 return path
     return None
 

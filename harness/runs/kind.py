@@ -3,13 +3,17 @@
 Everything else of a run is the same for all kinds, and knows none of them by name.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from harness.config.provenance import Resolved
 
 type Prediction = Mapping[str, float] | None
 """Figures of the cost model by name; None where it was not asked."""
+
+
+type ColumnType = str | Mapping[str, "ColumnType"] | Sequence["ColumnType"]
+"""A column's type by DuckDB's name: a plain one, of a structure those of its fields, of a list that of its items."""
 
 
 class Result(Protocol):
@@ -71,6 +75,8 @@ class RunKind[R: Result](NamedTuple):
 
     `initial_result` is what is known of the result before the run begins, None if nothing is. `reader` makes a reader
     of the configuration and the run's result so far. `total_steps` is None where the configuration does not say it.
+    `column_values` are the result's flat figures by column, also over the columns that all kinds share; `column_types`
+    has the type of each that is the kind's own.
     """
 
     name: str
@@ -78,3 +84,5 @@ class RunKind[R: Result](NamedTuple):
     initial_result: Callable[[Resolved, Prediction], R | None]
     reader: Callable[[Resolved, R | None], LogReader]
     total_steps: Callable[[Resolved], int | None]
+    column_types: Mapping[str, ColumnType]
+    column_values: Callable[[Resolved, R | None], Mapping[str, Any]]

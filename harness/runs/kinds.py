@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.config.provenance import Resolved
+from harness.conversion.columns import CONVERSION_TYPES, conversion_columns
 from harness.conversion.result import ConversionResult
+from harness.evaluation.columns import EVALUATION_TYPES, evaluation_columns
 from harness.evaluation.result import EvaluationResult
 from harness.runs.kind import LogReader, Prediction, RunKind
+from harness.training.columns import TRAINING_TYPES, training_columns
 from harness.training.result import TrainingResult
 
 
@@ -28,6 +31,8 @@ TRAINING = RunKind(
     initial_result=_initial_training_result,
     reader=_training_reader,
     total_steps=lambda resolved: resolved.megatron_args.integer("--train-iters") or None,
+    column_types=TRAINING_TYPES,
+    column_values=training_columns,
 )
 
 
@@ -43,6 +48,8 @@ CONVERSION = RunKind(
     initial_result=lambda _resolved, _predicted: None,
     reader=_conversion_reader,
     total_steps=lambda _resolved: None,
+    column_types=CONVERSION_TYPES,
+    column_values=conversion_columns,
 )
 
 
@@ -58,6 +65,8 @@ EVALUATION = RunKind(
     initial_result=lambda _resolved, _predicted: None,
     reader=_evaluation_reader,
     total_steps=lambda _resolved: None,
+    column_types=EVALUATION_TYPES,
+    column_values=evaluation_columns,
 )
 
 KINDS: Mapping[str, RunKind[Any]] = {kind.name: kind for kind in (TRAINING, CONVERSION, EVALUATION)}

@@ -1,12 +1,13 @@
 """Which runs a list is to hold."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from harness.runs.record import UNFINISHED, Status, utc_at
-from harness.runs.store import StoredRun
+from harness.runs.columns import Row
+from harness.runs.condition import Condition
+from harness.runs.record import Status, utc_at
 
 _AGO = re.compile(r"(\d{1,6})([dhm])")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
@@ -28,30 +29,39 @@ class Selection:
     """What a run must be; `last` counts from the newest. None, or no status at all, is no condition."""
 
     statuses: tuple[Status, ...] = ()
+    kinds: tuple[str, ...] = ()
     model: str | None = None
     since: str | None = None
     sweep: str | None = None
+    conditions: tuple[Condition, ...] = ()
     last: int | None = None
 
-    def before_asking(self, runs: Sequence[StoredRun]) -> tuple[StoredRun, ...]:
-        """Those whose lasting traits fit, and whose status does or may come to: only these need be asked after."""
-        return tuple(run for run in runs if self._fits(run) and (self._has_status(run) or _may_change(run)))
-
-    def of(self, runs: Sequence[StoredRun]) -> tuple[StoredRun, ...]:
-        """The runs that fit, as they stand, in their order."""
-        return tuple(run for run in runs if self._fits(run) and self._has_status(run))[: self.last]
-
-    def _fits(self, run: StoredRun) -> bool:
-        record = run.record
+    def may_come_to_fit(self, row: Row) -> bool:
+        """Whether a run that has not ended fits by its lasting traits: what else is asked of it may yet change."""
         return (
-            (self.model is None or record.model == self.model)
-            and (self.since is None or record.created >= self.since)
-            and (self.sweep is None or (record.campaign is not None and record.campaign.campaign == self.sweep))
+            (not self.kinds or row["kind"] in self.kinds)
+            and (self.model is None or row["model"] == self.model)
+            and (self.since is None or row["created"] >= self.since)
+            and (self.sweep is None or row["campaign"] == self.sweep)
         )
 
-    def _has_status(self, run: StoredRun) -> bool:
-        return not self.statuses or run.record.status in self.statuses
+    def of(self, rows: Iterable[Row]) -> list[Row]:
+        """The rows that fit, the newest first."""
+        fitting = [row for row in rows if self._fits(row)]
+        fitting.sort(key=lambda row: (row["created"], row["run_id"]), reverse=True)
+        return fitting[: self.last]
+
+    def _fits(self, row: Row) -> bool:
+        return (
+            (not self.statuses or row["status"] in self.statuses)
+            and self.may_come_to_fit(row)
+            and all(condition.holds(row) for condition in self.conditions)
+        )
 
 
-def _may_change(run: StoredRun) -> bool:
-    return run.record.status in UNFINISHED
+def sorted_by(rows: Iterable[Row], column: str, *, descending: bool = False) -> list[Row]:
+    """The rows by a column's values, in either direction those without a value last."""
+    rows = list(rows)
+    known = [row for row in rows if row[column] is not None]
+    known.sort(key=lambda row: row[column], reverse=descending)
+    return [*known, *(row for row in rows if row[column] is None)]

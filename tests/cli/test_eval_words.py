@@ -23,7 +23,12 @@ from harness.cli.eval_words import normalised
         (["--tokenizer-name", "/tok"], ["TOKENIZER_MODEL=/tok"]),
         (["--no-amp"], ["PR=fp32"]),
         (["--data-mode", "text", "ckpt"], ["ckpt"]),
-        (["--tasks"], ["--tasks"]),
+        (["--val-npy", "/DATA/LR=1.npy", "TP=2"], ["--val-data=/DATA/LR=1.npy", "TP=2"]),
+        (["--tasks"], ["--tasks="]),
+        (["--val-data", "--limit", "5"], ["--val-data=", *["--limit", "5"]]),
+        (["SKIP_LM_EVAL=1"], ["--skip-lm-eval"]),
+        (["SKIP_LM_EVAL=0"], []),
+        (["SKIP_LM_EVAL="], []),
     ],
 )
 def test_spellings(words: list[str], expected: list[str]) -> None:

@@ -175,6 +175,16 @@ def test_results_are_named_by_what_tells_them_apart() -> None:
     assert evaluation_names(documents[:1] * 2) == ("result 1", "result 2")
 
 
+def test_backends_that_differ_are_told_and_compared() -> None:
+    """A result that names none is of the engine's ranks."""
+    ours, theirs = evaluation_document(1, parts=["tasks"]), evaluation_document(2, parts=["tasks"])
+    assert compare_evaluations([ours, theirs]).remarks == ()
+    theirs["lm_eval"]["backend"] = "hf"
+    assert compare_evaluations([ours, theirs]).remarks == (
+        "tasks were answered by different backends: megatron in iter_0000001, hf in iter_0000002",
+    )
+
+
 def test_a_part_that_one_lacks_is_told_and_left_out() -> None:
     found = compare_evaluations([evaluation_document(100), evaluation_document(200, parts=("loss", "cost"))])
     assert {metric.part for metric in found.metrics} == {"loss", "cost"}
@@ -195,6 +205,17 @@ def test_the_best_of_three() -> None:
     documents = [evaluation_document(step, loss=loss) for step, loss in ((1, 3.0), (2, 2.5), (3, 2.8))]
     found = _metric(compare_evaluations(documents), "loss")
     assert (found.better, len(found.contrasts)) == (1, 2)
+
+
+def test_copies_of_a_tokenizer_are_alike() -> None:
+    """Each checkpoint has one in its own folder; what the files hold counts."""
+    documents = [evaluation_document(step) for step in (1, 2)]
+    for document in documents:
+        document["evaluation"]["data"] |= {"tokenizer": document["checkpoint_dir"], "tokenizer_sha256": "a" * 64}
+    assert compare_evaluations(documents).left_out == ()
+    documents[1]["evaluation"]["data"]["tokenizer_sha256"] = "b" * 64
+    with pytest.raises(ConfigError, match="tokenizer"):
+        compare_evaluations(documents)
 
 
 UNLIKE: dict[str, tuple[Change, str]] = {

@@ -18,10 +18,10 @@ from harness.engine.batching import BatchLimit
 from harness.engine.generation import Decoding, Prompt
 from harness.engine.scoring import Continuation, Scored
 from harness.engine.session import ModelSession
-from harness.engine.text_tokenizer import ByteText
 from harness.engine.token_logits import TokenLogits
 from harness.errors import ConfigError
 from harness.evaluation.spec import EvaluationSpec, SpeedOptions, TaskOptions, ValidationData
+from harness.evaluation.text_tokenizer import ByteText
 
 LENGTH = 24
 
@@ -75,18 +75,6 @@ def _answer_lm_eval() -> None:
     assert (section is not None) == (torch.distributed.get_rank() == 0)
     if section is not None:
         Path(asked["output_dir"], "answers.json").write_text(json.dumps({"section": section, "answers": answers}))
-    session.close()
-
-
-def answer_without_lm_eval() -> None:
-    """Ask the tasks that a file describes, as where lm-eval is not installed."""
-    asked = json.loads(Path(sys.argv.pop(1)).read_text())
-    from harness.engine import tasks
-    from harness.evaluation import task_names
-
-    task_names.find_spec = lambda _name: None
-    session = _session()
-    assert tasks.answer_tasks(session, evaluation_spec(asked)) is None
     session.close()
 
 

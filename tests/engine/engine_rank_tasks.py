@@ -205,3 +205,11 @@ def evaluate_checkpoints() -> None:
     """Evaluate, from the entry point; the CPU ranks are installed here already."""
     evaluate.entry.install_device = lambda: True
     evaluate.main()
+
+
+def evaluate_without_lm_eval() -> None:
+    """Evaluate as where lm-eval is not installed."""
+    from harness.evaluation import task_names
+
+    task_names.find_spec = lambda _name: None
+    evaluate_checkpoints()

@@ -18,8 +18,10 @@ from tiny_models import VOCAB_SIZE, make_tiny
 from ckpt_convert.conversion import convert, open_folder, plan_conversion
 from ckpt_convert.writing.progress import Silent
 from harness.config.megatron_args import MegatronArgs
+from harness.evaluation.result_file import find_result
+from harness.evaluation.seen import as_seen_here
 from harness.evaluation.series_saturation import series_saturation
-from harness.evaluation.spec import EvaluatedCheckpoint, EvaluationSpec, ValidationData
+from harness.evaluation.spec import EvaluatedCheckpoint, EvaluationSpec, TaskOptions, ValidationData
 
 pytestmark = pytest.mark.slow
 
@@ -38,12 +40,12 @@ class Series:
     real: Any
     expected: tuple[ReferencePass, ...]
 
-    def run(self, spec: EvaluationSpec | str, *mapping: str, world_size: int = 1) -> Job:
+    def run(
+        self, spec: EvaluationSpec | str, *mapping: str, world_size: int = 1, task: str = "evaluate_checkpoints"
+    ) -> Job:
         """Evaluate as `spec` says."""
         argument = spec if isinstance(spec, str) else json.dumps(asdict(spec))
-        return self.ranks.run(
-            argument, *self.flags, *ON_CPU, *mapping, world_size=world_size, task="evaluate_checkpoints"
-        )
+        return self.ranks.run(argument, *self.flags, *ON_CPU, *mapping, world_size=world_size, task=task)
 
 
 @pytest.fixture(scope="module")
@@ -63,18 +65,21 @@ def series(ranks: Ranks, tmp_path_factory: pytest.TempPathFactory) -> Series:
     return Series(
         ranks=ranks,
         flags=tuple(MegatronArgs(record["flags"]).argv()),
-        spec=EvaluationSpec(
-            model="Mixtral-8x7B",
-            checkpoints=tuple(
-                EvaluatedCheckpoint(folder=str(folder / f"megatron{seed}/release"), step=seed * 100) for seed in (1, 2)
-            ),
-            parts=("loss", "routing", "speed", "cost"),
-            data=ValidationData(files=(str(folder / "tokens.npy"),), format="npy"),
-            output_dir="",
-            seq_len=SEQ_LEN,
-            batch_size=2,
-            max_tokens=1000,
-            ep=2,
+        spec=as_seen_here(
+            EvaluationSpec(
+                model="Mixtral-8x7B",
+                checkpoints=tuple(
+                    EvaluatedCheckpoint(folder=str(folder / f"megatron{seed}/release"), step=seed * 100)
+                    for seed in (1, 2)
+                ),
+                parts=("loss", "routing", "speed", "cost"),
+                data=ValidationData(files=(str(folder / "tokens.npy"),), format="npy"),
+                output_dir="",
+                seq_len=SEQ_LEN,
+                batch_size=2,
+                max_tokens=1000,
+                ep=2,
+            )
         ),
         real=np.arange(WINDOWS * SEQ_LEN).reshape(WINDOWS, SEQ_LEN) < TOKENS,
         expected=tuple(reference_pass(folder / f"hf{seed}", rows) for seed in (1, 2)),
@@ -107,7 +112,9 @@ def test_a_series_is_evaluated_once(series: Series, tmp_path: Path, world_size: 
             assert min(expected.margins[layer][series.real]) > 1e-5
             assert document["routing_stats"][layer]["tokens_per_expert"] == counts.tolist()
         assert document["mapping"]["ranks"] == world_size
-        assert document["computational_cost"]["tflops_per_s"] > 0
+        cost, speed = document["computational_cost"], document["inference_performance"]
+        at_this_speed = cost["flops_per_token"]["megatron"] * speed["throughput_tokens_per_sec"] / 1e12
+        assert cost["tflops_per_s"] == pytest.approx(at_this_speed)  # of all copies of the model, as the throughput is
         assert document["inference_performance"]["latency_ms"] == stated["latency_ms"] > 0
         assert document["step"] == stated["step"]
         assert stated["walltime_s"] < 20
@@ -125,6 +132,56 @@ def test_a_series_is_evaluated_once(series: Series, tmp_path: Path, world_size: 
     assert len(list((tmp_path / "eval").glob("eval_results_*.json"))) == 2
 
 
+def test_what_the_command_did_not_see_is_told_apart(series: Series, tmp_path: Path) -> None:
+    """A login node that sees neither weights nor data: others in their place are measured, the same are not again."""
+    weights, tokens = tmp_path / "release", tmp_path / "tokens.npy"
+    shutil.copytree(series.spec.checkpoints[0].folder, weights)
+    np.save(tokens, np.arange(50, dtype=np.uint16))
+    spec = replace(
+        series.spec,
+        checkpoints=(EvaluatedCheckpoint(folder=str(weights)),),
+        data=ValidationData(files=(str(tokens),), format="npy"),
+        parts=("loss",),
+        output_dir=str(tmp_path / "eval"),
+    )
+    kept = []
+    for change in (None, None, "data", "weights"):
+        if change == "data":
+            np.save(tokens, np.arange(50, dtype=np.uint16)[::-1])
+        if change == "weights":
+            shutil.rmtree(weights)
+            shutil.copytree(series.spec.checkpoints[1].folder, weights)
+            os.utime(weights / "metadata.json")
+        (done,) = statements(series.run(spec), "evaluated")
+        kept.append(done["kept"])
+    assert kept == [False, True, False, False]
+
+
+def test_without_lm_eval_the_rest_is_evaluated(series: Series, tmp_path: Path) -> None:
+    """The line that installs it is printed once, and the result is none of the whole, which is still to do."""
+    first = series.spec.checkpoints[0]
+    spec = replace(
+        series.spec,
+        checkpoints=(first,),
+        parts=("loss", "tasks"),
+        tasks=TaskOptions(tasks=("arc_easy",)),
+        output_dir=str(tmp_path),
+    )
+    job = series.run(spec, *EP2, world_size=2, task="evaluate_without_lm_eval")
+    (done,) = statements(job, "evaluated")
+    line = "engine: --tasks: lm-eval is not installed; pip install 'moe-harness[eval]' (or tools/setup.sh eval)"
+    assert job.log.count(f"{line}; the rest is evaluated without it\n") == 1
+    document = json.loads(Path(done["output_file"]).read_text())
+    assert (document["parts"], document["validation"]["tokens"]) == (["loss"], TOKENS)
+    assert "lm_eval" not in document
+    assert find_result(spec, first) is None
+    assert find_result(spec.without_tasks(), first) == Path(done["output_file"])
+
+    nothing_left = series.run(replace(spec, parts=("tasks",)), task="evaluate_without_lm_eval")
+    assert nothing_left.exit_codes == (2,)
+    assert line in nothing_left.log
+
+
 @pytest.mark.parametrize(
     ("damage", "found"),
     [
@@ -133,8 +190,8 @@ def test_a_series_is_evaluated_once(series: Series, tmp_path: Path, world_size: 
             lambda folder: (folder / "metadata.json").unlink(),
             "metadata.json missing: not a whole torch_dist checkpoint",
         ),
-        (lambda folder: (folder / "__0_0.distcp").unlink(), "cannot load"),
-        (lambda folder: os.truncate(folder / "__0_0.distcp", 1000), "cannot load"),
+        (lambda folder: (folder / "__0_0.distcp").unlink(), "No such file or directory, but .metadata lists it"),
+        (lambda folder: os.truncate(folder / "__0_0.distcp", 1000), "it is cut short; copy it again"),
     ],
 )
 def test_what_is_finished_is_kept(series: Series, tmp_path: Path, damage: Callable[[Path], None], found: str) -> None:
@@ -178,3 +235,14 @@ def test_refuses_all_that_is_wrong_at_once(series: Series, tmp_path: Path) -> No
         "engine: 40000 tokens a sequence are more than --max-position-embeddings 32768; cut them",
         "engine: --moe-router-force-load-balancing and --moe-router-force-biased route at random; leave them out",
     ]
+
+
+def test_flags_of_another_network_are_refused_where_the_weights_are_seen(series: Series, tmp_path: Path) -> None:
+    """A login node may not see the checkpoint; with another epsilon it would load and mean something else."""
+    spec = replace(series.spec, output_dir=str(tmp_path / "eval"), parts=("loss",))
+    job = series.run(spec, "--norm-epsilon", "1e-3")
+    assert job.exit_codes == (2,)
+    (said,) = (line for line in job.log.splitlines() if line.startswith("engine:"))
+    assert "--norm-epsilon 1e-3: the checkpoint in" in said
+    assert said.endswith("needs --norm-epsilon 1e-5; write --norm-epsilon 1e-5")
+    assert not (tmp_path / "eval").exists()

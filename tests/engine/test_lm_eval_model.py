@@ -1,9 +1,6 @@
 """lm-eval's tasks asked of Megatron's ranks, against its own `hf` model on the same weights."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +12,6 @@ from lm_eval.evaluator import simple_evaluate
 from lm_eval.tasks import TaskManager
 from local_tasks import VOCAB_SIZE, record_answers, write_tasks, write_tokenizer
 from tiny_checkpoints import TinyCheckpoint, convert_tiny
-
-from harness.evaluation.lm_eval_command import hf_command
-from harness.evaluation.spec import TaskOptions
 
 pytestmark = pytest.mark.slow
 
@@ -96,34 +90,6 @@ def test_answers_and_scores_are_those_of_the_hf_model(
             if isinstance(value, float):
                 value = pytest.approx(value, abs=1e-4, rel=1e-4)
             assert ours == (None if value == "N/A" else value), metric
-
-
-@pytest.mark.parametrize("expected", [True], indirect=True, ids=["chat"])
-def test_command_of_the_hf_model(tiny: Tiny, expected: dict[str, Any], tmp_path: Path) -> None:
-    """What `--backend hf` renders runs, and gives the scores of that model."""
-    options = TaskOptions(
-        tasks=("local_letters", "local_text"), include_path=str(tiny.tasks), apply_chat_template=expected["chat"]
-    )
-    source = str(tiny.checkpoint.source)
-    command = hf_command(
-        source, options, output=str(tmp_path), seed=SEED, device="cpu", dtype="float32", python=sys.executable
-    )
-    environ = {**os.environ, **OFFLINE, "DISABLE_MULTIPROC": "1"}
-    done = subprocess.run(command.argv, env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    (file,) = tmp_path.rglob("results_*.json")
-    found = json.loads(file.read_text())["results"]
-    for task, metric in (("local_letters", "acc,none"), ("local_text", "bits_per_byte,none")):
-        assert found[task][metric] == pytest.approx(expected["results"][task][metric], abs=1e-6)
-
-
-def test_without_lm_eval_nothing_is_asked(ranks: Any, tiny: Tiny, tmp_path: Path) -> None:
-    """The line that installs it is printed once, and the ranks go on."""
-    words = (str(tiny.asked(("local_text",), tmp_path)), str(tiny.checkpoint.weights), *tiny.checkpoint.flags, *ON_CPU)
-    job = ranks.run(*words, world_size=2, task="answer_without_lm_eval")
-    assert set(job.exit_codes) == {0}, job.log[-6000:]
-    line = "engine: --tasks: lm-eval is not installed; pip install 'moe-harness[eval]' (or tools/setup.sh eval)"
-    assert job.log.count(f"{line}; the rest is evaluated without it\n") == 1
 
 
 def test_group_and_section(ranks: Any, tiny: Tiny, tmp_path: Path) -> None:

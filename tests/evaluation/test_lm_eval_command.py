@@ -1,7 +1,11 @@
-"""The commands of lm-eval's own models are ones that lm-eval understands; what its models refuse is refused before."""
+"""The commands of lm-eval's megatron_lm are ones that lm-eval understands; what it refuses is refused before."""
 
+import os
+import subprocess
+import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +13,7 @@ from lm_eval._cli.harness import HarnessCLI
 
 from harness.config.megatron_args import MegatronArgs
 from harness.errors import ConfigError
-from harness.evaluation.lm_eval_command import MegatronLmLaunch, hf_command, megatron_lm_command
+from harness.evaluation.lm_eval_command import MegatronLmLaunch, megatron_lm_command, script_of
 from harness.evaluation.spec import TaskOptions
 
 OPTIONS = TaskOptions(tasks=("arc_easy", "mmlu"), num_fewshot=0, limit=10.0, batch_size=4, apply_chat_template=True)
@@ -42,25 +46,6 @@ def parsed(argv: Sequence[str]) -> Namespace:
     parser: Any = HarnessCLI()
     arguments: Namespace = parser._parser.parse_args(list(argv[argv.index("lm_eval") + 1 :]))
     return arguments
-
-
-def test_hf_command() -> None:
-    """Model, device and tasks."""
-    command = hf_command("/hf folder", OPTIONS, output="out", seed=7, device="cuda", dtype="bfloat16")
-    found = parsed(command.argv)
-    assert (found.model, found.model_args) == ("hf", {"pretrained": "/hf folder", "dtype": "bfloat16"})
-    assert (found.tasks, found.num_fewshot, found.limit, found.batch_size) == (["arc_easy", "mmlu"], 0, 10.0, "4")
-    assert (found.device, found.seed, found.output_path) == ("cuda", [7, 7, 7, 7], "out")
-    assert found.apply_chat_template is True
-    assert not command.notices
-
-
-@pytest.mark.parametrize(("device", "batch", "notices"), [("cuda", "auto", 0), ("cpu", "1", 1)])
-def test_auto_batches_of_hf(device: str, batch: str, notices: int) -> None:
-    """On a CPU its search for the largest batch would take longer than the tasks."""
-    command = hf_command("/hf", TaskOptions(tasks=("a",)), output="out", seed=1, device=device, dtype="float32")
-    assert parsed(command.argv).batch_size == batch
-    assert len(command.notices) == notices
 
 
 def test_megatron_lm_command() -> None:
@@ -102,3 +87,18 @@ def test_what_megatron_lm_refuses(changes: dict[str, Any], problems: tuple[str, 
     with pytest.raises(ConfigError) as raised:
         megatron_lm_command(launch(**changes), OPTIONS, output="out", seed=7)
     assert raised.value.problems == tuple(f"--backend megatron_lm: {problem}" for problem in problems)
+
+
+def test_a_script_that_can_be_run(tmp_path: Path) -> None:
+    """Words arrive as they are in a command for each step; neither Bash nor shellcheck has anything against it."""
+    steps = (50, 100)
+    commands = [megatron_lm_command(launch(step=step), OPTIONS, output="it's out", seed=7) for step in steps]
+    script = script_of(commands)
+    shellcheck = [str(Path(sys.executable).with_name("shellcheck")), "-e", "SC2054", "-"]  # commas within words
+    assert subprocess.run(shellcheck, input=script, capture_output=True, text=True).stdout == ""
+    (tmp_path / "python").write_text('#!/bin/bash\nprintf "%s\\0" "$MEGATRON_PATH" "$@"\n')
+    (tmp_path / "python").chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(["bash"], input=script, capture_output=True, text=True, env={"PATH": path})
+    said = ["/megatron", *commands[0].argv[1:], "/megatron", *commands[1].argv[1:], ""]
+    assert (done.returncode, done.stderr, done.stdout.split("\0")) == (0, "", said)

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import threading
+from dataclasses import replace
 from datetime import timedelta, timezone
 from importlib import resources
 from pathlib import Path
@@ -192,14 +193,26 @@ def test_a_result_of_an_older_version_is_read(tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_newest_result_of_the_same_is_found(tmp_path: Path) -> None:
-    mine = SPEC.identity(CHECKPOINT)
-    assert find_result(tmp_path / "none", mine) is None
+    mine = replace(SPEC, output_dir=str(tmp_path))
+    assert find_result(replace(SPEC, output_dir=str(tmp_path / "none")), CHECKPOINT) is None
     older = write_result(tmp_path, {**whole_result(), "eval_timestamp": "2025-01-31T12:00:05Z"})
     newer = write_result(tmp_path, whole_result())
     write_result(tmp_path, {**whole_result(), "identity": "another", "eval_timestamp": "2027-01-01T00:00:00Z"})
     (tmp_path / "eval_results_20280101_000000.json").write_text('{"schema_')
     (tmp_path / "eval_results_20290101_000000.json").mkdir()
-    assert find_result(tmp_path, mine) == newer
+    assert find_result(mine, CHECKPOINT) == newer
     newer.write_text("")
-    assert find_result(tmp_path, mine) == older
-    assert find_result(tmp_path, "none of it") is None
+    assert find_result(mine, CHECKPOINT) == older
+    assert find_result(replace(mine, seed=7), CHECKPOINT) is None
+
+
+def test_a_repetition_takes_the_place_of_what_was_measured_before(tmp_path: Path) -> None:
+    """It is measured although there is a result, and from then on it is the result."""
+    plain = replace(SPEC, output_dir=str(tmp_path))
+    repeated = replace(plain, again="5eed")
+    write_result(tmp_path, whole_result())
+    assert find_result(repeated, CHECKPOINT) is None
+    newer = write_result(tmp_path, {**whole_result(), "again": "5eed", "eval_timestamp": "2026-02-01T00:00:00Z"})
+    assert find_result(repeated, CHECKPOINT) == newer
+    assert find_result(plain, CHECKPOINT) == newer
+    assert find_result(replace(plain, again="another"), CHECKPOINT) is None

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from harness.config.provenance import Resolved
-from harness.launch.job import Job
+from harness.launch.job import Job, Program, Resources
+from harness.launch.log.tail import RankTails
 from harness.launch.script import container
 from harness.launch.script.render import render_script
 from harness.training.job import training_job
 
 type Configured = Callable[..., Resolved]
-type Program = Callable[[str, str], Path]
+type Executable = Callable[[str, str], Path]
 
 HOSTILE = {
     "--spaces": " a  b ",
@@ -64,7 +65,7 @@ sys.exit(int(code) if rank == failing else 0)
 
 
 @pytest.fixture
-def run_dir(tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -> Path:
+def run_dir(tmp_path: Path, program: Executable, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run's folder on a make-believe cluster, whose containers have their mark beside it."""
     program("srun", SRUN)
     program("python", PYTHON)
@@ -106,6 +107,17 @@ def test_hostile_values_arrive_as_they_were_written(configured: Configured, run_
         assert seen["env"]["FOLDER"] == f"{run_dir}/x y"
         assert seen["cwd"] == str(run_dir)
     assert not list(run_dir.parent.rglob("pwned"))
+
+
+def test_one_process_here_writes_where_a_rank_would(run_dir: Path) -> None:
+    """Without torchrun; its exit code is the script's."""
+    program = Program(
+        argv=("bash", "-c", "echo said; echo moaned >&2; exit 3"), env={}, python="python", distributed=False
+    )
+    resources = Resources(nodes=1, ranks_per_node=1, device="cpu")
+    done = run_script(Job(kind="k", name="n", executor="local", resources=resources, program=program), run_dir)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
+    assert list(RankTails(run_dir / "ranks").read()) == [b"0: moaned", b"0: said"]
 
 
 def test_each_rank_knows_its_place(configured: Configured, run_dir: Path) -> None:
@@ -202,7 +214,7 @@ sys.exit(subprocess.run(words[image + 1:], env=env).returncode)
 
 
 def test_enroot_starts_a_container_in_each_task(
-    configured: Configured, run_dir: Path, tmp_path: Path, program: Program
+    configured: Configured, run_dir: Path, tmp_path: Path, program: Executable
 ) -> None:
     program("enroot", ENROOT)
     resolved = configured(
@@ -240,7 +252,7 @@ def test_a_container_without_what_the_job_needs_says_all_of_it(
 
 
 def test_enroot_gets_secrets_by_name_and_the_environment_as_written(
-    configured: Configured, run_dir: Path, tmp_path: Path, program: Program
+    configured: Configured, run_dir: Path, tmp_path: Path, program: Executable
 ) -> None:
     program("enroot", f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
     resolved = configured(

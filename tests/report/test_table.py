@@ -1,11 +1,15 @@
 """The tables a user sees, to the letter; a figure that is missing is a dash."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from stored_records import load_version, result_of, with_result
 
 from harness.report.text.plain_table import plain_table
-from harness.report.text.run_table import show_runs, show_summary
+from harness.report.text.run_list import show_rows
+from harness.report.text.run_table import show_summary
+from harness.runs.columns import row_of
+from harness.runs.store import StoredRun
 from harness.training.effective import Mixture, Setup
 from harness.training.log.parser import RunLog
 from harness.training.summary import summarise
@@ -83,7 +87,8 @@ def test_nodes_that_differ_are_told() -> None:
 
 def test_runs_are_listed_a_row_each() -> None:
     running = replace(with_result(RECORD, summary=None, in_effect=None), run_id="r2", status="running")
-    header, _, first, second = show_runs([RECORD, running]).splitlines()
+    rows = [row_of(StoredRun(folder=Path("r"), record=record)) for record in (RECORD, running)]
+    header, _, first, second = show_rows(rows).splitlines()
     assert header.split() == ["run", "status", "model", "GPUs", "step", "time", "tokens/s/GPU", "TFLOP/s/GPU", "loss"]
     assert first.split()[1:] == ["completed", "DeepSeek-V2-Lite", "8", "2.04", "s", "16,023", "317.8", "8.0000"]
     assert second.split() == ["r2", "running", "DeepSeek-V2-Lite", "8", *["\u2013"] * 4]

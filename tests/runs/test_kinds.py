@@ -9,8 +9,10 @@ from stored_records import load_version
 
 from harness.report.text.kind_views import VIEWS
 from harness.report.text.run_data import run_data
-from harness.report.text.run_table import show_runs, show_summary
+from harness.report.text.run_list import show_rows
+from harness.report.text.run_table import show_summary
 from harness.report.text.step import step_text
+from harness.runs.columns import row_of
 from harness.runs.kinds import KINDS
 from harness.runs.log_reading import read_log_at, reader_of
 from harness.runs.record import RunRecord
@@ -38,7 +40,8 @@ def test_its_log_becomes_its_result_which_is_kept_and_shown(record: RunRecord, t
     assert (ended.result, ended.hosts, ended.predicted) == (Packing(kilograms=3.5), ("warehouse",), None)
     assert [sample["kilograms"] for sample in load_samples(stored.paths)] == [1.5, 2.0]
     assert show_summary(ended).splitlines()[-1].split() == ["packed", "3.5", "kg"]
-    assert show_runs([ended]).splitlines()[-1].split() == ["packed-1", "completed", "DeepSeek-V2-Lite", "0", *"––––"]
+    listed = show_rows([row_of(replace(stored, record=ended))]).splitlines()[-1].split()
+    assert listed == ["packed-1", "completed", "DeepSeek-V2-Lite", "0", *"––––"]
     assert run_data(replace(stored, record=ended))["kilograms"] == 3.5
 
 

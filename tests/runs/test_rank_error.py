@@ -56,6 +56,14 @@ def test_where_all_lost_each_other_the_first_stands(paths: RunPaths) -> None:
     assert find_rank_error(paths).rank == 1
 
 
+@pytest.mark.parametrize(("stderr", "told"), [(OWN, OWN), ("error: no\n", "it left no traceback\nerror: no")])
+def test_a_program_that_no_torchrun_started(paths: RunPaths, stderr: str, told: str) -> None:
+    leave(paths, {0: stderr}, first=(0, 2), others={})
+    paths.launcher_log.write_text("")
+    error = find_rank_error(paths)
+    assert (error.rank, error.exit_code, error.text) == (0, None, told)
+
+
 def test_a_rank_killed_by_the_kernel(paths: RunPaths) -> None:
     leave(paths, {0: LOST, 1: "loading\n"}, first=(0, 1), others={1: -9})
     error = find_rank_error(paths)

@@ -59,7 +59,9 @@ def test_two_nodes_evaluate_what_the_dry_run_printed(user: User, checkpoint: Pat
 
 def test_a_rank_that_dies_ends_the_job_with_its_cause(user: User, checkpoint: Path) -> None:
     for shard in checkpoint.glob("release/*.distcp"):
-        shard.write_bytes(bytes(shard.stat().st_size))  # of the right length, and no weights
+        with shard.open("r+b") as file:  # begins and ends as it did, but holds no weights
+            file.seek(1000)
+            file.write(bytes(shard.stat().st_size // 2))
     assert evaluate(user).out.startswith("submitted job ")
     record = user.reconciled()
     assert record["status"] == "failed"

@@ -10,6 +10,8 @@ from harness.launch.script.container import caches, enroot_options
 from harness.launch.script.lines import array, continued, environment, opening
 from harness.launch.script.quoting import RUN_DIR, quote
 
+_ALONE = "$RUN_DIR/ranks/alone/attempt_0/0"
+
 
 def one_node_lines(job: Job) -> Iterator[str]:
     """Render all lines of the script."""
@@ -22,7 +24,9 @@ def one_node_lines(job: Job) -> Iterator[str]:
     yield from environment(job)
     yield from ("", "# What every rank runs.", *array("program", job.program.command), "")
     if not job.program.distributed:
-        yield 'exec "${program[@]}"'
+        yield "# Its output goes where torchrun would put that of a rank."
+        yield f'mkdir -p -- "{_ALONE}"'
+        yield f'exec "${{program[@]}}" >"{_ALONE}/stdout.log" 2>"{_ALONE}/stderr.log"'
     elif job.container:
         options = (*enroot_options(job.container), quote(job.container.image), _container_environment(job))
         yield from continued("exec enroot start", options, _torchrun(job))

@@ -1,7 +1,5 @@
 """Show the result of a conversion: as rows, in the list of runs, and as data."""
 
-from typing import Any
-
 from harness.conversion.result import ConversionResult
 from harness.report.text.kind_view import KindView
 from harness.report.text.plain_table import MISSING, show_known
@@ -22,16 +20,6 @@ def _rows(result: ConversionResult) -> list[tuple[str, str]]:
     ]
 
 
-def _data(result: ConversionResult | None) -> dict[str, Any]:
-    facts = result.facts if result else None
-    return {
-        "source": facts.source if facts else None,
-        "target": result.target if result else None,
-        "written_bytes": result.done_bytes if result else None,
-        "total_bytes": result.total_bytes if result else None,
-        "bytes_per_s": result.bytes_per_s if result else None,
-        "elapsed_s": result.elapsed_s if result else None,
-    }
-
-
-CONVERSION_VIEW = KindView(rows=_rows, cells=lambda _result: {}, data=_data)
+CONVERSION_VIEW = KindView(
+    rows=_rows, data=("source", "target", "written_bytes", "total_bytes", "bytes_per_s", "elapsed_s")
+)

@@ -1,9 +1,6 @@
 """Show the result of an evaluation: as rows, in the list of runs, and as data."""
 
-from dataclasses import asdict
-from typing import Any
-
-from harness.evaluation.result import CheckpointFigures, EvaluationResult, EvaluationStep
+from harness.evaluation.result import EvaluationResult, EvaluationStep
 from harness.report.text.kind_view import KindView
 
 
@@ -16,20 +13,4 @@ def _rows(result: EvaluationResult) -> list[tuple[str, str]]:
     return rows
 
 
-def _cells(result: EvaluationResult) -> dict[str, str]:
-    last = result.evaluated[-1] if result.evaluated else None
-    return {"loss": f"{last.loss:.4f}"} if last and last.loss is not None else {}
-
-
-def _data(result: EvaluationResult | None) -> dict[str, Any]:
-    return {
-        "checkpoints": result.total if result else None,
-        "evaluated": [_figures(figures) for figures in result.evaluated] if result else None,
-    }
-
-
-def _figures(figures: CheckpointFigures) -> dict[str, Any]:
-    return {**asdict(figures), "scores": dict(figures.scores)}
-
-
-EVALUATION_VIEW = KindView(rows=_rows, cells=_cells, data=_data)
+EVALUATION_VIEW = KindView(rows=_rows, data=("checkpoints", "evaluated"))

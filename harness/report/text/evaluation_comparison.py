@@ -29,7 +29,7 @@ def show_comparison(found: EvaluationComparison) -> str:
         for at, name in enumerate(found.names[1:])
         if (of_layers := list(_layer_rows(found, at)))
     ]
-    return "\n\n".join([*tables, "\n".join([*found.left_out, LEGEND])])
+    return "\n\n".join([*tables, "\n".join([*found.left_out, *found.remarks, LEGEND])])
 
 
 def comparison_data(found: EvaluationComparison) -> dict[str, Any]:
@@ -38,6 +38,7 @@ def comparison_data(found: EvaluationComparison) -> dict[str, Any]:
         "results": list(found.names),
         "alpha": ALPHA,
         "left_out": list(found.left_out),
+        "remarks": list(found.remarks),
         "metrics": [
             {
                 **asdict(metric),

@@ -3,33 +3,27 @@
 from typing import Any
 
 from harness.report.text.kind_views import VIEWS
-from harness.runs.json_codec import encode
+from harness.runs.columns import Row, row_of
 from harness.runs.store import StoredRun
 
 
 def run_data(run: StoredRun) -> dict[str, Any]:
     """One object; what is not known is null."""
-    record = run.record
-    cause = record.error.cause if record.error else None
-    campaign = record.campaign
-    data: dict[str, Any] = encode(
-        {
-            "run_id": record.run_id,
-            "kind": record.kind,
-            "status": record.status,
-            "model": record.model,
-            "on": record.job.on,
-            "job_id": record.job.job_id,
-            "created": record.created,
-            "started": record.started,
-            "ended": record.ended,
-            "ranks": record.job.nodes * record.job.gpus_per_node,
-            "attempts": len(record.attempts),
-            "cause": {"name": cause.name, "text": cause.text, "change": cause.change} if cause else None,
-            "sweep": {"sweep": campaign.campaign, "point": campaign.item} if campaign else None,
-            **VIEWS[record.kind].data(record.result),
-            "predicted": record.predicted,
-            "folder": str(run.folder.absolute()),
-        }
-    )
-    return data
+    return row_data(row_of(run))
+
+
+def row_data(row: Row) -> dict[str, Any]:
+    """The object of a run's row."""
+    cause, campaign = row["cause"], row["campaign"]
+    return {
+        **{name: row[name] for name in ("run_id", "kind", "status", "model")},
+        "on": row["executor"],
+        **{name: row[name] for name in ("job_id", "created", "started", "ended")},
+        "ranks": row["nodes"] * row["gpus_per_node"],
+        "attempts": row["attempts"],
+        "cause": None if cause is None else {"name": cause, "text": row["cause_text"], "change": row["cause_change"]},
+        "sweep": None if campaign is None else {"sweep": campaign, "point": row["item"]},
+        **{name: row[name] for name in VIEWS[row["kind"]].data},
+        "predicted": row["predicted"],
+        "folder": row["folder"],
+    }

@@ -1,8 +1,7 @@
-"""Runs of any kind as tables: one with all that is known of it, or many, a row each."""
+"""A run of any kind as a table of all that is known of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 
-from harness.report.text.kind_view import LIST_COLUMNS
 from harness.report.text.kind_views import VIEWS
 from harness.report.text.plain_table import MISSING, plain_table
 from harness.runs.record import Attempt, RunRecord
@@ -12,12 +11,6 @@ def show_summary(record: RunRecord, job: str | None = None) -> str:
     """The table of results that ends a run; `job` is Slurm's state of it where it has not ended."""
     header = [("run", record.run_id), ("status", record.status), *_job(record, job)]
     return plain_table([*header, *_result(record), *_attempts(record.attempts), *_cause(record)])
-
-
-def show_runs(records: Iterable[RunRecord], pending_reasons: Mapping[str, str] | None = None) -> str:
-    """One row a run; `pending_reasons` are those of submitted runs, by run id."""
-    headers = ("run", "status", "model", *LIST_COLUMNS)
-    return plain_table((_run_row(record, (pending_reasons or {}).get(record.run_id)) for record in records), headers)
 
 
 def _job(record: RunRecord, state: str | None) -> list[tuple[str, str]]:
@@ -47,13 +40,3 @@ def _cause(record: RunRecord) -> list[tuple[str, str]]:
     from harness.report.text.job import show_cause
 
     return list(show_cause(record))
-
-
-def _run_row(record: RunRecord, why: str | None) -> tuple[str, ...]:
-    cells = {} if record.result is None else VIEWS[record.kind].cells(record.result)
-    return (
-        record.run_id,
-        f"{record.status} ({why})" if why else record.status,
-        record.model or MISSING,
-        *(cells.get(column, MISSING) for column in LIST_COLUMNS),
-    )

@@ -195,7 +195,7 @@ def _figures(record: RunRecord | None) -> tuple[str, ...]:
         show_known(summary.median_s, show_seconds),
         _predicted(record, summary.median_s),
         show_known(summary.tokens_per_s_per_gpu, "{:,.0f}".format),
-        show_tflops(summary),
+        show_tflops(summary.tflops_per_gpu),
         show_known(summary.peak_memory_bytes, show_bytes),
         show_known(summary.loss_last, "{:.4f}".format),
         record.run_id,

@@ -1,7 +1,6 @@
 """Show the result of a training run: as rows, in the list of runs, and as data."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from harness.report.text.kind_view import KindView
 from harness.report.text.plain_table import MISSING, show_known
@@ -23,10 +22,10 @@ def show_apart(predicted: float | None, measured: float | None) -> str:
     return f" ({predicted / measured - 1:+.1%})" if predicted and measured else ""
 
 
-def show_tflops(summary: Summary) -> str:
+def show_tflops(tflops_per_gpu: float | None) -> str:
     """As computed from our FLOPs count; small figures, as CPU ranks have them, keep three digits."""
-    small = summary.tflops_per_gpu is not None and summary.tflops_per_gpu < 1
-    return show_known(summary.tflops_per_gpu, ("{:.3g}" if small else "{:.1f}").format)
+    small = tflops_per_gpu is not None and tflops_per_gpu < 1
+    return show_known(tflops_per_gpu, ("{:.3g}" if small else "{:.1f}").format)
 
 
 def _rows(result: TrainingResult) -> list[tuple[str, str]]:
@@ -44,7 +43,10 @@ def _figures(result: TrainingResult, summary: Summary) -> list[tuple[str, str]]:
         ("tokens/s", show_known(summary.tokens_per_s, "{:,.0f}".format)),
         ("tokens/s/GPU", tokens + _beside(result, "tokens_per_s_per_gpu", summary.tokens_per_s_per_gpu)),
         ("TFLOP/s/GPU, printed by Megatron", show_known(summary.tflops_per_gpu_printed, "{:.1f}".format)),
-        ("TFLOP/s/GPU, computed", show_tflops(summary) + _beside(result, "tflops_per_gpu", summary.tflops_per_gpu)),
+        (
+            "TFLOP/s/GPU, computed",
+            show_tflops(summary.tflops_per_gpu) + _beside(result, "tflops_per_gpu", summary.tflops_per_gpu),
+        ),
         ("MFU", _mfu(summary)),
         ("peak memory", _memory(summary) + _beside(result, "peak_memory_bytes", summary.peak_memory_bytes)),
         ("loss", " → ".join(losses)),
@@ -65,29 +67,6 @@ def _oddities(result: TrainingResult) -> list[tuple[str, str]]:
         *(("not as asked", str(difference)) for difference in result.differences),
         *(("nodes differ", str(mixture)) for mixture in mixed),
     ]
-
-
-def _cells(result: TrainingResult) -> dict[str, str]:
-    cells = {"GPUs": show_known(result.world_size, str)}
-    if summary := result.summary:
-        cells |= {
-            "step time": show_known(summary.median_s, show_seconds),
-            "tokens/s/GPU": show_known(summary.tokens_per_s_per_gpu, "{:,.0f}".format),
-            "TFLOP/s/GPU": show_tflops(summary),
-            "loss": show_known(summary.loss_last, "{:.4f}".format),
-        }
-    return cells
-
-
-def _data(result: TrainingResult | None) -> dict[str, Any]:
-    summary = result.summary if result else None
-    return {
-        "step_time_s": summary.median_s if summary else None,
-        "tokens_per_s_per_gpu": summary.tokens_per_s_per_gpu if summary else None,
-        "tflops_per_gpu": summary.tflops_per_gpu if summary else None,
-        "peak_memory_bytes": summary.peak_memory_bytes if summary else None,
-        "loss": summary.loss_last if summary else None,
-    }
 
 
 def _predicted(result: TrainingResult) -> list[tuple[str, str]]:
@@ -143,4 +122,6 @@ def _lines(summary: Summary) -> str:
     return f"{summary.n_used} used ({steps}), {summary.n_dropped} dropped (warm-up, batch ramp-up)"
 
 
-TRAINING_VIEW = KindView(rows=_rows, cells=_cells, data=_data)
+TRAINING_VIEW = KindView(
+    rows=_rows, data=("step_time_s", "tokens_per_s_per_gpu", "tflops_per_gpu", "peak_memory_bytes", "loss")
+)

@@ -52,6 +52,8 @@ def find_rank_error(paths: RunPaths) -> RankError:
     tracebacks = {rank: found for rank, text in texts.items() if (found := last_traceback(text))}
     root = _FAILURE.search(launcher, max(launcher.find("Root Cause"), 0))
     rank = _culprit(int(root["rank"]) if root else None, codes, tracebacks)
+    if rank is None and not launcher.strip():  # a program of one process, which no torchrun starts
+        rank = next(iter(texts), None)
     if rank is None:
         return RankError(rank=None, exit_code=None, text=_last_lines(launcher))
     code = codes.get(rank)

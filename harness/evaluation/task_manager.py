@@ -9,10 +9,10 @@ from lm_eval.tasks import TaskManager
 
 from harness.errors import ConfigError, nearest
 from harness.evaluation.spec import TaskOptions
-from harness.evaluation.task_names import reached
+from harness.evaluation.task_names import manager_of
 
 
-class MergingTaskManager(TaskManager):
+class MergingTaskManager(TaskManager):  # type: ignore[misc]
     """lm-eval's own manager refuses a task that is in two of the things asked for; this one asks it once."""
 
     def load(self, task_list: Any) -> Any:
@@ -44,10 +44,9 @@ class MergingTaskManager(TaskManager):
 def open_tasks(options: TaskOptions) -> tuple[MergingTaskManager, tuple[str, ...]]:
     """A manager that knows the tasks asked for, and their names, patterns such as `mmlu_*` matched, without repeats.
 
-    ConfigError names all that are unknown. The index of lm-eval's own 14,000 tasks is not built for tasks that all lie
-    in the user's folder.
+    ConfigError names all that are unknown.
     """
-    manager = _local(options) or MergingTaskManager(include_path=options.include_path)
+    manager = manager_of(MergingTaskManager, options)
     names: list[str] = []
     problems = []
     for asked in options.tasks:
@@ -58,15 +57,6 @@ def open_tasks(options: TaskOptions) -> tuple[MergingTaskManager, tuple[str, ...
     if problems:
         raise ConfigError(problems)
     return manager, tuple(dict.fromkeys(names))
-
-
-def _local(options: TaskOptions) -> MergingTaskManager | None:
-    """A manager of the user's folder alone, if it holds all that is asked for, members of groups among it."""
-    if options.include_path is None:
-        return None
-    manager = MergingTaskManager(include_path=options.include_path, include_defaults=False)
-    index = manager.task_index
-    return manager if reached(options.tasks, index) <= index.keys() else None
 
 
 def _not_alike(name: str, known: dict[str, Any], loaded: dict[str, Any]) -> list[str]:
