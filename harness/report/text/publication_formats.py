@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from harness.report.text.printable import printable
 from harness.report.text.publication_table import COLUMNS, CellValue, PublicationColumn
 
-type Row = Mapping[str, CellValue]
+type PublicationRow = Mapping[str, CellValue]
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~$&])")
 _LATEX = {
@@ -33,7 +33,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection)."""
 
 
-def as_markdown(rows: Sequence[Row]) -> str:
+def as_markdown(rows: Sequence[PublicationRow]) -> str:
     """A table as GitHub and most others read it, figures to the right."""
     head = [_markdown(column.title) for column in COLUMNS]
     rule = ["--:" if column.numeric else ":--" for column in COLUMNS]
@@ -41,7 +41,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *body))
 
 
-def as_csv(rows: Sequence[Row]) -> str:
+def as_csv(rows: Sequence[PublicationRow]) -> str:
     """Figures in full, a missing one empty (RFC 4180); no text begins like a formula."""
     text = io.StringIO()
     writer = csv.writer(text)
@@ -50,7 +50,7 @@ def as_csv(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def as_latex(rows: Sequence[Row]) -> str:
+def as_latex(rows: Sequence[PublicationRow]) -> str:
     """A tabular for the package booktabs, in a font that has all of ASCII (T1 and textcomp)."""
     lines = [
         "% needs \\usepackage{booktabs}, \\usepackage[T1]{fontenc} and \\usepackage{textcomp}",
@@ -82,7 +82,7 @@ def _csv(value: CellValue) -> str | int | float:
     return f"'{text}" if value.startswith(_FORMULA) else text
 
 
-def _latex_cell(column: PublicationColumn, row: Row) -> str:
+def _latex_cell(column: PublicationColumn, row: PublicationRow) -> str:
     value = row[column.name]
     return "--" if value is None or value == "" else _latex(column.text(value))
 
