@@ -7,7 +7,7 @@ from harness.report.html.page_table import PageCell, PageColumn, PageRow, PageTa
 from harness.report.reported_run import ReportedRun
 from harness.report.text.plain_table import MISSING
 
-_OWN = ("RUN_NAME", "OUTPUT_PATH")
+_OWN = ("COMMENT", "RUN_NAME", "OUTPUT_PATH")
 """Settings that differ without making a difference."""
 _HAND_LAYERS = ("environment", "command line", "extra flags")
 """What a user writes for one run."""
