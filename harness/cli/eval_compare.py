@@ -16,17 +16,18 @@ from harness.evaluation.result_file import list_results, read_result
 @click.command("compare")
 @click.argument("results", metavar="RESULT…", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print every metric of every layer as JSON.")
-def command(results: Sequence[str], as_json: bool) -> None:
+@click.option("--force", is_flag=True, help="Compare evaluations that are not alike, and say so.")
+def command(results: Sequence[str], as_json: bool, force: bool) -> None:
     """Compare the first result with each of the others: which is better, and whether beyond the noise.
 
     A RESULT is a file eval_results_*.json, or a folder, which stands for the newest of its own or of the folder eval
     in it. One folder alone stands for its two newest. Evaluations of other data, tasks or lengths are refused.
     """
     _require_scipy()
-    from harness.compare.comparison import compare_evaluations
+    from harness.compare.evaluations import compare_evaluations
     from harness.report.text.evaluation_comparison import comparison_data, show_comparison
 
-    found = compare_evaluations(_read(_files(results)))
+    found = compare_evaluations(_read(_files(results)), force=force)
     click.echo(json.dumps(comparison_data(found), indent=2, ensure_ascii=False) if as_json else show_comparison(found))
 
 

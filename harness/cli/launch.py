@@ -31,6 +31,7 @@ def command(
     """Train with the settings KEY=VALUE; Megatron's own flags after --.
 
     Every run gets a folder of its own in OUTPUT_PATH, with its script, configuration, log and record.
+    REPEATS=n runs the same n times, and gives the means with intervals of confidence.
     """
     resolved = request.resolved(ctx, arguments, executor)
     found = assess(resolved, executor, force=force, slurm_options=slurm_options)
@@ -40,6 +41,11 @@ def command(
     if dry_run or resolved.switch("DRY_RUN"):
         click.echo(rendered.script.encode(errors="surrogateescape"), nl=False)
         return 0
+    predicted = figures(found.candidate) if found.candidate else None
+    if resolved.integer("REPEATS") > 1:
+        from harness.cli.repeated_launch import launch_repeats
+
+        return launch_repeats(rendered, resolved, predicted, keep=keep, slurm_options=slurm_options)
     from harness.cli.run import run_launch  # a dry run starts faster without what running takes
 
-    return run_launch(rendered, resolved, figures(found.candidate) if found.candidate else None, keep=keep)
+    return run_launch(rendered, resolved, predicted, keep=keep)

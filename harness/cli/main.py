@@ -22,8 +22,8 @@ GARBAGE_THRESHOLD = 50_000
 """Objects between two collections of cyclic garbage: at Python's 700 a short command spends a twentieth of its time
 on looking through what its imports have just made."""
 
-EPILOG = """Exit codes: 0 done; 1 a run failed or was cancelled; 2 not begun, for what you wrote or for this machine;
-130 Ctrl-C while jobs are followed, or while checkpoints are evaluated.
+EPILOG = """Exit codes: 0 done; 1 a run failed, was cancelled, or regressed; 2 not begun, for what you wrote or for this
+machine; 3 a gate was inconclusive; 130 Ctrl-C while jobs are followed, or while checkpoints are evaluated.
 
 Shell completion: eval "$(_MOE_HARNESS_COMPLETE=bash_source moe-harness)" (or zsh_source, fish_source)."""
 

@@ -20,6 +20,7 @@ from harness.report.html.requirement import require_pages
 from harness.runs.campaign.assess import AssessedItems, assess_items
 from harness.runs.campaign.campaign import campaign_of
 from harness.runs.campaign.item import Item, ItemAssessment
+from harness.runs.campaign.repeats import REPEAT, with_repeats
 from harness.runs.render_job import render_job
 from harness.runs.store import StoredRun
 from harness.training.assessment import Assessment, assess
@@ -67,7 +68,8 @@ def command(
 ) -> int:
     """Launch every point of EP=2,4,8 MBS=1,2 and follow them; Megatron's own flags after --.
 
-    The same command goes on where it was interrupted: what is done, or under way, is not run again.
+    The same command goes on where it was interrupted: what is done, or under way, is not run again. REPEATS=n
+    runs each point n times, and gives their means with intervals of confidence.
     """
     if page is not None:
         require_pages("--report")
@@ -77,12 +79,13 @@ def command(
     executor = executor or _usual_executor(points)
     if max_jobs and executor != "slurm":
         raise ConfigError(f"--max-jobs is Slurm's, and --on {executor} runs one job after another; leave it out")
-    assessed = _assess_points(ctx, points, executor, slurm_options=slurm_options, force=force)
+    assessed = with_repeats(_assess_points(ctx, points, executor, slurm_options=slurm_options, force=force))
     request.show_notices(assessed.notices)
     campaign = campaign_of(assessed, executor, open_run=open_training, name=name, options=slurm_options)
     if max_jobs:
         campaign.require_lanes()
-    view = SweepView(campaign=campaign, refused=assessed.refused, swept=points[0].swept, as_json=as_json)
+    swept = (*points[0].swept, *((REPEAT,) if any(item.repeat for item in campaign.items) else ()))
+    view = SweepView(campaign=campaign, refused=assessed.refused, swept=swept, as_json=as_json)
     view.show_refused()
     if dry_run or any(item.resolved.switch("DRY_RUN") for item in campaign.items):
         view.show_dry_run(retry_failed=retry_failed)

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
 
 from harness.cli import screen
+from harness.report.text.repeats_table import RepeatedPoint, repeated_points, show_repeated
 from harness.report.text.sweep_table import (
     PointPreview,
     PointResult,
@@ -57,15 +58,20 @@ class SweepView:
     def show_results(self, stored: Mapping[str, StoredRun]) -> int:
         """Show the results; return the exit code."""
         results = [PointResult(point=it.name, values=it.values, run=stored.get(it.name)) for it in self.campaign.items]
+        repeated = repeated_points(results)
         if self.as_json:
-            self._print_json(results_data(results))
+            self._print_json(results_data(results), repeated)
         else:
             click.echo(show_results(self.swept, results))
+            if repeated:
+                click.echo(f"\n{show_repeated(repeated)}")
         return 0 if all(it.record and it.record.status == "completed" for it in results) else 1
 
     def _print(self, text: str) -> None:
         (screen.progress if self.as_json else click.echo)(text)
 
-    def _print_json(self, points: Sequence[Mapping[str, Any]]) -> None:
+    def _print_json(self, points: Sequence[Mapping[str, Any]], repeated: Sequence[RepeatedPoint] = ()) -> None:
         refused = [{"point": name, "why": list(reasons)} for name, reasons in self.refused.items()]
-        click.echo(json.dumps({"sweep": self.campaign.name, "points": points, "refused": refused}, indent=2))
+        data = {"sweep": self.campaign.name, "points": points, "refused": refused}
+        means = {"repeats": [asdict(it) for it in repeated]} if repeated else {}
+        click.echo(json.dumps(data | means, indent=2))

@@ -1,20 +1,17 @@
-"""Evaluations side by side: every metric that they share, which is better, and whether beyond the noise."""
+"""Results side by side: every metric, which is better, and whether beyond the noise."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from typing import Protocol
 
-from harness.compare.evidence import ComparedPair
-from harness.compare.likeness import left_out, refuse_unlike, shared_parts, told_backends
-from harness.compare.metrics import Direction, Metric, ResultDocument, read_metrics
+from harness.compare.configuration_differences import ConfigurationDifference
+from harness.compare.metrics import Direction, Metric
 from harness.compare.significance import Significance
-from harness.errors import ConfigError
-from harness.evaluation.spec import EvaluatedPart
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """One evaluation against the baseline: its value less the baseline's, and what that is worth."""
+    """One result against the baseline: its value less the baseline's, and what that is worth."""
 
     difference: float
     significance: Significance
@@ -22,13 +19,13 @@ class Contrast:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedMetric:
-    """A metric of all evaluations, the baseline first; None where one lacks it.
+    """A metric of all results, the baseline first; None where one lacks it.
 
-    `contrasts` are those of the evaluations after the first. `better` is the place of the evaluation with the best
-    value, None where no direction is better, or several are alike.
+    `contrasts` are those of the results after the first. `better` is the place of the result with the best value,
+    None where no direction is better, or several are alike.
     """
 
-    part: EvaluatedPart
+    part: str
     name: str
     direction: Direction
     values: tuple[float | None, ...]
@@ -37,66 +34,50 @@ class ComparedMetric:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationComparison:
-    """Evaluations by their `names`, the baseline first; `left_out` says which parts only some of them have.
+class Comparison:
+    """Results by their `names`, the baseline first.
 
-    `remarks` are sentences on what differs and keeps nothing from being compared.
+    `configuration` are the settings in which they differ, `unlike` the differences for which they would be refused and
+    that were forced, `notices` what else to know, `left_out` which parts only some of them have.
     """
 
     names: tuple[str, ...]
     metrics: tuple[ComparedMetric, ...]
-    left_out: tuple[str, ...]
-    remarks: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    configuration: tuple[ConfigurationDifference, ...] = ()
+    unlike: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+
+    def metric(self, name: str) -> ComparedMetric | None:
+        """The metric of a name, None where no result has it."""
+        return next((metric for metric in self.metrics if metric.name == name), None)
 
 
-def compare_evaluations(documents: Sequence[ResultDocument]) -> EvaluationComparison:
-    """Compare the first with each of the others. ConfigError for fewer than two, and for unlike ones."""
-    if len(documents) < 2:
-        raise ConfigError(f"a comparison takes two results or more, not {len(documents)}")
-    names = evaluation_names(documents)
-    refuse_unlike(documents, names)
-    pairs = [ComparedPair(documents[0], document) for document in documents[1:]]
-    return EvaluationComparison(
-        names=names,
-        metrics=tuple(metric for part in shared_parts(documents) for metric in _compared(documents, pairs, part)),
-        left_out=tuple(left_out(documents, names)),
-        remarks=tuple(told_backends(documents, names)),
-    )
+class Pair(Protocol):
+    """Two results, the baseline first, with what tells their differences from noise."""
+
+    def weigh(self, a: Metric, b: Metric) -> Significance:
+        """Whether the metric `b` of the second differs from `a`, the same of the first, beyond the noise."""
 
 
-def evaluation_names(documents: Sequence[ResultDocument]) -> tuple[str, ...]:
-    """A short name of each: its checkpoint's folder where those differ, else its step, its file, or its place."""
-    folders, files = (
-        [PurePath(str(document.get(key) or "")).name for document in documents]
-        for key in ("checkpoint_dir", "output_file")
-    )
-    steps = ["" if document.get("step") is None else f"step {document['step']}" for document in documents]
-    for names in (folders, steps, files):
-        if all(names) and len(set(names)) == len(names):
-            return tuple(names)
-    return tuple(f"result {at}" for at in range(1, len(documents) + 1))
-
-
-def _compared(
-    documents: Sequence[ResultDocument], pairs: Sequence[ComparedPair], part: EvaluatedPart
-) -> Iterator[ComparedMetric]:
-    found = [read_metrics(document, part) for document in documents]
+def compared(found: Sequence[Mapping[str, Metric]], pairs: Sequence[Pair]) -> Iterator[ComparedMetric]:
+    """Set the metrics of results, each by name, side by side; `pairs` are of the first with each of the others."""
     for name in dict.fromkeys(name for metrics in found for name in metrics):
         metrics = [of_one.get(name) for of_one in found]
-        direction = next(metric.direction for metric in metrics if metric)
+        first = next(metric for metric in metrics if metric)
         yield ComparedMetric(
-            part=part,
+            part=first.part,
             name=name,
-            direction=direction,
+            direction=first.direction,
             values=tuple(metric.value if metric else None for metric in metrics),
             contrasts=tuple(
                 _contrast(pair, metrics[0], metric) for pair, metric in zip(pairs, metrics[1:], strict=True)
             ),
-            better=_better(metrics, direction),
+            better=_better(metrics, first.direction),
         )
 
 
-def _contrast(pair: ComparedPair, a: Metric | None, b: Metric | None) -> Contrast | None:
+def _contrast(pair: Pair, a: Metric | None, b: Metric | None) -> Contrast | None:
     if a is None or b is None:
         return None
     return Contrast(difference=b.value - a.value, significance=pair.weigh(a, b))

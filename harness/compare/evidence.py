@@ -20,7 +20,6 @@ from harness.compare.significance import (
     paired_ratios,
     untested,
 )
-from harness.evaluation.spec import EvaluatedPart
 
 SPREAD = "p05 to p95 of the repeats"
 _THROUGHPUTS, _DURATIONS = ("throughput_tokens_per_sec", "tokens_per_s"), ("latency_ms", "ms_per_token")
@@ -188,7 +187,7 @@ def _of_cost(pair: ComparedPair, a: Metric, b: Metric) -> Significance:
     return Significance(method="computed, without noise", beyond=a.value != b.value)
 
 
-_EVIDENCE: Mapping[EvaluatedPart, Callable[[ComparedPair, Metric, Metric], Significance]] = {
+_EVIDENCE: Mapping[str, Callable[[ComparedPair, Metric, Metric], Significance]] = {
     "loss": _of_loss,
     "routing": _of_routing,
     "speed": _of_speed,

@@ -3,12 +3,12 @@
 The names are those of the document: a metric of the section `routing_stats` is `layer_3.gini_coefficient`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal
 
-from harness.evaluation.spec import EvaluatedPart
+from harness.evaluation.spec import PARTS, EvaluatedPart
 
 type ResultDocument = Mapping[str, Any]
 type Direction = Literal["lower", "higher", "neither"]
@@ -66,9 +66,9 @@ _NOT_MEASURED = frozenset({"noise"})
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One value of a document; `stderr` is its standard error, None where it is not known."""
+    """One value of a result; `stderr` is its standard error, None where it is not known."""
 
-    part: EvaluatedPart
+    part: str
     name: str
     direction: Direction
     value: float
@@ -78,6 +78,21 @@ class Metric:
 def section(document: ResultDocument, part: EvaluatedPart) -> Mapping[str, Any]:
     """What the part measured; empty where it was not."""
     return mapping_at(document, SECTIONS[part])
+
+
+def shared_parts(documents: Sequence[ResultDocument]) -> list[EvaluatedPart]:
+    """The parts that all of them measured."""
+    return [part for part in PARTS if all(section(document, part) for document in documents)]
+
+
+def left_out(documents: Sequence[ResultDocument], names: Sequence[str]) -> list[str]:
+    """A sentence for each part that only some of them measured; `names` are those of the documents."""
+    sentences = []
+    for part in PARTS:
+        having = [name for name, document in zip(names, documents, strict=True) if section(document, part)]
+        if 0 < len(having) < len(documents):
+            sentences.append(f"{part} is left out: only {' and '.join(having)} measured it")
+    return sentences
 
 
 def mapping_at(document: object, *keys: str) -> Mapping[str, Any]:

@@ -4,8 +4,9 @@ Each answer is a test of its own: p < `ALPHA` keeps one false alarm in a hundred
 lines one is expected by chance alone. Differences are the second's value less the first's.
 """
 
-from dataclasses import dataclass
-from math import isfinite, sqrt
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import expm1, isfinite, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +15,21 @@ from scipy import stats
 ALPHA = 0.01
 """A difference is told as one where noise alone would make it rarer than this."""
 
+CONFIDENCE = 0.95
+"""Of the interval of a difference or a mean."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """A difference as a share of the first value, its interval of 95 %, and the least that would have shown.
+
+    0.04 is 4 % more than the first. None of the interval and of `least` is not known.
+    """
+
+    share: float
+    interval: tuple[float, float] | None = None
+    least: float | None = None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Significance:
@@ -21,8 +37,8 @@ class Significance:
 
     `p` is the chance of a difference as large from noise alone, two-sided; None where there was no test. `beyond` is
     whether the difference is beyond the noise, None where nothing can be said; without a `tested` it is no more than a
-    hint. `least` is the smallest difference that these samples would have shown, in the units of the values; None where
-    it is not known.
+    hint. `least` is the smallest difference that these samples would have shown, in the units of the values, and
+    `effect` the estimate of the difference that the test makes; None where they are not known.
     """
 
     method: str
@@ -30,6 +46,7 @@ class Significance:
     p: float | None = None
     least: float | None = None
     tested: bool = True
+    effect: Effect | None = None
 
 
 def untested(why: str) -> Significance:
@@ -74,6 +91,39 @@ def from_errors(difference: float, first_error: float, second_error: float) -> S
     p = float(2 * stats.norm.sf(abs(difference) / error))
     least = float(stats.norm.isf(ALPHA / 2)) * error
     return Significance(method="z from the two standard errors, unpaired", beyond=p < ALPHA, p=p, least=least)
+
+
+def by_repeats(first: ArrayLike, second: ArrayLike) -> Significance:
+    """Means of repeats, which are independent: Student's t of the logarithms of values > 0, both of one variance.
+
+    One of the two may be a single run, whose variance is then taken to be that of the other's repeats.
+    """
+    a, b = (np.log(np.asarray(values, np.float64)) for values in (first, second))
+    freedom = len(a) + len(b) - 2
+    if freedom < 1:
+        return untested("one run of each; REPEATS=n on launch and sweep runs n")
+    share = float(b.mean() - a.mean())
+    variance = (float(np.square(a - a.mean()).sum()) + float(np.square(b - b.mean()).sum())) / freedom
+    error = sqrt(variance * (1 / len(a) + 1 / len(b)))
+    found = _student(share, error, freedom, f"t over {len(a)} and {len(b)} repeats")
+    if found.least is None:
+        return found
+    half = float(stats.t.isf((1 - CONFIDENCE) / 2, freedom)) * error
+    effect = Effect(
+        share=expm1(share),
+        interval=(expm1(share - half), expm1(share + half)),
+        least=expm1(found.least),
+    )
+    return replace(found, effect=effect, least=expm1(found.least) * float(np.exp(a.mean())))
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """The interval of 95 % of the geometric mean of repeats, by Student's t of logarithms; None of fewer than 2."""
+    if len(values) < 2:
+        return None
+    logs = np.log(values)
+    half = float(stats.t.isf((1 - CONFIDENCE) / 2, len(logs) - 1) * stats.sem(logs))
+    return float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half))
 
 
 def by_spread(first: tuple[float, float], second: tuple[float, float], what: str) -> Significance:

@@ -195,6 +195,7 @@ SETTINGS: Mapping[str, Setting] = _table(
     Setting(name="SBATCH_ARGS", help="more options for sbatch, as one would type them"),
     Setting(name="SRUN_ARGS", help="more options for srun, e.g. --mpi=pmix or --cpu-bind=none"),
     Setting(name="RETRIES", kind="int", least=0, most=100, default=0, help="restarts after a fault that passes"),
+    Setting(name="REPEATS", kind="int", most=100, default=1, help="runs of the same, to tell noise by (launch, sweep)"),
     Setting(name="SUBMIT_WAIT", kind="switch", default=False, help="follow a submitted job until it has ended"),
     Setting(
         name="CONTAINER_RUNTIME",

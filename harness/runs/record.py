@@ -94,10 +94,19 @@ class RunError:
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignItem:
-    """The campaign that a run belongs to, and its item there: of a sweep the point, e.g. `EP=4 MBS=2`."""
+    """The campaign that a run belongs to, and its item there: of a sweep the point, e.g. `EP=4 MBS=2`.
+
+    `repeat` counts the items of one point from 1, None where it has one alone; `EP=4 MBS=2 REPEAT=3`.
+    """
 
     campaign: str
     item: str
+    repeat: int | None = None
+
+    @property
+    def point(self) -> str:
+        """The item's name without its repeat: what all repeats share; empty where the campaign is of one point."""
+        return self.item if self.repeat is None else self.item.removesuffix(f"REPEAT={self.repeat}").rstrip()
 
 
 @dataclass(frozen=True, kw_only=True)

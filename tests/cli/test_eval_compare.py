@@ -95,6 +95,9 @@ def test_unlike_evaluations(tmp_path: Path) -> None:
     problems = _problems(a, b)
     assert [problem.partition(":")[0] for problem in problems[:-1]] == ["other is unlike iter_0000001"] * 2
     assert "sequence length (evaluation.seq_len): 256, not 128" in "\n".join(problems)
+    forced = _compare(a, b, "--force")
+    assert forced.exit_code == 0 and forced.output.startswith("compared by --force, although these are not alike:")
+    assert len(json.loads(_compare(a, b, "--force", "--json").output)["unlike"]) == len(problems) - 1
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,19 @@ def test_mock_data_and_wandb_offline_for_real(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_repeats_run_and_are_compared_as_one(tmp_path: Path) -> None:
+    words = ("launch", "MODEL=Mixtral-8x2B", "DATASET=mock", "GPUS_PER_NODE=1", "EP=1", "TRAIN_ITERS=6")
+    answers = [moe_harness(*words, "REPEATS=2", here=tmp_path) for _ in range(2)]
+    for answer in answers:
+        assert answer.code == 0, answer.err
+        assert "2 of 2" in answer.out and "geometric mean [95 %]" in answer.out
+    names = [answer.out.splitlines()[-1].split()[1].rstrip(";") for answer in answers]
+    compared = moe_harness("runs", "compare", *names, here=tmp_path)
+    assert compared.code == 0, compared.err
+    assert "the same configuration" in compared.out and "t over 2 and 2 repeats" in compared.out
+
+
+@pytest.mark.slow
 def test_ctrl_c_ends_all_ranks_and_leaves_a_cancelled_record(tmp_path: Path) -> None:
     words = ("launch", "MODEL=Mixtral-8x2B", "TRAIN_ITERS=10000")
     process = subprocess.Popen(

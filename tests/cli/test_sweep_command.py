@@ -117,6 +117,13 @@ def test_points_that_come_to_the_same_flags_are_told(tmp_path: Path) -> None:
     assert f"notice: {names} come to the same flags: the same is run twice" in answer.err
 
 
+def test_repeats_come_after_all_points_were_run_once(tmp_path: Path) -> None:
+    answer = moe_harness(*MIXTRAL, "EP=1,2", "REPEATS=2", "--on", "local", "--dry-run", "--json", here=tmp_path)
+    assert answer.code == 0, answer.err
+    points = [it["point"] for it in json.loads(answer.out)["points"]]
+    assert points == ["EP=1 REPEAT=1", "EP=2 REPEAT=1", "EP=1 REPEAT=2", "EP=2 REPEAT=2"]
+
+
 def test_points_share_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "cluster_configs/benchmarking"
     folder.mkdir(parents=True)

@@ -8,16 +8,17 @@ from evaluation_documents import ROLLING, TASK, Change, evaluation_document
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.compare.comparison import ComparedMetric, EvaluationComparison, compare_evaluations, evaluation_names
+from harness.compare.comparison import ComparedMetric, Comparison
+from harness.compare.evaluations import compare_evaluations, evaluation_names
 from harness.errors import ConfigError
 from harness.evaluation.spec import PARTS
 
 
-def _metric(found: EvaluationComparison, name: str) -> ComparedMetric:
+def _metric(found: Comparison, name: str) -> ComparedMetric:
     return next(metric for metric in found.metrics if metric.name == name)
 
 
-def _beyond(found: EvaluationComparison, name: str) -> bool | None:
+def _beyond(found: Comparison, name: str) -> bool | None:
     (contrast,) = _metric(found, name).contrasts
     assert contrast is not None
     return contrast.significance.beyond
@@ -178,9 +179,9 @@ def test_results_are_named_by_what_tells_them_apart() -> None:
 def test_backends_that_differ_are_told_and_compared() -> None:
     """A result that names none is of the engine's ranks."""
     ours, theirs = evaluation_document(1, parts=["tasks"]), evaluation_document(2, parts=["tasks"])
-    assert compare_evaluations([ours, theirs]).remarks == ()
+    assert compare_evaluations([ours, theirs]).notices == ()
     theirs["lm_eval"]["backend"] = "hf"
-    assert compare_evaluations([ours, theirs]).remarks == (
+    assert compare_evaluations([ours, theirs]).notices == (
         "tasks were answered by different backends: megatron in iter_0000001, hf in iter_0000002",
     )
 

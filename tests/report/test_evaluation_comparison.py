@@ -4,7 +4,7 @@ import json
 
 from evaluation_documents import LAYERS, evaluation_document
 
-from harness.compare.comparison import compare_evaluations
+from harness.compare.evaluations import compare_evaluations
 from harness.report.text.evaluation_comparison import comparison_data, show_comparison
 
 

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from harness.compare.comparison import ComparedMetric, Contrast, EvaluationComparison
+from harness.compare.comparison import ComparedMetric, Comparison, Contrast
 from harness.compare.significance import ALPHA, Significance
 from harness.report.text.figure import show_change, show_figure
 from harness.report.text.plain_table import MISSING, plain_table, show_known
+from harness.report.text.unlike import show_unlike
 
 LEGEND = f"""\
 Differences are to the first. A star marks the better value, noise or not. Each line is a test of its own at
@@ -17,28 +18,30 @@ assignments are taken as independent. Speeds that lie apart in one session each 
 _LAYERS = ("of single layers", "layers", "beyond the noise", "differences from", "to")
 
 
-def show_comparison(found: EvaluationComparison) -> str:
+def show_comparison(found: Comparison) -> str:
     """A row a metric: its values, the better one marked, and whether each differs from the first beyond the noise.
 
     Figures of single layers are summed up, a row a figure.
     """
     rows = [_row(metric, found.names) for metric in found.metrics if not _layers_figure(metric)]
-    tables = [plain_table(rows, ("", *found.names, "difference", "beyond the noise", "by"))]
+    tables = [show_unlike(found)] if found.unlike else []
+    tables.append(plain_table(rows, ("", *found.names, "difference", "beyond the noise", "by")))
     tables += [
         f"{name} against {found.names[0]}:\n{plain_table(of_layers, _LAYERS)}"
         for at, name in enumerate(found.names[1:])
         if (of_layers := list(_layer_rows(found, at)))
     ]
-    return "\n\n".join([*tables, "\n".join([*found.left_out, *found.remarks, LEGEND])])
+    return "\n\n".join([*tables, "\n".join([*found.left_out, *found.notices, LEGEND])])
 
 
-def comparison_data(found: EvaluationComparison) -> dict[str, Any]:
+def comparison_data(found: Comparison) -> dict[str, Any]:
     """The same as JSON data, with every layer; the `better` one by its name, null where none is."""
     return {
         "results": list(found.names),
         "alpha": ALPHA,
         "left_out": list(found.left_out),
-        "remarks": list(found.remarks),
+        "unlike": list(found.unlike),
+        "notices": list(found.notices),
         "metrics": [
             {
                 **asdict(metric),
@@ -95,7 +98,7 @@ def _layers_figure(metric: ComparedMetric) -> str:
     return figure if metric.part == "routing" and scope.startswith(("layer_", "mtp_")) else ""
 
 
-def _layer_rows(found: EvaluationComparison, at: int) -> Iterator[tuple[str, ...]]:
+def _layer_rows(found: Comparison, at: int) -> Iterator[tuple[str, ...]]:
     """Of each figure how many layers differ from the first result, and by how much."""
     figures: dict[str, list[Contrast]] = {}
     for metric in found.metrics:

@@ -9,6 +9,7 @@ from harness.report.text.plain_table import MISSING, plain_table, show_known
 from harness.report.text.run_data import run_data
 from harness.report.text.training import show_apart, show_tflops
 from harness.runs.campaign.item import Item
+from harness.runs.campaign.repeats import REPEAT
 from harness.runs.record import RunRecord
 from harness.runs.store import StoredRun
 from harness.training.result import training_result
@@ -167,7 +168,12 @@ def results_data(results: Sequence[PointResult]) -> list[dict[str, Any]]:
 
 
 def best_points(results: Sequence[PointResult]) -> set[str]:
-    """The fastest completed point of each model and sequence length of which there are two or more."""
+    """The fastest completed point of each model and sequence length of which there are two or more.
+
+    None of repeats: the fastest of the same is no better.
+    """
+    if any(REPEAT in it.values for it in results):
+        return set()
     groups: dict[tuple[str, int], list[tuple[float, str]]] = {}
     for it in results:
         summary = _summary(it.record) if it.record and it.record.status == "completed" else None

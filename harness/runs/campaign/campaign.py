@@ -38,7 +38,7 @@ class Campaign:
 
     def membership(self, item: Item) -> CampaignItem:
         """What the record of an item's run says of the campaign."""
-        return CampaignItem(campaign=self.name, item=item.name)
+        return CampaignItem(campaign=self.name, item=item.name, repeat=item.repeat)
 
     def require_lanes(self) -> None:
         """ConfigError if Slurm cannot make the jobs wait for one another."""

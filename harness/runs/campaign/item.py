@@ -9,13 +9,17 @@ from harness.launch.script.render import RenderedJob
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """An item that can run. `values` holds what it differs in from the others, by name; `predicted` figures by name."""
+    """An item that can run. `values` holds what it differs in from the others, by name; `predicted` figures by name.
+
+    `repeat` counts the items of one configuration from 1, None where it is run once.
+    """
 
     name: str
     values: Mapping[str, str]
     resolved: Resolved
     rendered: RenderedJob
     predicted: Mapping[str, float] | None = None
+    repeat: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ FILE_NAME = "sweep.json"
 SCHEMA_VERSION = 1
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_NOT_OF_THE_JOB = ("DRY_RUN", "SUBMIT_WAIT")
+_NOT_OF_THE_JOB = ("DRY_RUN", "SUBMIT_WAIT", "REPEATS")
 
 
 @dataclass(frozen=True, kw_only=True)
