@@ -48,6 +48,7 @@ def made_run(
     summary = replace(
         result.summary,
         median_s=step_s,
+        tokens_per_s=262144 / step_s,
         tokens_per_s_per_gpu=262144 / step_s / 8,
         tflops_per_gpu=650 / step_s,
         mfu=650 / step_s / 989,

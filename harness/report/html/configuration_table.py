@@ -2,26 +2,28 @@
 
 from collections.abc import Iterator, Sequence
 
+from harness.compare.configuration_differences import configuration_differences
 from harness.config.provenance import Resolved
 from harness.report.html.page_table import PageCell, PageColumn, PageRow, PageTable
 from harness.report.reported_run import ReportedRun
 from harness.report.text.plain_table import MISSING
 
-_OWN = ("COMMENT", "RUN_NAME", "OUTPUT_PATH")
-"""Settings that differ without making a difference."""
 _HAND_LAYERS = ("environment", "command line", "extra flags")
 """What a user writes for one run."""
 
 
-def configuration_differences(runs: Sequence[ReportedRun], labels: Sequence[str]) -> PageTable | None:
-    """A row for each setting, flag or environment name whose value is not the same in all; None where all are."""
-    names = dict.fromkeys(name for run in runs for name in _names(run.record.resolved) if name not in _OWN)
-    by_values: dict[tuple[str, ...], str] = {}
-    for name in names:
-        values = tuple(_value(run.record.resolved, name) for run in runs)
-        if len(set(values)) > 1:
-            by_values.setdefault(values, name)  # a flag that is a setting's goes without saying
-    rows = [_row(name, values, runs) for values, name in by_values.items()]
+def difference_table(runs: Sequence[ReportedRun], labels: Sequence[str]) -> PageTable | None:
+    """A row for each name whose value is not the same in all; None where all are."""
+    found = configuration_differences([run.record for run in runs])
+    rows = [
+        _row(
+            it.name,
+            [MISSING if value is None else value for value in it.values],
+            [origin or "" for origin in it.origins],
+        )
+        for it in found
+        if it.name != "COMMENT"  # which the runs are called by
+    ]
     columns = [PageColumn(name="Setting"), *(PageColumn(name=label) for label in labels)]
     return PageTable(columns=columns, rows=rows) if rows else None
 
@@ -31,7 +33,7 @@ def written_by_hand(run: ReportedRun) -> PageTable | None:
     resolved = run.record.resolved
     names = [name for name in _names(resolved) if _by_hand(resolved, name)]
     columns = [PageColumn(name="Setting"), PageColumn(name="Value")]
-    rows = [_row(name, [_value(resolved, name)], [run]) for name in names]
+    rows = [_row(name, [_value(resolved, name)], [str(resolved.origin(name))]) for name in names]
     return PageTable(columns=columns, rows=rows) if rows else None
 
 
@@ -40,11 +42,8 @@ def _by_hand(resolved: Resolved, name: str) -> bool:
     return origin is not None and origin.layer in _HAND_LAYERS
 
 
-def _row(name: str, values: Sequence[str], runs: Sequence[ReportedRun]) -> PageRow:
-    origins = [run.record.resolved.origin(name) for run in runs]
-    cells = [
-        PageCell(text=value, note=str(origin) if origin else "") for value, origin in zip(values, origins, strict=True)
-    ]
+def _row(name: str, values: Sequence[str], origins: Sequence[str]) -> PageRow:
+    cells = [PageCell(text=value, note=origin) for value, origin in zip(values, origins, strict=True)]
     return PageRow(cells=[PageCell(text=name), *cells])
 
 

@@ -3,11 +3,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.compare.likeness import refuse_unlike
-from harness.compare.metrics import ResultDocument
+from harness.compare.evaluation_likeness import CONDITIONS_OF_ALL, CONDITIONS_OF_PARTS
+from harness.compare.likeness import unlikeness
+from harness.compare.measured_run import MeasuredRun
+from harness.compare.metrics import ResultDocument, section
+from harness.compare.run_likeness import run_conditions, run_document
 from harness.errors import ConfigError
 from harness.report.html.checkpoint_metrics import last_metrics, like_evaluations, metric_charts
-from harness.report.html.configuration_table import configuration_differences, written_by_hand
+from harness.report.html.configuration_table import difference_table, written_by_hand
 from harness.report.html.memory_bars import memory_bars
 from harness.report.html.page_chart import chart_or_none
 from harness.report.html.page_table import PageCell, PageColumn, PageRow, PageTable, RunMark, run_mark
@@ -19,7 +22,7 @@ from harness.report.html.step_times import step_spreads
 from harness.report.html.templating import MOST_BYTES, render_page
 from harness.report.reported_run import ReportedRun, run_labels
 from harness.report.text.plain_table import MISSING
-from harness.report.text.publication_table import COLUMNS, CellValue, publication_rows, unlike
+from harness.report.text.publication_table import COLUMNS, CellValue, publication_rows
 
 _POINTS = (600, 240, 80)
 """Points of a line, tried in this order until the page is small enough."""
@@ -57,7 +60,7 @@ def report_page(runs: Sequence[ReportedRun], *, made: str) -> str:
 def _page(runs: Sequence[ReportedRun], made: str, *, most_points: int, maps: bool) -> str:
     labels = run_labels(runs)
     rows = publication_rows([run.record for run in runs])
-    apart = unlike(rows, [run.record for run in runs])
+    apart = _unlike_runs(runs, labels)
     series = [
         (label, at, like_evaluations(run.evaluations)) for at, (label, run) in enumerate(zip(labels, runs, strict=True))
     ]
@@ -86,7 +89,7 @@ def _page(runs: Sequence[ReportedRun], made: str, *, most_points: int, maps: boo
         level_names=LEVEL_NAMES,
         metrics=metrics,
         last_metrics=last_metrics(measured) if measured else None,
-        differences=configuration_differences(runs, labels) if len(runs) > 1 else written_by_hand(runs[0]),
+        differences=difference_table(runs, labels) if len(runs) > 1 else written_by_hand(runs[0]),
         alone=len(runs) == 1,
         reproductions=[reproduction(run, labels[at], at) for at, run in enumerate(runs)],
         window_rule=_window_rule(runs),
@@ -161,16 +164,24 @@ def _notices(
         for run in runs
         for difference in (run.result.differences if run.result else ())
     ]
-    unlike_runs = [f"These runs are not alike, and their figures do not compare: {'; '.join(apart)}"] if apart else []
-    return [*unlike_runs, *problems, *differ, *_unlike_evaluations(measured)]
+    unlike = [f"These figures do not compare: {sentence}" for sentence in apart]
+    return [*unlike, *problems, *differ, *_unlike_evaluations(measured)]
+
+
+def _unlike_runs(runs: Sequence[ReportedRun], labels: Sequence[str]) -> Sequence[str]:
+    """What makes runs unlike, as `runs compare` tells it."""
+    documents = [run_document(MeasuredRun(record=run.record, samples=run.samples)) for run in runs]
+    return unlikeness(documents, labels, run_conditions(documents))
 
 
 def _unlike_evaluations(measured: Sequence[tuple[str, int, Sequence[ResultDocument]]]) -> list[str]:
-    try:
-        refuse_unlike([documents[-1] for _, _, documents in measured], [label for label, _, _ in measured])
-    except ConfigError as error:
-        return [f"Evaluations: {problem}" for problem in error.problems[:-1]]
-    return []
+    """The same of the runs' last evaluations, in the parts that all of them measured."""
+    documents = [documents[-1] for _, _, documents in measured]
+    shared = [part for part in CONDITIONS_OF_PARTS if all(section(document, part) for document in documents)]
+    found = (*CONDITIONS_OF_ALL, *(condition for part in shared for condition in CONDITIONS_OF_PARTS[part]))
+    conditions = {condition.words: condition for condition in found}
+    unlike = unlikeness(documents, [label for label, _, _ in measured], list(conditions.values()))
+    return [f"Evaluations do not compare: {sentence}" for sentence in unlike]
 
 
 def _results(runs: Sequence[ReportedRun], labels: Sequence[str], rows: Sequence[dict[str, CellValue]]) -> PageTable:

@@ -1,6 +1,6 @@
 """The table that papers and model zoos print of training runs, a row a run: what ran, how, and how fast."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.config.megatron_args import MegatronArgs
@@ -98,15 +98,6 @@ def system_of(record: RunRecord, result: TrainingResult | None) -> str | None:
     if found and found.device == "cpu":
         return "CPU"
     return record.resolved.text("GPU") or ("CPU" if record.resolved.text("DEVICE") == "cpu" else None)
-
-
-def unlike(rows: Sequence[Mapping[str, CellValue]], records: Sequence[RunRecord]) -> list[str]:
-    """What of the runs differs that makes their figures unlike: `Model: A, B`."""
-    forced = ["forced" if record.resolved.switch("FORCE_BALANCE") else "real" for record in records]
-    depths = [str(record.resolved.megatron_args.text("--mtp-num-layers", "0")) for record in records]
-    lines = {name: [str(row[name]) for row in rows] for name in ("Model", "SEQ_LEN", "Precision")}
-    lines |= {"routing": forced, "MTP layers": depths}
-    return [f"{name}: {', '.join(dict.fromkeys(values))}" for name, values in lines.items() if len(set(values)) > 1]
 
 
 def _setup(result: TrainingResult | None) -> dict[str, CellValue]:
