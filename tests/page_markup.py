@@ -2,6 +2,9 @@
 
 from html.parser import HTMLParser
 
+_VOID = ("meta", "input", "wbr")
+"""Elements without an end (HTML, 13.1.2), of those that pages have."""
+
 
 class PageMarkup(HTMLParser):
     """Open elements, every address that a browser would fetch, and the kind of each element, such as `tr.None`."""
@@ -13,10 +16,10 @@ class PageMarkup(HTMLParser):
         self.kinds: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """An element that must end, but for `meta`."""
+        """An element that must end, unless it is void."""
         self.kinds.append(f"{tag}.{dict(attrs).get('class')}")
         self.fetched += [str(value) for name, value in attrs if name in ("src", "href", "xlink:href")]
-        if tag != "meta":
+        if tag not in _VOID:
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

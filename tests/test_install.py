@@ -46,6 +46,24 @@ def test_every_verb_works_without_torch(installed: Path, tmp_path: Path) -> None
     assert run("--version").startswith("moe-harness 0.1.0")
 
 
+_READ_PAGES = """
+from importlib.resources import files
+pages = files("harness.report.html")
+names = ("templates/page.css", "templates/page.js", "templates/report.html.j2", "vendor/uplot/uPlot.iife.min.js",
+         "vendor/uplot/LICENSE")
+assert all((pages / name).read_text() for name in names)
+"""
+
+
+@pytest.mark.slow
+def test_pages_come_along_and_say_what_they_need(installed: Path, tmp_path: Path) -> None:
+    assert subprocess.run([installed.with_name("python"), "-c", _READ_PAGES], cwd=tmp_path).returncode == 0
+    (tmp_path / "runs").mkdir()
+    done = subprocess.run([installed, "eval", "report", "runs"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "eval report needs Jinja2; run tools/setup.sh report in a checkout, or pip install" in done.stderr
+
+
 ON_BARE_NODES = ("--on", "slurm", "MEGATRON_PATH=", "CONTAINER_IMAGE=", "PROXY=laptop", "GPUS_PER_NODE=2", "DEVICE=cpu")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from harness.cli import eval_compare, eval_hf_worker, request, screen
+from harness.cli import eval_compare, eval_hf_worker, eval_report, request, screen
 from harness.cli.eval_options import BACKENDS, MOST_TOKENS, EvalOptions
 from harness.cli.eval_words import is_setting, normalised
 from harness.errors import ConfigError
@@ -123,4 +123,5 @@ def run(
 
 
 command.add_command(eval_compare.command)
+command.add_command(eval_report.command)
 command.add_command(eval_hf_worker.command)

@@ -14,7 +14,7 @@ from harness.cli.eval_subject import Subject, find_subject
 from harness.config.provenance import Resolved
 from harness.config.settings import as_texts
 from harness.disk import write_whole
-from harness.errors import ConfigError, Interrupted
+from harness.errors import ConfigError, EnvironmentProblem, Interrupted
 from harness.evaluation.checkpoints import fingerprint
 from harness.evaluation.flags import evaluation_flags
 from harness.evaluation.hf_job import hf_job, hf_spec, require_hf
@@ -235,14 +235,20 @@ def _show(spec: EvaluationSpec) -> int:
 
 def _show_series(spec: EvaluationSpec, documents: Sequence[Mapping[str, Any]]) -> None:
     from harness.evaluation.series_saturation import series_saturation
-    from harness.report.html.series_page import series_page
+    from harness.report.html.requirement import require_pages
     from harness.report.text.evaluation_series import show_series
 
     saturation = series_saturation(spec)
     click.echo(show_series(documents, saturation))
     page = Path(spec.output_dir) / "series.html"
     try:
-        write_whole(page, series_page(documents, saturation))
+        require_pages("the page of the series")
+        from harness.report.html.series_page import series_page
+        from harness.runs.record import utc_now
+
+        write_whole(page, series_page(documents, saturation, made=utc_now()))
+    except EnvironmentProblem as problem:
+        screen.notice(str(problem))
     except OSError as error:
         screen.notice(f"{page}: cannot be written: {error.strerror}")
     else:

@@ -8,11 +8,14 @@ from typing import Any
 
 import click
 
+from harness.cli import screen
 from harness.cli.plan_request import PlanRequest, plan_request
+from harness.disk import write_whole
 from harness.errors import ConfigError, EnvironmentProblem
 from harness.plan.search import SearchResult, search
 from harness.plan.space.recompute_sets import show_recompute
 from harness.plan.space.space import Space
+from harness.report.html.requirement import require_pages
 from harness.report.text.prediction import candidate_data, show_candidates
 
 BEST = 10
@@ -32,6 +35,8 @@ def run(ctx: click.Context, arguments: Sequence[str], *, why: str | None, page: 
 
         click.echo(show_why(asked, space, why))
         return
+    if page is not None:
+        require_pages("--page")
     found = search(space, keep=BEST)
     if not found.best:
         raise ConfigError(nothing_fits(asked, space, found))
@@ -50,13 +55,18 @@ def title(space: Space) -> str:
 
 
 def _write_page(page: Path, asked: PlanRequest, space: Space) -> None:
-    """The plot wants more than the ten best."""
-    from harness.report.html.plan_page import render_plan_page
+    """The plot wants more than the ten best, and the front of the whole space."""
+    from harness.plan.front import memory_front
+    from harness.report.html.plan_page import PlanFront, render_plan_page
+    from harness.runs.record import utc_now
 
-    found = search(space, keep=PLOTTED)
-    text = render_plan_page(title(space), found, asked.command(found.best[0]), best=BEST)
+    screen.progress("page: finding the front of the whole space (up to a minute)")
+    found = search(space, keep=PLOTTED, all_timed=True)
+    front, tried = memory_front(space)
+    whole = PlanFront(front=front, tried=tried)
+    text = render_plan_page(title(space), found, whole, asked.command(found.best[0]), best=BEST, made=utc_now())
     try:
-        page.write_text(text, encoding="utf-8")
+        write_whole(page, text)
     except OSError as error:
         raise EnvironmentProblem(
             f"--page {page}: {error.strerror}; name a file in a folder that you may write"

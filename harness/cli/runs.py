@@ -9,6 +9,7 @@ VERBS = {
     "sql": ("harness.cli.runs_sql", "Ask all runs in SQL."),
     "show": ("harness.cli.runs_show", "One run: its figures, attempts, and why it failed."),
     "compare": ("harness.cli.runs_compare", "Runs side by side: configuration, speed, memory, loss."),
+    "report": ("harness.cli.runs_report", "A page of runs, or their table."),
     "watch": ("harness.cli.runs_watch", "Follow runs until they have ended."),
     "baseline": ("harness.cli.runs_baseline", "Keep what runs measured in a small file, to gate others against."),
     "gate": ("harness.cli.runs_gate", "Whether a run is as good as a baseline: passed, regressed, inconclusive."),
@@ -21,4 +22,4 @@ VERBS = {
 
 @click.group("runs", cls=Verbs, verbs=VERBS)
 def command() -> None:
-    """List, query, show, compare, gate, watch, cancel, export and import runs."""
+    """List, query, show, compare, report, gate, watch, cancel, export and import runs."""

@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import click
 
 from harness.cli import request
 from harness.cli.main import NOT_BEGUN, STOPPED
+from harness.cli.report_file import OVERWRITE, refuse_existing, write_report
 from harness.cli.run_lookup import EVERY
 from harness.cli.sweep_view import SweepView
 from harness.config.arguments import parse_arguments
@@ -14,6 +16,7 @@ from harness.config.points import PointSettings, points_of
 from harness.errors import ConfigError
 from harness.launch.executor import Executor
 from harness.plan.forecast import figures
+from harness.report.html.requirement import require_pages
 from harness.runs.campaign.assess import AssessedItems, assess_items
 from harness.runs.campaign.campaign import campaign_of
 from harness.runs.campaign.item import Item, ItemAssessment
@@ -33,6 +36,14 @@ from harness.training.open_training import open_training
 @click.option("--yes", is_flag=True, help="Submit without asking.")
 @click.option("--retry-failed", is_flag=True, help="Run again what failed or was cancelled.")
 @click.option("--dry-run", is_flag=True, help="Show the points and stop.")
+@click.option(
+    "--report",
+    "page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Then write a page of all.",
+)
+@OVERWRITE
 @request.slurm_options
 @EVERY
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
@@ -48,6 +59,8 @@ def command(
     yes: bool,
     retry_failed: bool,
     dry_run: bool,
+    page: Path | None,
+    overwrite: bool,
     slurm_options: Sequence[str],
     every_s: float,
     as_json: bool,
@@ -58,6 +71,9 @@ def command(
     The same command goes on where it was interrupted: what is done, or under way, is not run again. REPEATS=n
     runs each point n times, and gives their means with intervals of confidence.
     """
+    if page is not None:
+        require_pages("--report")
+        refuse_existing(page, overwrite=overwrite)
     typed = parse_arguments(arguments)
     points = points_of(typed, zipped=not grid, resolve=lambda some: request.resolved(ctx, some, "slurm"))
     executor = executor or _usual_executor(points)
@@ -87,7 +103,23 @@ def command(
     )
     if outcome is None:
         return NOT_BEGUN
-    return STOPPED if outcome.detached else view.show_results(outcome.runs)
+    if outcome.detached:
+        return STOPPED
+    code = view.show_results(outcome.runs)
+    if page is not None:
+        _write_page(page, [run for item in campaign.items if (run := outcome.runs.get(item.name))], overwrite=overwrite)
+    return code
+
+
+def _write_page(page: Path, runs: Sequence[StoredRun], *, overwrite: bool) -> None:
+    """The page of the points that have a run."""
+    from harness.report.html.report_page import report_page
+    from harness.report.reported_run import read_reported_run
+    from harness.runs.record import utc_now
+
+    if runs:
+        reported = [read_reported_run(run) for run in runs]
+        write_report(report_page(reported, made=utc_now()), page, overwrite=overwrite)
 
 
 def _usual_executor(points: Sequence[PointSettings]) -> Executor:

@@ -54,18 +54,20 @@ class _Waiting:
     recompute: Recompute | None = field(compare=False)
 
 
-def search(space: Space, *, keep: int = 10, until_s: float = inf) -> SearchResult:
+def search(space: Space, *, keep: int = 10, until_s: float = inf, all_timed: bool = False) -> SearchResult:
     """The `keep` best grids, each with its best virtual stages, micro-batch, dispatcher and recomputation.
 
-    `until_s` ends the search at a step time beyond which nobody asks.
+    `until_s` ends the search at a step time beyond which nobody asks. With `all_timed` the result holds every way that
+    was timed and fits, else those that were faster than the best of their grid before them.
     """
-    return _Search(space, keep, until_s).run()
+    return _Search(space, keep, until_s, all_timed=all_timed).run()
 
 
 class _Search:
     """What a search knows so far."""
 
-    def __init__(self, space: Space, keep: int, until_s: float) -> None:
+    def __init__(self, space: Space, keep: int, until_s: float, *, all_timed: bool) -> None:
+        self.all_timed = all_timed
         self.space, self.keep, self.until_s = space, keep, until_s
         self.counts = Counts()
         self.best: dict[Grid, Candidate] = {}
@@ -130,18 +132,19 @@ class _Search:
         job = self.space.job(point, option, recompute)
         taken = step_time(job, self.space.gpu)
         self.counts.timed += 1
-        if taken.total_s >= min(self.best_s.get(point.grid, inf), self.enough_s):
+        slower = taken.total_s >= min(self.best_s.get(point.grid, inf), self.enough_s)
+        if slower and not self.all_timed:
             return
         memory = _fitting(job, self.space.gpu)
         if memory is None:
             self.counts.too_large += 1
             self.counts.timed -= 1
-            self.memory_bound.add(point.grid)
+            self.memory_bound |= set() if slower else {point.grid}
             return
         memory_bound = point.grid in self.memory_bound
-        candidate = _candidate(self.space, point, option, recompute, memory, taken, memory_bound=memory_bound)
+        candidate = predicted_candidate(self.space, point, option, recompute, memory, taken, memory_bound=memory_bound)
         self.timed.append(candidate)
-        if self._may_run(point, option, recompute):
+        if not slower and self._may_run(point, option, recompute):
             self._keep(point.grid, candidate, taken.total_s)
 
     def _keep(self, grid: Grid, candidate: Candidate, taken_s: float) -> None:
@@ -152,9 +155,14 @@ class _Search:
 
     def _may_run(self, point: SpacePoint, option: ExecutionOption, recompute: Recompute) -> bool:
         """Whether Megatron takes the very flags that it would be launched with."""
-        found = violations_of(with_flags(option.resolved, point_flags(point, option, recompute)), self.space.gpu)
-        self.counts.refused += bool(found)
-        return not found
+        taken = may_run(self.space, point, option, recompute)
+        self.counts.refused += not taken
+        return taken
+
+
+def may_run(space: Space, point: SpacePoint, option: ExecutionOption, recompute: Recompute) -> bool:
+    """Whether Megatron takes the flags of a way to run."""
+    return not violations_of(with_flags(option.resolved, point_flags(point, option, recompute)), space.gpu)
 
 
 def _fitting(job: Training, gpu: Gpu) -> tuple[StageMemory, ...] | None:
@@ -173,11 +181,11 @@ def leanest(space: Space) -> Candidate | None:
                 job = space.job(point, option, recompute)
                 memory = stage_memory(job)
                 if found is None or peak_stage(memory).total_bytes < found.peak.total_bytes:
-                    found = _candidate(space, point, option, recompute, memory, step_time(job, space.gpu))
+                    found = predicted_candidate(space, point, option, recompute, memory, step_time(job, space.gpu))
     return found
 
 
-def _candidate(
+def predicted_candidate(
     space: Space,
     point: SpacePoint,
     option: ExecutionOption,
@@ -187,6 +195,7 @@ def _candidate(
     *,
     memory_bound: bool = False,
 ) -> Candidate:
+    """A way to run with its predicted memory and step time."""
     return Candidate(
         job=space.job(point, option, recompute),
         gpu=space.gpu,

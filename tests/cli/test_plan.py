@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 from pathlib import Path
 
@@ -54,13 +55,19 @@ def test_the_page_is_whole_and_fetches_nothing(tmp_path: Path) -> None:
     assert moe_harness("plan", *SMALL, "--page", "plan.html", here=tmp_path).code == 0
     text = (tmp_path / "plan.html").read_text()
     markup = page_markup(text)
-    assert (markup.open, markup.fetched) == ([], [])
+    assert (markup.open, markup.fetched) == ([], ["#main"])
     assert "url(" not in text
     assert "@import" not in text
-    assert markup.kinds.count("circle.best") == 10
-    assert markup.kinds.count("circle.dot") > 20
-    assert markup.kinds.count("tr.None") == 11
-    assert "prefers-color-scheme: dark" in text
+    assert markup.kinds.count("svg.picture") == 2  # one for a phone
+    assert markup.kinds.count("circle.best") == 20
+    drawn = re.search(r"([0-9,]+) ways to run were timed; each is a dot", text)
+    assert drawn
+    dots = text.split('<path class="dots" d="')[1].split('"')[0].count("h0")
+    assert dots == int(drawn[1].replace(",", "")) > 60
+    best = text.split('id="best"')[1].split("</section>")[0]
+    assert best.count("<tr>") == 11
+    assert "GPU-hours" in best
+    assert "MFU" in best
 
 
 def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:

@@ -166,8 +166,9 @@ def test_a_driver_that_died_is_no_obstacle_and_what_is_done_is_not_run_again(tmp
     assert [it["point"] for it in told["refused"]] == ["MBS=3"]
     by_status = sorted((record["status"], record["campaign"]["item"]) for record in records(tmp_path))
     assert by_status == [("completed", "MBS=1"), ("completed", "MBS=2"), ("failed", "MBS=1")]
-    again = moe_harness(*words, here=tmp_path)
+    again = moe_harness(*words, "--report", "sweep.html", here=tmp_path)
     assert "sweep mine: 0 jobs to run" in again.out
+    assert "<h1>2 runs of Mixtral-8x2B on CPU</h1>" in (tmp_path / "sweep.html").read_text()
     assert len(records(tmp_path)) == 3
     other = moe_harness(*words, "TP=1", "LR=1e-5", here=tmp_path)
     assert other.code == 2
