@@ -15,6 +15,14 @@ from harness.config.megatron_args import MegatronArgs
 from harness.errors import ConfigError
 
 _EMBEDDING = "embedding.word_embeddings.weight"
+_ONLY_WITH = {
+    "--group-query-attention": ("--num-query-groups",),
+    "--multi-latent-attention": (
+        *("--q-lora-rank", "--kv-lora-rank", "--qk-head-dim", "--qk-pos-emb-head-dim", "--v-head-dim", "--rope-type"),
+        *("--rotary-scaling-factor", "--mscale", "--mscale-all-dim"),
+    ),
+}
+"""What Megatron saves a value of whether it counts or not, by the switch without which it does not."""
 _USUAL_SEQ_LEN = 1024
 _TOKENIZER = "tokenizer.json"
 _ZIP = b"PK\x03\x04"
@@ -70,10 +78,10 @@ def _saved_flags(args: Mapping[str, Any], folder: Path, metadata: DcpMetadata) -
     if embedding is None:
         raise ConfigError(f"{folder}: no {_EMBEDDING} in it; is this a language model's checkpoint?")
     router_dtype = args.get("moe_router_dtype")
-    grouped = flags.switch("--group-query-attention")  # without it Megatron saves as many groups as heads all the same
+    inert = {flag for switch, others in _ONLY_WITH.items() if not flags.switch(switch) for flag in others}
     return MegatronArgs(
         {
-            **{flag: value for flag, value in flags.items() if grouped or flag != "--num-query-groups"},
+            **{flag: value for flag, value in flags.items() if flag not in inert},
             "--vocab-size": str(saved_vocab_size(args, embedding.shape[0])),
             **({"--moe-router-dtype": str(router_dtype)} if router_dtype else {}),
         }
