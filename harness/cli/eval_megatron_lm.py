@@ -13,8 +13,8 @@ from harness.checkpoint.files import RELEASE
 from harness.checkpoint.folder import read_tracker
 from harness.checkpoint.network_flags import MTP
 from harness.cli import screen
+from harness.cli.eval_asked import read_asked
 from harness.cli.eval_options import EvalOptions
-from harness.cli.eval_run import read_asked
 from harness.config.megatron_args import MegatronArgs
 from harness.config.provenance import Resolved
 from harness.errors import ConfigError
