@@ -102,12 +102,14 @@ class CoreAttention(MegatronModule):
 
 
 def _as_wide(value: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
-    """[…, e] as [b, n, q, d], filled up with zeros, on a CPU: its fused kernel takes one head size alone.
+    """[…, e] as [b, n, q, d], filled up with zeros, on a CPU without grad: its fused kernel takes one head size alone.
 
-    Without that kernel all q·k weights of every head are in memory at once.
+    Without that kernel all q·k weights of every head are in memory at once. A training keeps what it always saved for
+    its backward pass.
     """
     narrower = query.size(-1) - value.size(-1)
-    return pad(value, (0, narrower)) if value.device.type == "cpu" and narrower > 0 else value
+    fuses = value.device.type == "cpu" and narrower > 0 and not torch.is_grad_enabled()
+    return pad(value, (0, narrower)) if fuses else value
 
 
 def _after_cached(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor | None:

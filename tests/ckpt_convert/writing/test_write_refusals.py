@@ -75,10 +75,14 @@ def test_too_little_space_is_found_before_a_byte_is_written(tmp_path: Path, monk
 def test_a_disk_that_is_full_in_the_middle(tmp_path: Path) -> None:
     """A real one: a small tmpfs, on which somebody else writes at the same time; with room made, it goes on."""
     script = """
-        source = SlowSource(told=lambda: filler.write_bytes(b"x" * 1_500_000))
         filler = root / "filler"
+        def fill():
+            try:
+                filler.write_bytes(b"x" * 1_500_000)
+            except OSError:  # more was written already than usual: it took what was left
+                pass
         try:
-            convert_small(root / "target", source=source)
+            convert_small(root / "target", source=SlowSource(told=fill))
         except EnvironmentProblem as error:
             print(error)
         filler.unlink()
