@@ -13,7 +13,7 @@ from tiny_models import make_tiny
 
 from harness.launch.processes import processes_of
 
-SLOW_DISK = {"PYTHONPATH": str(Path(__file__).parents[1] / "slow_disk"), "SLOW_WRITES_S": "0.3"}
+SLOW_DISK = {"PYTHONPATH": str(Path(__file__).parents[1] / "slow_disk"), "SLOW_WRITES_S": "1"}
 
 
 @pytest.fixture
