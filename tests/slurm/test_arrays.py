@@ -82,7 +82,9 @@ def test_each_task_is_a_run_with_a_folder_and_an_end_of_its_own(submit: Submit, 
     attempts = [[attempt["job_id"] for attempt in it["attempts"]] for it in found]
     assert attempts == [[f"{array_id}_{task}"] for task in range(3)]
     assert found[1]["error"]["exit_code"] == 3
-    assert [it["campaign"] for it in found] == [{"campaign": "boxes", "item": str(task), "repeat": None} for task in range(3)]
+    assert [it["campaign"] for it in found] == [
+        {"campaign": "boxes", "item": str(task), "repeat": None} for task in range(3)
+    ]
 
 
 def test_one_task_is_cancelled_and_the_others_go_on(submit: Submit, user: User) -> None:
