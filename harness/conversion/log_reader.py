@@ -7,7 +7,7 @@ from typing import Any
 from harness.checkpoint.conversion_facts import ConversionFacts
 from harness.conversion.result import ConversionResult, ConversionStep
 from harness.conversion.statements import DONE, FACTS, PROGRESS
-from harness.launch.log.node_statement import NodeStatement, parse_node, summarise_nodes
+from harness.launch.log.node_statement import NodesInLog
 from harness.launch.log.stated_json import count, number, stated_after, text
 
 
@@ -16,12 +16,11 @@ class ConversionLogReader:
 
     def __init__(self, result: ConversionResult | None) -> None:
         self._result = result or ConversionResult()
-        self._nodes: dict[str, NodeStatement] = {}
+        self._nodes = NodesInLog()
 
     def feed(self, line: str) -> ConversionStep | None:
         """Take one line; how far the conversion is, if it says so."""
-        if node := parse_node(line):
-            self._nodes[node.host] = node
+        self._nodes.feed(line)
         if stated := stated_after(FACTS, line):
             self._result = ConversionResult(facts=_facts(stated), target=text(stated, "target"))
         if stated := stated_after(DONE, line):
@@ -39,12 +38,12 @@ class ConversionLogReader:
     @property
     def versions(self) -> Mapping[str, str] | None:
         """Versions by package, as the job's node states them."""
-        return summarise_nodes(self._nodes.values()).versions if self._nodes else None
+        return self._nodes.versions
 
     @property
     def hosts(self) -> tuple[str, ...] | None:
         """The job's node."""
-        return summarise_nodes(self._nodes.values()).hosts if self._nodes else None
+        return self._nodes.hosts
 
     @property
     def samples(self) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from harness.evaluation.result import CheckpointFigures, EvaluationResult, EvaluationStep
 from harness.evaluation.statements import EVALUATED, EVALUATING
-from harness.launch.log.node_statement import NodeStatement, parse_node, summarise_nodes
+from harness.launch.log.node_statement import NodesInLog
 from harness.launch.log.stated_json import count, number, stated_after, text
 
 
@@ -15,12 +15,11 @@ class EvaluationLogReader:
     def __init__(self) -> None:
         self._figures: dict[str, CheckpointFigures] = {}
         self._total: int | None = None
-        self._nodes: dict[str, NodeStatement] = {}
+        self._nodes = NodesInLog()
 
     def feed(self, line: str) -> EvaluationStep | None:
         """Take one line; the checkpoint that it says is evaluated, if it says so of one."""
-        if node := parse_node(line):
-            self._nodes[node.host] = node
+        self._nodes.feed(line)
         if stated := stated_after(EVALUATING, line):
             self._total = count(stated, "total")
         figures = _figures(stated) if (stated := stated_after(EVALUATED, line)) else None
@@ -33,12 +32,12 @@ class EvaluationLogReader:
     @property
     def versions(self) -> Mapping[str, str] | None:
         """Versions by package, as the job's nodes state them."""
-        return summarise_nodes(self._nodes.values()).versions if self._nodes else None
+        return self._nodes.versions
 
     @property
     def hosts(self) -> tuple[str, ...] | None:
         """The job's nodes."""
-        return summarise_nodes(self._nodes.values()).hosts if self._nodes else None
+        return self._nodes.hosts
 
     @property
     def samples(self) -> tuple[Any, ...]:

@@ -71,6 +71,28 @@ def summarise_nodes(nodes: Iterable[NodeStatement]) -> NodeSummary:
     )
 
 
+class NodesInLog:
+    """The newest statement of each node, out of a log that is read line by line."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, NodeStatement] = {}
+
+    def feed(self, line: str) -> None:
+        """Take one line, which may be a node's statement."""
+        if node := parse_node(line):
+            self._nodes[node.host] = node
+
+    @property
+    def versions(self) -> Mapping[str, str] | None:
+        """Versions by package that all nodes state alike; None where no node states anything."""
+        return summarise_nodes(self._nodes.values()).versions if self._nodes else None
+
+    @property
+    def hosts(self) -> tuple[str, ...] | None:
+        """The nodes' names; None where no node states anything."""
+        return summarise_nodes(self._nodes.values()).hosts if self._nodes else None
+
+
 def _counted(gpus: tuple[str, ...] | None) -> str | None:
     """`8 × NVIDIA H100 80GB HBM3`, or `no GPU`; None if nothing is stated."""
     if gpus is None:
